@@ -1,0 +1,30 @@
+package access
+
+import (
+	"context"
+
+	"sallyport/enroll/directory"
+	"sallyport/mdm"
+)
+
+// Binding says that an EAS DeviceId belongs to an enrolment, and through it to
+// a mailbox. It is derived from the enrolment's own DeviceInformation
+// (EASDeviceIdentifier), so it ends when the enrolment's report says otherwise.
+type Binding struct {
+	EnrollmentID mdm.EnrollmentID
+	UserID       directory.UserID
+	EASDeviceID  string // lower case
+	State        mdm.EnrollmentState
+}
+
+// Store finds whom a request is about. internal/store implements it.
+type Store interface {
+	// UsersByLogin returns the users whose UPN, email, username or
+	// DOMAIN\username equals login without regard to case: none without error
+	// when nobody matches, and more than one when a bare username is ambiguous.
+	// Removed users never match.
+	UsersByLogin(ctx context.Context, login string) ([]directory.User, error)
+	// Bindings returns the user's bindings to that DeviceId (compared in lower
+	// case), active enrolments first, then the newest; none without error.
+	Bindings(ctx context.Context, user directory.UserID, deviceID string) ([]Binding, error)
+}

@@ -1,0 +1,74 @@
+package compliance
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/audit"
+	"sallyport/mdm"
+)
+
+var (
+	// ErrNotFound says that no such policy or verdict is on record.
+	ErrNotFound = errors.New("no such compliance policy")
+	// ErrInvalid says that a policy cannot be accepted; the refusals name the fields.
+	ErrInvalid = errors.New("invalid compliance policy")
+)
+
+// Policy is one immutable revision of a set of rules.
+type Policy struct {
+	Name      string    `json:"name"` // unique, lower case letters, digits and dashes
+	Number    int       `json:"revision"`
+	Spec      Spec      `json:"spec"`
+	Source    string    `json:"source"` // the YAML that an admin applied
+	CreatedAt time.Time `json:"created_at"`
+	CreatedBy string    `json:"created_by"`
+}
+
+// Spec is what a policy says. A zero rule is not asked for.
+type Spec struct {
+	Name   string             `yaml:"name" json:"name"`
+	Assign directory.Audience `yaml:"assign" json:"assign"`
+	Rules  Rules              `yaml:"rules" json:"rules"`
+	Grace  Duration           `yaml:"grace" json:"grace,omitempty"` // how long a failed rule may stay failed before it blocks; 0 = at once
+}
+
+// Rules are the questions of this release.
+type Rules struct {
+	MailProfile         bool     `yaml:"mail_profile" json:"mail_profile"`                 // the mail profile is installed, managed by us, at the current revision
+	Passcode            bool     `yaml:"passcode" json:"passcode"`                         // a passcode is present and compliant
+	MinimumOS           string   `yaml:"minimum_os" json:"minimum_os,omitempty"`           // "16.0": 1 to 3 numbers
+	IdentityCertificate bool     `yaml:"identity_certificate" json:"identity_certificate"` // the phone's identity is ours, unexpired, unrevoked
+	ReportedWithin      Duration `yaml:"reported_within" json:"reported_within,omitempty"` // 1h to 8760h; silent longer = unknown
+}
+
+// Store keeps policies and verdicts. internal/store implements it.
+type Store interface {
+	// SavePolicy appends the next revision, with the entry and an
+	// EventPolicyChanged; unchanged Source writes nothing, as in templates.Store.
+	SavePolicy(ctx context.Context, p Policy, entry audit.Entry) (stored Policy, changed bool, err error)
+	// Policies returns the newest revision of every policy by name.
+	Policies(ctx context.Context) ([]Policy, error)
+	// Verdict returns the stored verdict; ErrNotFound when there is none yet.
+	Verdict(ctx context.Context, id mdm.EnrollmentID) (Verdict, error)
+	// SaveVerdict replaces the verdict if the stored one still is before (zero
+	// At = none); otherwise it returns ErrStale and writes nothing. A change of
+	// State writes an EventVerdict and the entry in the same transaction.
+	SaveVerdict(ctx context.Context, before, after Verdict, entry audit.Entry) error
+	// DueVerdicts returns enrolments whose verdict's ValidUntil is before now, at most limit.
+	DueVerdicts(ctx context.Context, now time.Time, limit int) ([]mdm.EnrollmentID, error)
+}
+
+// ErrStale says that a verdict changed under the evaluation: evaluate again.
+var ErrStale = errors.New("verdict changed meanwhile")
+
+// Expecter says what should be true of a device. enroll implements it.
+type Expecter interface {
+	// Expected returns what we expect and what was reported, read together.
+	// ErrNotFound when no such enrolment is on record.
+	Expected(ctx context.Context, id mdm.EnrollmentID) (Expected, mdm.Report, error)
+	// ActiveEnrollments returns up to limit active enrolments after the cursor, in the order of their ID.
+	ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error)
+}

@@ -1,0 +1,90 @@
+package compliance
+
+import (
+	"time"
+
+	"sallyport/enroll/directory"
+	"sallyport/mdm"
+)
+
+// State is what a verdict says.
+type State string
+
+const (
+	Compliant    State = "compliant"
+	InGrace      State = "in_grace"
+	NotCompliant State = "not_compliant"
+	NotEvaluated State = "not_evaluated" // no policy applies, or the phone has not reported what its rules ask
+	Unknown      State = "unknown"       // silent for longer than the policy allows
+)
+
+// RuleName names a rule in reasons, metrics and texts.
+type RuleName string
+
+const (
+	RuleEnrolled    RuleName = "enrolled"
+	RuleMailProfile RuleName = "mail_profile"
+	RulePasscode    RuleName = "passcode"
+	RuleMinimumOS   RuleName = "minimum_os"
+	RuleIdentity    RuleName = "identity_certificate"
+	RuleReported    RuleName = "reported_within"
+)
+
+// RuleState is how one rule came out.
+type RuleState string
+
+const (
+	Met     RuleState = "met"
+	Failed  RuleState = "failed"
+	Unasked RuleState = "not_reported" // the phone has not told yet
+)
+
+// Finding is the outcome of one rule.
+type Finding struct {
+	Rule     RuleName  `json:"rule"`
+	State    RuleState `json:"state"`
+	Fact     string    `json:"fact"`               // what is: "iOS 16.1"
+	Expected string    `json:"expected,omitempty"` // what should be: "at least 17.0"
+	Since    time.Time `json:"since"`              // when it first came out this way without a break
+	Fix      string    `json:"fix,omitempty"`      // what the user should do; empty when met
+}
+
+// Verdict is the outcome of a policy for one enrolment.
+type Verdict struct {
+	EnrollmentID mdm.EnrollmentID `json:"enrollment_id"`
+	State        State            `json:"state"`
+	Since        time.Time        `json:"since"` // when State began
+	At           time.Time        `json:"at"`    // when it was evaluated
+	ValidUntil   time.Time        `json:"valid_until"`
+	GraceUntil   time.Time        `json:"grace_until,omitzero"`
+	Policy       string           `json:"policy,omitempty"` // "name@revision"; empty when none applies
+	Findings     []Finding        `json:"findings"`
+}
+
+// Expected is what should be true of one enrolment. enroll computes it.
+type Expected struct {
+	EnrollmentID mdm.EnrollmentID
+	UserID       directory.UserID
+	Groups       []string // of the user
+	UserRemoved  bool
+	Platform     mdm.Platform
+	State        mdm.EnrollmentState
+	LastSeenAt   time.Time
+	Mail         []ExpectedProfile // profiles that carry the mailbox; empty when no template is assigned
+	Identity     ExpectedIdentity
+}
+
+// ExpectedProfile is a mail profile as it should stand in the phone's ProfileList.
+type ExpectedProfile struct {
+	Name           string // of the template
+	Identifier     string
+	UUID           string    // top-level PayloadUUID of the current revision, upper case
+	AcknowledgedAt time.Time // when the phone last acknowledged our InstallProfile of exactly this UUID; zero when never
+}
+
+// ExpectedIdentity is the certificate that the enrolment is pinned to.
+type ExpectedIdentity struct {
+	SHA256   string
+	NotAfter time.Time
+	Revoked  bool
+}

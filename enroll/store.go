@@ -1,0 +1,103 @@
+package enroll
+
+import (
+	"context"
+	"time"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/audit"
+	"sallyport/mdm"
+)
+
+// InvitationStore keeps invitations. internal/store implements it.
+type InvitationStore interface {
+	// CreateInvitations inserts all or none, with the entries.
+	CreateInvitations(ctx context.Context, invitations []Invitation, entries []audit.Entry) error
+	// InvitationByCode finds by HMAC, in any state; ErrNotFound when unknown or its user was removed.
+	InvitationByCode(ctx context.Context, codeHash []byte) (Invitation, error)
+	// InvitationByID finds by ID, in any state, with the same errors.
+	InvitationByID(ctx context.Context, id InvitationID) (Invitation, error)
+	// ListInvitations returns them newest first, of one user only when user is
+	// not empty; the cursor is the last ID of the page before.
+	ListInvitations(ctx context.Context, user directory.UserID, page directory.Page) ([]Invitation, error)
+	// RevokeInvitation turns open into revoked and makes its challenges void,
+	// with the entry. ErrConflict when it is not open, ErrNotFound when unknown.
+	RevokeInvitation(ctx context.Context, id InvitationID, entry audit.Entry) error
+}
+
+// EnrollmentStore keeps devices and enrolments. internal/store implements it.
+type EnrollmentStore interface {
+	// EnrollmentByCertificate and EnrollmentByID return ErrNotFound when unknown.
+	EnrollmentByCertificate(ctx context.Context, certificateHash string) (mdm.Enrollment, error)
+	EnrollmentByID(ctx context.Context, id mdm.EnrollmentID) (mdm.Enrollment, error)
+	// Admit creates the enrolment in state Authenticated and, if needed, its
+	// device (by platform and UDID), with the entry. The enrolment that the
+	// certificate already has is returned unchanged. ErrForeign when the device
+	// has an active enrolment of another user.
+	Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error)
+	// Activate stores the push data (sealed) and turns Authenticated into
+	// Enrolled at now; other active enrolments of the device become Replaced. It
+	// writes the entry and EventEnrolled, EventEnded. For an already active
+	// enrolment only the push data change. ErrConflict when it has ended.
+	Activate(ctx context.Context, id mdm.EnrollmentID, push mdm.Push, now time.Time, entry audit.Entry) error
+	// End turns an enrolment that has not ended into state (CheckedOut), with the
+	// entry and EventEnded; one that has ended stays as it is, without error.
+	End(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time, entry audit.Entry) error
+}
+
+// PlanStore keeps what passes between a phone and us. internal/store implements it.
+type PlanStore interface {
+	// SaveContact notes one contact in one transaction: LastSeenAt; IdleAt when
+	// idle; on Idle every command still Sent becomes Superseded; with a result
+	// the command becomes Acknowledged, Failed or NotNow (only from Sent or NotNow or
+	// Superseded: a result that arrives twice changes nothing; one for a command of another
+	// enrolment is ErrNotFound and changes nothing); the facts are merged into
+	// the report; EventReported is written when facts or a command's state changed.
+	SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error
+	// LoadPlan reads what Plan needs, at one moment.
+	LoadPlan(ctx context.Context, id mdm.EnrollmentID) (Have, error)
+	// SaveCommand writes a command's row in state Sent.
+	SaveCommand(ctx context.Context, c mdm.Command) error
+	// Advance turns state from into to, if it still is from; ErrConflict otherwise.
+	Advance(ctx context.Context, id mdm.EnrollmentID, from, to mdm.EnrollmentState) error
+}
+
+// Have is what we know of one device when we plan its next step.
+type Have struct {
+	Enrollment mdm.Enrollment
+	Report     mdm.Report
+	// Commands are the newest ones first, for each pair of request type and
+	// subject the last 5 at most.
+	Commands []mdm.Command
+}
+
+// DeviceRow is one line of the device list: the newest enrolment of a device with
+// what is known of it.
+type DeviceRow struct {
+	Device     mdm.Device
+	Enrollment mdm.Enrollment
+	UPN        string // of the user; empty when the user was removed
+	Report     mdm.Report
+	Verdict    string // compliance state, empty when not evaluated yet
+	ChangedAt  time.Time
+}
+
+// DeviceFilter selects devices. Zero fields select everything.
+type DeviceFilter struct {
+	UPN          string
+	EASDeviceID  string // compared in lower case
+	State        string // compliance state
+	ChangedSince time.Time
+	After        mdm.DeviceID // paging cursor
+	Limit        int          // 1-1000, 0 = 100
+}
+
+// DeviceStore lists devices. internal/store implements it.
+type DeviceStore interface {
+	// ListDevices returns rows in the order of device ID; none without error.
+	ListDevices(ctx context.Context, f DeviceFilter) ([]DeviceRow, error)
+	// DeviceByID returns ErrNotFound when unknown.
+	DeviceByID(ctx context.Context, id mdm.DeviceID) (DeviceRow, error)
+	// ActiveEnrollments returns up to limit active enrolments after the cursor in the order of their ID.
+	ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error)
+}

@@ -1,0 +1,35 @@
+package apple
+
+import (
+	"context"
+
+	"sallyport/mdm"
+)
+
+// Admitter decides who may be managed. enroll implements it.
+type Admitter interface {
+	// Pinned returns the enrolment that is pinned to the certificate with this
+	// SHA-256 (lower-case hex). ErrUnknownIdentity when none is.
+	Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, error)
+	// Authenticate admits a phone that shows a certificate of ours: it creates
+	// the enrolment, or returns the one that this certificate already has.
+	// A refusal changes nothing.
+	Authenticate(ctx context.Context, identity Identity, message Authenticate) error
+	// TokenUpdate makes the enrolment active, or renews its push token.
+	TokenUpdate(ctx context.Context, e mdm.Enrollment, message TokenUpdate) error
+	// CheckOut ends the enrolment.
+	CheckOut(ctx context.Context, e mdm.Enrollment) error
+}
+
+// Planner decides what a phone is told next. enroll implements it.
+type Planner interface {
+	// Next takes note of the contact and returns the next command, whose row is
+	// committed before it is returned; nil when there is nothing to do.
+	Next(ctx context.Context, e mdm.Enrollment, contact mdm.Contact) (*Order, error)
+}
+
+// Order is a command on its way to a phone.
+type Order struct {
+	ID      mdm.CommandID
+	Command Command
+}

@@ -1,0 +1,25 @@
+package mdm
+
+import "time"
+
+// EventKind names what happened.
+type EventKind string
+
+const (
+	EventEnrolled       EventKind = "enrolled"        // TokenUpdate made an enrolment active
+	EventReported       EventKind = "reported"        // a contact changed what we know: facts, results
+	EventEnded          EventKind = "ended"           // checked out or replaced
+	EventUserRemoved    EventKind = "user_removed"    // one for each enrolment of that user
+	EventPolicyChanged  EventKind = "policy_changed"  // EnrollmentID is empty: all are concerned
+	EventTemplateChange EventKind = "template_change" // EnrollmentID is empty: all are concerned
+	EventVerdict        EventKind = "verdict"         // a verdict's state changed
+)
+
+// Event is one row of the outbox. Delivery is at least once and in the order
+// of ID; handlers are idempotent.
+type Event struct {
+	ID           int64
+	Kind         EventKind
+	EnrollmentID EnrollmentID
+	At           time.Time
+}

@@ -1,0 +1,30 @@
+package profiles
+
+// HostType says what kind of server keeps the mailbox.
+type HostType string
+
+const (
+	OnPremises HostType = "on_premises" // Exchange on premises, SOGo, Z-Push, grommunio: any EAS server with a host name
+	Office365  HostType = "office365"   // Exchange Online; host outlook.office365.com unless another is given
+)
+
+// IdentitySource says where the client certificate of an account comes from.
+type IdentitySource string
+
+const (
+	IdentityNone IdentitySource = "none"
+	IdentitySCEP IdentitySource = "scep" // issued by our own CA when the profile is installed
+)
+
+// ExchangeAccount is one EAS account. In a template its strings may hold
+// %variables%; everywhere else they are expanded.
+type ExchangeAccount struct {
+	Name     string         `yaml:"name" json:"name"` // shown on the phone as the account's name
+	HostType HostType       `yaml:"host_type" json:"host_type"`
+	Host     string         `yaml:"host" json:"host,omitempty"`     // name or address, optional :port; no scheme, no path
+	UserName string         `yaml:"user_name" json:"user_name"`     // default %upn%
+	Domain   string         `yaml:"domain" json:"domain,omitempty"` // on premises only; becomes DOMAIN\user
+	Email    string         `yaml:"email" json:"email"`             // default %email%
+	SSL      *bool          `yaml:"ssl" json:"ssl,omitempty"`       // default true; always written, Apple's own default is false
+	Identity IdentitySource `yaml:"identity" json:"identity,omitempty"`
+}
