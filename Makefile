@@ -1,0 +1,70 @@
+# Sallyport needs Go and make to build, run and test; nothing else.
+SHELL   := /bin/sh
+PORT    ?= 8443
+DATA    ?= var
+GO      ?= go
+FUZZTIME ?= 30s
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# RACE=1 runs the tests under the race detector, which needs a C compiler.
+ifeq ($(RACE),1)
+RACEFLAG := -race
+TESTENV  := CGO_ENABLED=1
+else
+TESTENV  := CGO_ENABLED=0
+endif
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -e 's/:.*## /\t/' | expand -t 12
+
+.PHONY: build
+build: ## build bin/sallyport and bin/sallyport-agent (static, no cgo)
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: run
+run: build ## the whole story: server, sample organisation, a software iPhone (PORT=8443 DATA=var)
+	@PORT='$(PORT)' DATA='$(DATA)' sh deploy/demo/run.sh
+
+.PHONY: test
+test: ## every test; tells loudly what was skipped and how to get it (RACE=1: race detector)
+	@$(GO) -C tools build -o bin/testsum ./testsum
+	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 10m ./...
+
+.PHONY: bench
+bench: ## the benchmarks: decision, render and sign, idle poll
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './var/*' -not -path './.git/*')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt: run 'gofmt -w' on"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) -C tools vet ./...
+	@$(GO) -C tools build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	tools/bin/staticcheck ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s) each
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed -e 's/:func / /' | sort | \
+	while read -r file name; do \
+		echo "fuzz $$(dirname $$file) $$name"; \
+		CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(FUZZTIME)' "$$(dirname $$file)" || exit 1; \
+	done
+
+.PHONY: soak
+soak: ## what takes long: fuzz every parser, then every test three times under the race detector
+	$(MAKE) fuzz
+	CGO_ENABLED=1 $(GO) test -race -count 3 -timeout 60m ./...
+
+.PHONY: ci
+ci: ## what .ci/run runs after its installs
+	$(MAKE) test RACE=1
+	$(MAKE) lint
+
+.PHONY: clean
+clean: ## remove what was built; DATA is kept, it holds the fleet
+	rm -rf bin tools/bin
