@@ -1,0 +1,140 @@
+package adminapi
+
+import (
+	"time"
+
+	"sallyport/compliance"
+	"sallyport/enroll/directory"
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/templates"
+)
+
+// Lists come in pages: the parameter after takes the Next of the page before,
+// limit takes 1 to 1000 (100 when absent). Next is empty on the last page.
+
+// UserInput creates a user, or updates the one with the same UPN.
+type UserInput struct {
+	UPN         string   `json:"upn"`
+	Email       string   `json:"email"`
+	Username    string   `json:"username,omitempty"`
+	DomainName  string   `json:"domain_name,omitempty"`
+	DisplayName string   `json:"display_name,omitempty"`
+	FirstName   string   `json:"first_name,omitempty"`
+	MiddleName  string   `json:"middle_name,omitempty"`
+	LastName    string   `json:"last_name,omitempty"`
+	Groups      []string `json:"groups,omitempty"`
+}
+
+// Users answers GET /api/v1/users. One user travels as directory.User.
+type Users struct {
+	Users []directory.User `json:"users"`
+	Next  string           `json:"next,omitempty"`
+}
+
+// ImportResult answers POST /api/v1/users/import.
+type ImportResult struct {
+	Added   int `json:"added"`
+	Updated int `json:"updated"`
+}
+
+// Templates answers GET /api/v1/templates. One template travels as templates.Revision.
+type Templates struct {
+	Templates []templates.Revision `json:"templates"`
+}
+
+// TemplateApplied answers POST /api/v1/templates; Changed is false when the
+// newest revision already said the same.
+type TemplateApplied struct {
+	Template templates.Revision `json:"template"`
+	Changed  bool               `json:"changed"`
+}
+
+// Policies answers GET /api/v1/compliance/policies. One travels as compliance.Policy.
+type Policies struct {
+	Policies []compliance.Policy `json:"policies"`
+}
+
+// PolicyApplied answers POST /api/v1/compliance/policies.
+type PolicyApplied struct {
+	Policy  compliance.Policy `json:"policy"`
+	Changed bool              `json:"changed"`
+}
+
+// InvitationRequest asks for invitations: exactly one of User, Group and All.
+type InvitationRequest struct {
+	User      string `json:"user,omitempty"` // UPN
+	Group     string `json:"group,omitempty"`
+	All       bool   `json:"all,omitempty"`
+	Ownership string `json:"ownership,omitempty"` // corporate (when empty) or personal
+	PIN       bool   `json:"pin,omitempty"`       // also ask for a PIN that is told apart from the URL
+	TTL       string `json:"ttl,omitempty"`       // Go's duration form, "72h"; 7 days when empty
+}
+
+// Invitation is an invitation without its code, which nobody can read again.
+type Invitation struct {
+	ID          string    `json:"id"`
+	User        string    `json:"user"` // UPN
+	Ownership   string    `json:"ownership"`
+	PINRequired bool      `json:"pin_required"`
+	State       string    `json:"state"` // open, used, revoked, expired
+	CreatedAt   time.Time `json:"created_at"`
+	CreatedBy   string    `json:"created_by"`
+	ExpiresAt   time.Time `json:"expires_at"`
+	UsedAt      time.Time `json:"used_at,omitzero"`
+}
+
+// Invitations answers GET /api/v1/invitations.
+type Invitations struct {
+	Invitations []Invitation `json:"invitations"`
+	Next        string       `json:"next,omitempty"`
+}
+
+// IssuedInvitation is told once: URL holds the code.
+type IssuedInvitation struct {
+	Invitation
+	Email       string `json:"email"`
+	DisplayName string `json:"display_name,omitempty"`
+	URL         string `json:"url"`
+	PIN         string `json:"pin,omitempty"`
+}
+
+// IssuedInvitations answers POST /api/v1/invitations.
+type IssuedInvitations struct {
+	Invitations []IssuedInvitation `json:"invitations"`
+}
+
+// TokenRequest asks for a token.
+type TokenRequest struct {
+	Role  string `json:"role"`
+	Owner string `json:"owner"`
+	TTL   string `json:"ttl,omitempty"` // Go's duration form; 90 days when empty
+}
+
+// TokenIssued answers POST /api/v1/tokens; Token is told once.
+type TokenIssued struct {
+	auth.Token
+	Text string `json:"token"`
+}
+
+// Tokens answers GET /api/v1/tokens.
+type Tokens struct {
+	Tokens []auth.Token `json:"tokens"`
+}
+
+// AuditEntries answers GET /api/v1/audit; Next is the cursor, 0 on the last page.
+type AuditEntries struct {
+	Entries []audit.Entry `json:"entries"`
+	Next    int64         `json:"next,omitempty"`
+}
+
+// Version answers GET /version.
+type Version struct {
+	Version string `json:"version"`
+	Go      string `json:"go"`
+}
+
+// Health answers GET /healthz: "ok", or "unavailable" with status 503.
+type Health struct {
+	Status string `json:"status"`
+}
