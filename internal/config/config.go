@@ -1,0 +1,60 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// ErrInvalid says that the settings cannot be used; the refusals name them.
+var ErrInvalid = errors.New("invalid settings")
+
+// Config is what `sallyport serve` is told from outside. The doc comments are
+// the manual: `config show` and the docs say the same in the same words.
+type Config struct {
+	// Data is the directory that holds everything: database, keys, tokens.
+	Data string
+	// Listen is where HTTPS is served: "host:port".
+	Listen string
+	// ListenHTTP serves the same without TLS, for a reverse proxy on the same host; empty = off.
+	ListenHTTP string
+	// AdminListen splits /api and /metrics off to an HTTPS listener of their own; empty = same as Listen.
+	AdminListen string
+	// PublicURL is what phones are told to call: "https://mdm.example.com". It is
+	// fixed at first start, as Apple freezes it into every enrolment; empty =
+	// derived from Listen, which is good for rehearsals only.
+	PublicURL string
+	// Organization is the name that people read in profiles, pages and certificates.
+	Organization string
+	// TLSCert and TLSKey are PEM files of the server certificate with its chain; empty = one from our own CA.
+	TLSCert, TLSKey string
+	// SigningCert and SigningKey are PEM files that sign profiles; empty = one from our own CA, which phones show as "Not Verified" until our root is installed.
+	SigningCert, SigningKey string
+	// InquiryMaxAge is how old a phone's facts may be before it is asked again at its next contact.
+	InquiryMaxAge time.Duration
+	// LogLevel is debug, info, warn or error; LogFormat is text or json.
+	LogLevel, LogFormat string
+
+	origin map[string]Origin
+}
+
+// Default returns the settings of a first try on one's own machine.
+func Default() Config {
+	return Config{
+		Data:          "var",
+		Listen:        "localhost:8443",
+		Organization:  "Sallyport",
+		InquiryMaxAge: time.Hour,
+		LogLevel:      "info",
+		LogFormat:     "text",
+	}
+}
+
+// Level is LogLevel as slog knows it; info where it is not valid.
+func (c Config) Level() slog.Level {
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.LogLevel)) != nil {
+		return slog.LevelInfo
+	}
+	return level
+}

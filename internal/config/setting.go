@@ -1,0 +1,100 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sallyport/internal/secret"
+)
+
+// setting ties a key to its place in Config. The key is what YAML says; the
+// flag is the same with dashes, the variable SALLYPORT_ and upper case.
+type setting struct {
+	key  string
+	help string
+	at   func(*Config) any // pointer to the field
+}
+
+// settings lists every setting in the order in which they are shown.
+func settings() []setting {
+	return []setting{
+		{"data", "directory that holds everything: database, keys, tokens", func(c *Config) any { return &c.Data }},
+		{"listen", "where HTTPS is served, host:port", func(c *Config) any { return &c.Listen }},
+		{"listen_http", "the same without TLS, for a reverse proxy; empty = off", func(c *Config) any { return &c.ListenHTTP }},
+		{"admin_listen", "HTTPS listener of its own for /api and /metrics; empty = same as listen", func(c *Config) any { return &c.AdminListen }},
+		{"public_url", "what phones call, fixed at first start; empty = derived from listen", func(c *Config) any { return &c.PublicURL }},
+		{"organization", "name that people read in profiles and pages", func(c *Config) any { return &c.Organization }},
+		{"tls_cert", "PEM file of the server certificate with its chain; empty = from our own CA", func(c *Config) any { return &c.TLSCert }},
+		{"tls_key", "PEM file of its key", func(c *Config) any { return &c.TLSKey }},
+		{"signing_cert", "PEM file of the certificate that signs profiles; empty = from our own CA", func(c *Config) any { return &c.SigningCert }},
+		{"signing_key", "PEM file of its key", func(c *Config) any { return &c.SigningKey }},
+		{"inquiry_max_age", "how old a phone's facts may be before it is asked again", func(c *Config) any { return &c.InquiryMaxAge }},
+		{"log_level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
+		{"log_format", "text or json", func(c *Config) any { return &c.LogFormat }},
+	}
+}
+
+// Keys returns the known keys in the order in which they are shown.
+func Keys() []string {
+	var keys []string
+	for _, s := range settings() {
+		keys = append(keys, s.key)
+	}
+	return keys
+}
+
+// assign writes text into the field that dst points to.
+func assign(dst any, text string) error {
+	switch dst := dst.(type) {
+	case *string:
+		*dst = text
+	case *secret.Value:
+		*dst = secret.New(text)
+	case *time.Duration:
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return errors.New("not a duration such as 1h or 90m")
+		}
+		*dst = d
+	default:
+		return fmt.Errorf("no way to set a %T", dst)
+	}
+	return nil
+}
+
+// render writes the field that src points to; a secret prints as [redacted].
+func render(src any) string {
+	switch src := src.(type) {
+	case *string:
+		return *src
+	case *secret.Value:
+		if src.IsZero() {
+			return ""
+		}
+		return src.String()
+	case *time.Duration:
+		return src.String()
+	default:
+		return fmt.Sprintf("no way to show a %T", src)
+	}
+}
+
+// scalar reads a value as YAML, a variable or a flag hold it. Lists and
+// mappings are no value, and neither is nothing at all: "listen:" in a file is
+// more likely a slip than a wish.
+func scalar(v any) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "", errors.New("has no value")
+	case string:
+		return strings.TrimSpace(v), nil
+	case fmt.Stringer: // time.Duration
+		return v.String(), nil
+	case bool, int, int64, uint64, float64:
+		return fmt.Sprint(v), nil
+	default:
+		return "", errors.New("must be one plain value")
+	}
+}

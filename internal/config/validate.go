@@ -1,0 +1,119 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"sallyport/internal/refusal"
+)
+
+const maxInquiryAge = 30 * 24 * time.Hour
+
+// Validate reports all faults at once, as a refusal.List.
+func (c Config) Validate() error {
+	var faults refusal.List
+	refuse := func(key, reason, remedy string) {
+		faults = append(faults, refusal.New(ErrInvalid, key, reason, remedy))
+	}
+	if c.Data == "" {
+		refuse("data", "is empty", "name a directory, for example var")
+	}
+	c.checkListeners(refuse)
+	checkPublicURL(c.PublicURL, refuse)
+	if n := utf8.RuneCountInString(c.Organization); n < 1 || n > 64 || !printable(c.Organization) {
+		// X.520 allows an organizationName of 64 characters (ub-organization-name, RFC 5280 appendix A.1).
+		refuse("organization", "must be 1 to 64 printable characters", "the name that people know you by")
+	}
+	checkPair(refuse, "tls_cert", c.TLSCert, "tls_key", c.TLSKey)
+	checkPair(refuse, "signing_cert", c.SigningCert, "signing_key", c.SigningKey)
+	if c.InquiryMaxAge < 0 || c.InquiryMaxAge > maxInquiryAge {
+		refuse("inquiry_max_age", "must be between 0 and 720h", "1h is a good value; 0 asks at every contact")
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		refuse("log_level", "unknown level", "use debug, info, warn or error")
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		refuse("log_format", "unknown format", "use text or json")
+	}
+	return faults.OrNil()
+}
+
+// normalize gives what means the same the same spelling: the public URL is
+// compared with the one of the first start.
+func (c *Config) normalize() {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(c.PublicURL, "#") {
+		return // Validate says why
+	}
+	u.Host = strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	if u.Path == "/" {
+		u.Path = ""
+	}
+	c.PublicURL = u.String()
+}
+
+func (c Config) checkListeners(refuse func(key, reason, remedy string)) {
+	if c.Listen == "" {
+		refuse("listen", "is empty", "for example localhost:8443, or :443 for all addresses")
+	}
+	taken := map[string]string{}
+	for _, l := range []struct{ key, address string }{{"listen", c.Listen}, {"listen_http", c.ListenHTTP}, {"admin_listen", c.AdminListen}} {
+		if l.address == "" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(l.address)
+		if err != nil {
+			refuse(l.key, "is not host:port", "for example localhost:8443; an IPv6 address goes in brackets")
+			continue
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			refuse(l.key, "has no port from 0 to 65535", "0 lets the system choose a free one")
+			continue
+		}
+		if other := taken[l.address]; other != "" && port != "0" {
+			refuse(l.key, "is the same address as "+other, "give each listener its own port")
+		}
+		taken[l.address] = l.key
+	}
+}
+
+func checkPublicURL(text string, refuse func(key, reason, remedy string)) {
+	const remedy = "only scheme, host and port, for example https://mdm.example.com"
+	if text == "" {
+		return
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		refuse("public_url", "is not a URL", remedy)
+	case u.Scheme != "https":
+		refuse("public_url", "must begin with https://: phones refuse anything else", remedy)
+	case u.Hostname() == "":
+		refuse("public_url", "names no host", remedy)
+	case u.User != nil:
+		refuse("public_url", "must not hold a user name or password", remedy)
+	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, strings.Contains(text, "#"):
+		refuse("public_url", "must not have a path, a query or a fragment", remedy)
+	}
+}
+
+func checkPair(refuse func(key, reason, remedy string), certKey, cert, keyKey, key string) {
+	const remedy = "a certificate and its key come together"
+	if cert == "" && key != "" {
+		refuse(certKey, fmt.Sprintf("is missing while %s is set", keyKey), remedy)
+	}
+	if cert != "" && key == "" {
+		refuse(keyKey, fmt.Sprintf("is missing while %s is set", certKey), remedy)
+	}
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+}
