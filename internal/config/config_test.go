@@ -117,9 +117,10 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "fragment", flags: map[string]any{"public_url": "https://mdm.example.test#"}, want: []string{"public_url: must not have a path|"}},
 		{name: "password", flags: map[string]any{"public_url": "https://a:b@mdm.example.test"}, want: []string{"public_url: user name or password|"}},
 		{name: "not a URL", flags: map[string]any{"public_url": "https://%zz"}, want: []string{"public_url: is not a URL|"}},
+		{name: "long name", flags: map[string]any{"organization": strings.Repeat("ü", 65)}, want: []string{"organization: 1 to 64|"}},
 		{name: "same port twice", flags: map[string]any{"listen": "h:1", "admin_listen": "h:1"}, want: []string{"admin_listen: same address as listen|"}},
 		{name: "all at once", yaml: "data: ''\nlisten: nowhere\nlisten_http: h:99999\norganization: \"a\\nb\"\nlog_level: loud\nlog_format: xml\ntls_cert: c.pem\nsigning_key: k.pem\nport: 1\n",
-			want: []string{"port: unknown setting|", "data: is empty|", "listen: is not host:port|", "listen_http: has no port|", "organization: 1 to 64|",
+			want: []string{"port: unknown setting|", "data: is empty|", "listen: is not host:port|", "listen_http: has no port|", "organization: control character|",
 				"tls_key: is missing while tls_cert is set|", "signing_cert: is missing while signing_key is set|", "log_level: unknown|", "log_format: unknown|"}},
 	}
 	for _, tt := range tests {

@@ -8,13 +8,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"sallyport/internal/refusal"
 )
 
-const maxInquiryAge = 30 * 24 * time.Hour
+const (
+	maxInquiryAge = 30 * 24 * time.Hour
+	// maxOrganization is what a certificate holds: ub-organization-name, RFC 5280 appendix A.1.
+	maxOrganization = 64
+)
 
 // Validate reports all faults at once, as a refusal.List.
 func (c Config) Validate() error {
@@ -27,9 +30,10 @@ func (c Config) Validate() error {
 	}
 	c.checkListeners(refuse)
 	checkPublicURL(c.PublicURL, refuse)
-	if n := utf8.RuneCountInString(c.Organization); n < 1 || n > 64 || !printable(c.Organization) {
-		// X.520 allows an organizationName of 64 characters (ub-organization-name, RFC 5280 appendix A.1).
-		refuse("organization", "must be 1 to 64 printable characters", "the name that people know you by")
+	if n := utf8.RuneCountInString(c.Organization); n < 1 || n > maxOrganization {
+		refuse("organization", fmt.Sprintf("must be 1 to %d characters", maxOrganization), "the name that people know you by")
+	} else {
+		faults.Add(refusal.Line(ErrInvalid, "organization", c.Organization, maxOrganization*utf8.UTFMax))
 	}
 	checkPair(refuse, "tls_cert", c.TLSCert, "tls_key", c.TLSKey)
 	checkPair(refuse, "signing_cert", c.SigningCert, "signing_key", c.SigningKey)
@@ -112,8 +116,4 @@ func checkPair(refuse func(key, reason, remedy string), certKey, cert, keyKey, k
 	if cert != "" && key == "" {
 		refuse(keyKey, fmt.Sprintf("is missing while %s is set", certKey), remedy)
 	}
-}
-
-func printable(s string) bool {
-	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
