@@ -10,11 +10,9 @@ import (
 	"slices"
 	"strings"
 
+	"sallyport/internal/bounded"
 	"sallyport/internal/refusal"
 )
-
-// maxCSV is architecture rule 12's limit of an upload.
-const maxCSV = 16 << 20
 
 // column is one column of a CSV file and where its value goes.
 type column struct {
@@ -69,12 +67,12 @@ type row struct {
 }
 
 func readCSV(r io.Reader) (table, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxCSV+1))
+	data, err := bounded.Read(r, bounded.MaxUpload)
+	if errors.Is(err, bounded.ErrTooLarge) {
+		return table{}, refusal.New(ErrInvalid, "", "the file is larger than 16 MiB", "split it")
+	}
 	if err != nil {
 		return table{}, fmt.Errorf("read CSV: %w", err)
-	}
-	if len(data) > maxCSV {
-		return table{}, refusal.New(ErrInvalid, "", "the file is larger than 16 MiB", "split it")
 	}
 	if bytes.HasPrefix(data, []byte{0xFF, 0xFE}) || bytes.HasPrefix(data, []byte{0xFE, 0xFF}) {
 		return table{}, refusal.New(ErrInvalid, "", "the file is UTF-16", `save it as "CSV UTF-8"`)
