@@ -1,0 +1,87 @@
+package problem
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"sallyport/certs"
+	"sallyport/compliance"
+	"sallyport/enroll"
+	"sallyport/enroll/directory"
+	"sallyport/internal/auth"
+	"sallyport/internal/refusal"
+	"sallyport/templates"
+)
+
+// Sentinels of the HTTP front itself.
+var (
+	ErrMalformed   = errors.New("request cannot be read")
+	ErrNotFound    = errors.New("no such resource")
+	ErrMethod      = errors.New("method not allowed here")
+	ErrTooLarge    = errors.New("body too large")
+	ErrMediaType   = errors.New("content type not accepted here")
+	ErrTooMany     = errors.New("too many requests")
+	ErrCrossOrigin = errors.New("request from a foreign page")
+	ErrUnavailable = errors.New("temporarily unavailable")
+)
+
+type row struct {
+	err    error
+	status int
+	name   string // end of the type URI: never changes once released
+	title  string
+}
+
+// table is searched from the top: the first sentinel that the error wraps decides.
+var table = []row{
+	{auth.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "No valid token"},
+	{auth.ErrForbidden, http.StatusForbidden, "forbidden", "Your role may not do this"},
+	{ErrTooMany, http.StatusTooManyRequests, "too-many-requests", "Too many requests"},
+	{ErrCrossOrigin, http.StatusForbidden, "cross-origin", "Request from a foreign page"},
+	{ErrTooLarge, http.StatusRequestEntityTooLarge, "too-large", "Body too large"},
+	{ErrMediaType, http.StatusUnsupportedMediaType, "media-type", "Content type not accepted"},
+	{ErrMethod, http.StatusMethodNotAllowed, "method", "Method not allowed"},
+	{ErrMalformed, http.StatusBadRequest, "malformed", "Request cannot be read"},
+
+	{directory.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid user"},
+	{templates.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid template"},
+	{templates.ErrRender, http.StatusConflict, "render", "Template cannot be rendered for this user"},
+	{compliance.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid compliance policy"},
+	{enroll.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid request"},
+	{auth.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid token request"},
+
+	{directory.ErrConflict, http.StatusConflict, "conflict", "User exists"},
+	{enroll.ErrForeign, http.StatusConflict, "conflict", "Device is enrolled for another user"},
+	{enroll.ErrConflict, http.StatusConflict, "conflict", "State changed meanwhile"},
+	{enroll.ErrInvitationUsed, http.StatusGone, "invitation-used", "Invitation already used"},
+	{enroll.ErrInvitationExpired, http.StatusGone, "invitation-expired", "Invitation expired"},
+	{enroll.ErrInvitationRevoked, http.StatusGone, "invitation-revoked", "Invitation revoked"},
+
+	{directory.ErrNotFound, http.StatusNotFound, "not-found", "No such user"},
+	{templates.ErrNotFound, http.StatusNotFound, "not-found", "No such template"},
+	{compliance.ErrNotFound, http.StatusNotFound, "not-found", "No such compliance policy or verdict"},
+	{auth.ErrNotFound, http.StatusNotFound, "not-found", "No such token"},
+	{certs.ErrNotFound, http.StatusNotFound, "not-found", "No such certificate"},
+	{enroll.ErrNotFound, http.StatusNotFound, "not-found", "Not found"},
+	{ErrNotFound, http.StatusNotFound, "not-found", "Not found"},
+
+	{ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Temporarily unavailable"},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, "unavailable", "Temporarily unavailable"},
+	{context.Canceled, http.StatusServiceUnavailable, "unavailable", "Temporarily unavailable"},
+}
+
+// Of turns an error into the problem that its caller is told. Only refusals
+// speak of what went wrong: any other text of an error stays inside.
+func Of(err error) Problem {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		err = ErrTooLarge
+	}
+	for _, r := range table {
+		if errors.Is(err, r.err) {
+			return Problem{Type: TypePrefix + r.name, Title: r.title, Status: r.status, Errors: refusal.All(err)}
+		}
+	}
+	return Problem{Type: TypePrefix + "internal", Title: "Internal error", Status: http.StatusInternalServerError}
+}

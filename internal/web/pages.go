@@ -1,0 +1,150 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"time"
+)
+
+//go:embed templates/*.html texts/*.json assets/style.css
+var embedded embed.FS
+
+// Kind is the variant of the enrolment page for what reads it.
+type Kind string
+
+const (
+	IPhone       Kind = "iphone"        // iPhone or iPad, Safari
+	OtherBrowser Kind = "other-browser" // iPhone or iPad, anything that cannot install a profile
+	Desktop      Kind = "desktop"       // everything else, also iPads that claim to be a Mac
+	Android      Kind = "android"
+)
+
+// Account is one mail account to type in by hand.
+type Account struct {
+	Email, Host, Domain, UserName string
+	SSL                           bool
+}
+
+// Enroll is what the enrolment page shows.
+type Enroll struct {
+	Kind         Kind
+	Organization string
+	InvitedBy    string
+	Name         string // of the user
+	Email        string
+	Personal     bool // the user's own phone
+	PIN          bool // a PIN is asked for
+	PINWrong     bool
+	ExpiresAt    time.Time
+	Expires      string   // set by Render, in the locale's form
+	URL          string   // of this page
+	Download     string   // path of the profile
+	QR           string   // path of the picture
+	Gaps         []string // why this is a rehearsal server; none on a real one
+	Accounts     []Account
+}
+
+// Trouble is a page that says what went wrong, and the next step.
+type Trouble struct {
+	Text, Next string
+	RequestID  string
+}
+
+// page is what the layout sees.
+type page struct {
+	Lang, Dir, Title, Stylesheet, Organization string
+	Enroll                                     *Enroll
+	Trouble                                    *Trouble
+}
+
+// Pages renders the pages. It is safe for concurrent use.
+type Pages struct {
+	locales    *locales
+	templates  map[string]*template.Template // by locale and page
+	style      []byte
+	stylesheet string
+}
+
+// New reads the embedded pages.
+func New() (*Pages, error) { return read(embedded) }
+
+func read(files fs.FS) (*Pages, error) {
+	l, err := readLocales(files)
+	if err != nil {
+		return nil, err
+	}
+	style, err := fs.ReadFile(files, "assets/style.css")
+	if err != nil {
+		return nil, fmt.Errorf("read style: %w", err)
+	}
+	sum := sha256.Sum256(style)
+	p := &Pages{
+		locales:    l,
+		templates:  make(map[string]*template.Template),
+		style:      style,
+		stylesheet: "style-" + hex.EncodeToString(sum[:8]) + ".css",
+	}
+	for _, locale := range l.names {
+		words := template.FuncMap{"t": func(key string, pairs ...string) string { return l.text(locale, key, pairs...) }}
+		for _, name := range []string{"home", "enroll", "trouble"} {
+			t, err := template.New(name).Funcs(words).ParseFS(files, "templates/layout.html", "templates/"+name+".html")
+			if err != nil {
+				return nil, fmt.Errorf("parse page %s: %w", name, err)
+			}
+			p.templates[locale+"/"+name] = t
+		}
+	}
+	return p, nil
+}
+
+// Asset returns a file under /assets/ by name and its type; ok is false when
+// there is none. Names hold a hash of the content, so a file may be kept for ever.
+func (p *Pages) Asset(name string) (body []byte, contentType string, ok bool) {
+	if name != p.stylesheet {
+		return nil, "", false
+	}
+	return p.style, "text/css; charset=utf-8", true
+}
+
+// Home renders the page at the root.
+func (p *Pages) Home(acceptLanguage, organization string) ([]byte, error) {
+	locale := p.locales.choose(acceptLanguage)
+	return p.render(locale, "home", page{Title: p.locales.text(locale, "home.title"), Organization: organization})
+}
+
+// Enroll renders the enrolment page.
+func (p *Pages) Enroll(acceptLanguage string, e Enroll) ([]byte, error) {
+	locale := p.locales.choose(acceptLanguage)
+	e.Expires = e.ExpiresAt.UTC().Format(p.locales.text(locale, "time"))
+	return p.render(locale, "enroll", page{Title: p.locales.text(locale, "enroll.title"), Organization: e.Organization, Enroll: &e})
+}
+
+// Trouble renders the page for the trouble called key: unknown, used, expired,
+// revoked, many, foreign, settings, missing, down, broken.
+func (p *Pages) Trouble(acceptLanguage, key, organization, requestID string) ([]byte, error) {
+	locale := p.locales.choose(acceptLanguage)
+	return p.render(locale, "trouble", page{
+		Title:        p.locales.text(locale, key+".title"),
+		Organization: organization,
+		Trouble: &Trouble{
+			Text:      p.locales.text(locale, key+".text"),
+			Next:      p.locales.text(locale, key+".next"),
+			RequestID: requestID,
+		},
+	})
+}
+
+func (p *Pages) render(locale, name string, view page) ([]byte, error) {
+	view.Lang, view.Dir = locale, p.locales.text(locale, "dir")
+	view.Stylesheet = "/assets/" + p.stylesheet
+	var out bytes.Buffer
+	if err := p.templates[locale+"/"+name].ExecuteTemplate(&out, "layout", view); err != nil {
+		return nil, fmt.Errorf("render page %s: %w", name, err)
+	}
+	return out.Bytes(), nil
+}
