@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+
+	"sallyport/internal/app"
+)
+
+type caCmd struct {
+	Export caExportCmd `cmd:"" help:"Write our root certificate in PEM form."`
+}
+
+type caExportCmd struct {
+	Out   string `short:"O" help:"File to write; standard output when absent." placeholder:"FILE"`
+	Chain bool   `help:"Also write the issuing certificate."`
+}
+
+func (c *caExportCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	answer, err := api.send(p.ctx, http.MethodGet, "/api/v1/ca", "", nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	chain, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err != nil {
+		return fmt.Errorf("read certificates: %w", err)
+	}
+	root, rest := pem.Decode(chain)
+	if root == nil || root.Type != "CERTIFICATE" {
+		return fmt.Errorf("%s answered without a certificate", api.base)
+	}
+	out := pem.EncodeToMemory(root)
+	if c.Chain {
+		out = append(out, rest...)
+	}
+	if c.Out == "" {
+		_, err = p.stdout.Write(out)
+		return err
+	}
+	return os.WriteFile(c.Out, out, 0o644) // a root certificate is public
+}
+
+type backupCmd struct {
+	File string `arg:"" help:"File to write; it must not exist. - for standard output."`
+}
+
+func (c *backupCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	answer, err := api.send(p.ctx, http.MethodGet, "/api/v1/backup", "", nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if c.File == "-" {
+		_, err = io.Copy(p.stdout, answer.Body)
+		return err
+	}
+	size, err := saveNew(p.ctx, c.File, answer.Body)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s: %d bytes\n", c.File, size)
+	fmt.Fprintln(p.stderr, "Its secrets are sealed under DATA/kek, which is not in it. Keep a copy of that file in another place: without it the backup is worthless.")
+	return nil
+}
+
+// saveNew writes a file that did not exist, and leaves none behind when the
+// stream breaks: a backup that is there is whole.
+func saveNew(ctx context.Context, path string, r io.Reader) (size int64, err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return 0, fmt.Errorf("%s exists (name a new file, so that no older backup is lost)", path)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("write backup: %w", err)
+	}
+	size, err = io.Copy(f, r)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = os.Remove(path)
+		return 0, fmt.Errorf("write backup: %w", err)
+	}
+	return size, nil
+}
+
+type restoreCmd struct {
+	File string `arg:"" help:"Backup to restore." type:"existingfile"`
+	KEK  string `name:"kek" help:"Copy of the key file that sealed the backup, if it is not in the data directory yet." placeholder:"FILE" type:"existingfile"`
+}
+
+func (c *restoreCmd) Run(p *program) error {
+	if p.Server != "" {
+		return usageError{"restore works on this machine, with no server running: --server does not belong here"}
+	}
+	dir := p.dataDir()
+	if err := app.Restore(p.ctx, dir, c.File, c.KEK); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "restored into %s\n", dir)
+	fmt.Fprintf(p.stderr, "Start the server as before: sallyport serve --data %s\n", dir)
+	return nil
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sallyport/internal/app"
+	"sallyport/internal/server/adminapi"
+)
+
+type doctorCmd struct {
+	Wait time.Duration `help:"Wait so long for the server to answer before the checks." placeholder:"DURATION"`
+	PID  int           `name:"pid" hidden:"" help:"With --wait: wait for the server with this process ID."`
+	Output
+}
+
+// grade is how a check came out.
+type grade string
+
+const (
+	good   grade = "ok"
+	gap    grade = "gap"    // fine for a rehearsal, not for real phones
+	warn   grade = "warn"   // works, not for long
+	broken grade = "broken" // does not work
+)
+
+// check is one line of the doctor.
+type check struct {
+	Name  string `json:"name"`
+	Grade grade  `json:"grade"`
+	Fact  string `json:"fact"`
+	Next  string `json:"next,omitempty"` // what to do; empty when ok
+}
+
+func (c *doctorCmd) Run(p *program) error {
+	if c.Wait > 0 {
+		p.await(c.Wait, c.PID)
+	}
+	var checks []check
+	if p.server() == "" {
+		checks = localChecks(p.dataDir())
+	}
+	checks = append(checks, serverChecks(p)...)
+	if c.json() {
+		if err := printJSON(p.stdout, checks); err != nil {
+			return err
+		}
+	} else {
+		printChecks(p, checks)
+	}
+	for _, ch := range checks {
+		if ch.Grade == broken {
+			return errQuiet
+		}
+	}
+	return nil
+}
+
+func printChecks(p *program, checks []check) {
+	for _, ch := range checks {
+		fmt.Fprintf(p.stdout, "%-6s  %s: %s\n", ch.Grade, ch.Name, cell(ch.Fact))
+		if ch.Next != "" {
+			fmt.Fprintf(p.stdout, "        next: %s\n", cell(ch.Next))
+		}
+	}
+}
+
+// await returns when the server answers, or when the time is over: the checks
+// say which it was.
+func (p *program) await(limit time.Duration, pid int) {
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if p.answers(ctx, pid) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *program) answers(ctx context.Context, pid int) bool {
+	if pid != 0 {
+		// A file of an earlier server may still name another one.
+		local, err := app.ReadLocal(p.dataDir())
+		if err != nil || local.PID != pid {
+			return false
+		}
+	}
+	api, err := p.client()
+	return err == nil && api.call(ctx, http.MethodGet, "/healthz", "", nil, nil) == nil
+}
+
+// localChecks look at the data directory.
+func localChecks(dir string) []check {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return []check{{"data directory", broken, dir + " does not exist", "start a server: sallyport serve --data " + dir}}
+	case err != nil:
+		return []check{{"data directory", broken, err.Error(), "run as the user of the server"}}
+	case info.Mode().Perm()&0o077 != 0:
+		return []check{{"data directory", broken, fmt.Sprintf("%s is open to others (mode %04o)", dir, info.Mode().Perm()), "chmod 700 " + dir}}
+	}
+	return append([]check{{"data directory", good, dir, ""}},
+		secretFile(dir, app.KeyFile, "key-encryption key", keyFault),
+		secretFile(dir, app.TokenFile, "admin token", nil),
+		disk(dir))
+}
+
+// secretFile checks that a file is there, for its owner alone.
+func secretFile(dir, name, what string, fault func([]byte) string) check {
+	path := filepath.Join(dir, name)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		next := "start the server: it makes one at its first start; on a restored directory, put your copy there"
+		return check{what, broken, path + " does not exist", next}
+	}
+	if err != nil {
+		return check{what, broken, err.Error(), "run as the user of the server"}
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return check{what, broken, fmt.Sprintf("%s can be read by others (mode %04o)", path, info.Mode().Perm()), "chmod 600 " + path}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return check{what, broken, err.Error(), "run as the user of the server"}
+	}
+	if fault != nil {
+		if reason := fault(text); reason != "" {
+			return check{what, broken, path + " " + reason, "put your copy of the key there: without it nothing that is sealed can be read"}
+		}
+	}
+	return check{what, good, path + ", for its owner alone", ""}
+}
+
+func keyFault(text []byte) string {
+	if key, err := hex.DecodeString(strings.TrimSpace(string(text))); err != nil || len(key) != 32 {
+		return "does not hold 64 hex digits"
+	}
+	return ""
+}
+
+const (
+	diskLow   = 1 << 30
+	diskEmpty = 100 << 20
+)
+
+func disk(dir string) check {
+	free, err := freeSpace(dir)
+	if err != nil {
+		return check{"disk", warn, "free space unknown: " + err.Error(), "look at it yourself"}
+	}
+	fact := fmt.Sprintf("%d MiB free", free>>20)
+	switch {
+	case free < diskEmpty:
+		return check{"disk", broken, fact, "make room: a database that cannot write refuses every phone"}
+	case free < diskLow:
+		return check{"disk", warn, fact, "make room soon"}
+	}
+	return check{"disk", good, fact, ""}
+}
+
+// serverChecks ask the server.
+func serverChecks(p *program) []check {
+	api, err := p.client()
+	if err != nil {
+		return []check{{"server", broken, err.Error(), "start it, or name another with --data DIR or --server URL"}}
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, 15*time.Second)
+	defer cancel()
+	var v adminapi.Version
+	if err := api.get(ctx, "/version", nil, &v); err != nil {
+		return []check{{"server", broken, err.Error(), "start it: sallyport serve --data " + p.dataDir() + "; then look at its log"}}
+	}
+	checks := []check{versionCheck(api.base, v)}
+	if err := api.call(ctx, http.MethodGet, "/healthz", "", nil, nil); err != nil {
+		checks = append(checks, check{"database", broken, err.Error(), "look at the server's log"})
+	} else {
+		checks = append(checks, check{"database", good, "answers", ""})
+	}
+	if err := api.call(ctx, http.MethodGet, "/api/v1/ca", "", nil, nil); err != nil {
+		checks = append(checks, check{"token", broken, err.Error(), "make another with: sallyport token create"})
+	} else {
+		checks = append(checks, check{"token", good, "accepted", ""})
+	}
+	checks = append(checks, certificateCheck(ctx, api, p.now()))
+	if p.server() != "" {
+		return append(checks, check{"rehearsal gaps", warn, "not visible from elsewhere", "run doctor --data DIR on the server's own machine"})
+	}
+	return append(checks, gapChecks(p.dataDir())...)
+}
+
+func versionCheck(base string, v adminapi.Version) check {
+	if v.Version != versionText() {
+		return check{"server", warn, fmt.Sprintf("%s runs %s, this is %s", base, v.Version, versionText()), "restart the server with the program of this version"}
+	}
+	return check{"server", good, fmt.Sprintf("%s runs %s", base, v.Version), ""}
+}
+
+// certificateCheck looks at the certificate that the server shows.
+func certificateCheck(ctx context.Context, api *client, now time.Time) check {
+	const name = "TLS certificate"
+	transport, ok := api.http.Transport.(*http.Transport)
+	u, err := url.Parse(api.base)
+	if !ok || err != nil {
+		return check{name, broken, "cannot be looked at", ""}
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	conn, err := transport.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return check{name, broken, err.Error(), "look at the server's log"}
+	}
+	defer conn.Close()
+	conf := transport.TLSClientConfig.Clone()
+	conf.ServerName = u.Hostname()
+	shown := tls.Client(conn, conf)
+	if err := shown.HandshakeContext(ctx); err != nil {
+		return check{name, broken, err.Error(), "look at --tls-cert and --tls-key"}
+	}
+	leaf := shown.ConnectionState().PeerCertificates[0]
+	left := leaf.NotAfter.Sub(now)
+	fact := fmt.Sprintf("for %s, from %s, until %s", strings.Join(leaf.DNSNames, ", "), leaf.Issuer.CommonName, stamp(leaf.NotAfter))
+	if left < 14*24*time.Hour {
+		return check{name, warn, fact, "renew it: phones stop talking to us when it has expired"}
+	}
+	return check{name, good, fact, ""}
+}
+
+// gapChecks are the rehearsal gaps that the running server found at its start.
+func gapChecks(dir string) []check {
+	local, err := app.ReadLocal(dir)
+	if err != nil {
+		return []check{{"rehearsal gaps", broken, err.Error(), "start the server"}}
+	}
+	if len(local.Gaps) == 0 {
+		return []check{{"real phones", good, "nothing is missing; public URL " + local.PublicURL, ""}}
+	}
+	var checks []check
+	for _, g := range local.Gaps {
+		checks = append(checks, check{strings.ReplaceAll(g.Name, "_", " "), gap, g.Problem, g.Next})
+	}
+	return checks
+}

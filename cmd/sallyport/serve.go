@@ -1,0 +1,113 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"sallyport/internal/app"
+	"sallyport/internal/config"
+)
+
+// settingFlags are the settings as flags. What is not given is left to
+// SALLYPORT_… variables, the file and the defaults: nil tells it apart.
+type settingFlags struct {
+	Config        string         `help:"YAML file with settings (SALLYPORT_… variables outweigh it, flags outweigh both)." placeholder:"FILE"`
+	Listen        *string        `help:"Where HTTPS is served (default localhost:8443)." placeholder:"HOST:PORT"`
+	ListenHTTP    *string        `name:"listen-http" help:"Also serve /scep and /healthz there without TLS." placeholder:"HOST:PORT"`
+	AdminListen   *string        `help:"Serve /api and /metrics on an HTTPS listener of their own." placeholder:"HOST:PORT"`
+	PublicURL     *string        `name:"public-url" help:"What phones call; fixed at the first start." placeholder:"https://HOST"`
+	Organization  *string        `help:"Name that people read in profiles and pages." placeholder:"NAME"`
+	TLSCert       *string        `name:"tls-cert" help:"PEM file of the server certificate with its chain (default: from our own CA)." placeholder:"FILE"`
+	TLSKey        *string        `name:"tls-key" help:"PEM file of its key." placeholder:"FILE"`
+	SigningCert   *string        `name:"signing-cert" help:"PEM file of the certificate that signs profiles, with its chain (default: from our own CA)." placeholder:"FILE"`
+	SigningKey    *string        `name:"signing-key" help:"PEM file of its key." placeholder:"FILE"`
+	InquiryMaxAge *time.Duration `name:"inquiry-max-age" help:"How old a phone's facts may be before it is asked again (default 1h)." placeholder:"DURATION"`
+	LogLevel      *string        `help:"debug, info, warn or error (default info)." placeholder:"LEVEL"`
+	LogFormat     *string        `help:"text or json (default text)." placeholder:"FORMAT"`
+}
+
+// load reads all settings.
+func (f *settingFlags) load(g *Globals) (config.Config, error) {
+	given := map[string]any{}
+	if g.Data != "" {
+		given["data"] = g.Data
+	}
+	for key, value := range map[string]*string{
+		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL,
+		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
+		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "log_level": f.LogLevel, "log_format": f.LogFormat,
+	} {
+		if value != nil {
+			given[key] = *value
+		}
+	}
+	if f.InquiryMaxAge != nil {
+		given["inquiry_max_age"] = *f.InquiryMaxAge
+	}
+	return config.Load(f.Config, os.Environ(), given)
+}
+
+type serveCmd struct{ settingFlags }
+
+func (c *serveCmd) Run(p *program) error {
+	if p.Server != "" {
+		return usageError{"serve is for this machine: --server does not belong here"}
+	}
+	cfg, err := c.load(p.Globals)
+	if err != nil {
+		return err
+	}
+	server, err := app.New(p.ctx, cfg, app.Options{Version: versionText(), Log: logger(p, cfg)})
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	return server.Run(p.ctx)
+}
+
+func logger(p *program, cfg config.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.Level()}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(p.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(p.stderr, options))
+}
+
+type configCmd struct {
+	Show configShowCmd `cmd:"" help:"Show every setting, its value and where that came from. Secrets are hidden."`
+}
+
+type configShowCmd struct {
+	settingFlags
+	Output
+}
+
+func (c *configShowCmd) Run(p *program) error {
+	cfg, err := c.load(p.Globals)
+	if c.json() {
+		if printErr := printJSON(p.stdout, cfg.Redacted()); printErr != nil {
+			return printErr
+		}
+		return err
+	}
+	if showErr := cfg.Show(p.stdout); showErr != nil {
+		return showErr
+	}
+	return err
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(p *program) error {
+	_, err := p.stdout.Write([]byte("sallyport " + versionText() + "\n"))
+	return err
+}
+
+func versionText() string {
+	if v := strings.TrimSpace(version); v != "" {
+		return v
+	}
+	return "unversioned"
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"sallyport/compliance"
+	"sallyport/enroll/directory"
+	"sallyport/internal/server/adminapi"
+	"sallyport/templates"
+)
+
+type templateCmd struct {
+	Apply templateApplyCmd `cmd:"" help:"Apply a template; what says something new becomes a new revision."`
+	List  templateListCmd  `cmd:"" help:"List templates."`
+	Show  templateShowCmd  `cmd:"" help:"Show the newest revision of a template, as it was applied."`
+}
+
+type templateApplyCmd struct {
+	File string `short:"f" required:"" help:"YAML file, - for standard input." placeholder:"FILE"`
+	Output
+}
+
+func (c *templateApplyCmd) Run(p *program) error {
+	var applied adminapi.TemplateApplied
+	if err := p.apply("/api/v1/templates", c.File, &applied); err != nil {
+		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, applied)
+	}
+	return p.applied("template", applied.Template.Name, applied.Template.Number, applied.Changed)
+}
+
+// apply sends a YAML file.
+func (p *program) apply(path, file string, out any) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	body, err := p.readInput(file)
+	if err != nil {
+		return err
+	}
+	return api.call(p.ctx, http.MethodPost, path, contentYAML, bytes.NewReader(body), out)
+}
+
+func (p *program) applied(what, name string, revision int, changed bool) error {
+	how := "unchanged"
+	if changed {
+		how = "applied"
+	}
+	fmt.Fprintf(p.stdout, "%s %s revision %d %s\n", what, cell(name), revision, how)
+	return nil
+}
+
+type templateListCmd struct{ Output }
+
+func (c *templateListCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	var page adminapi.Templates
+	if err := api.get(p.ctx, "/api/v1/templates", nil, &page); err != nil {
+		return err
+	}
+	return list(p, c.Output, page.Templates, "NAME REVISION DISPLAY-NAME ASSIGNED BY AT", func(r templates.Revision) []string {
+		return []string{r.Name, strconv.Itoa(r.Number), r.Spec.DisplayName, audience(r.Spec.Assign), r.CreatedBy, stamp(r.CreatedAt)}
+	})
+}
+
+func audience(a directory.Audience) string {
+	if a.Everyone {
+		return "everyone"
+	}
+	if a.Nobody() {
+		return "nobody"
+	}
+	var parts []string
+	if len(a.Groups) > 0 {
+		parts = append(parts, "groups:"+strings.Join(a.Groups, ","))
+	}
+	if len(a.Users) > 0 {
+		parts = append(parts, "users:"+strings.Join(a.Users, ","))
+	}
+	return strings.Join(parts, " ")
+}
+
+type templateShowCmd struct {
+	Name string `arg:"" help:"Name of the template."`
+	Output
+}
+
+func (c *templateShowCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	var r templates.Revision
+	if err := api.get(p.ctx, "/api/v1/templates/"+url.PathEscape(c.Name), nil, &r); err != nil {
+		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, r)
+	}
+	fmt.Fprintf(p.stdout, "# template %s, revision %d, applied by %s at %s\n%s", cell(r.Name), r.Number, cell(r.CreatedBy), stamp(r.CreatedAt), ensureNewline(r.Source))
+	return nil
+}
+
+func ensureNewline(s string) string {
+	if strings.HasSuffix(s, "\n") {
+		return s
+	}
+	return s + "\n"
+}
+
+type complianceCmd struct {
+	Apply complianceApplyCmd `cmd:"" help:"Apply a policy; what says something new becomes a new revision."`
+	List  complianceListCmd  `cmd:"" help:"List policies."`
+	Show  complianceShowCmd  `cmd:"" help:"Show the newest revision of a policy, as it was applied."`
+}
+
+type complianceApplyCmd struct {
+	File string `short:"f" required:"" help:"YAML file, - for standard input." placeholder:"FILE"`
+	Output
+}
+
+func (c *complianceApplyCmd) Run(p *program) error {
+	var applied adminapi.PolicyApplied
+	if err := p.apply("/api/v1/compliance/policies", c.File, &applied); err != nil {
+		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, applied)
+	}
+	return p.applied("compliance policy", applied.Policy.Name, applied.Policy.Number, applied.Changed)
+}
+
+type complianceListCmd struct{ Output }
+
+func (c *complianceListCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	var page adminapi.Policies
+	if err := api.get(p.ctx, "/api/v1/compliance/policies", nil, &page); err != nil {
+		return err
+	}
+	return list(p, c.Output, page.Policies, "NAME REVISION ASSIGNED GRACE BY AT", func(r compliance.Policy) []string {
+		return []string{r.Name, strconv.Itoa(r.Number), audience(r.Spec.Assign), r.Spec.Grace.String(), r.CreatedBy, stamp(r.CreatedAt)}
+	})
+}
+
+type complianceShowCmd struct {
+	Name string `arg:"" help:"Name of the policy."`
+	Output
+}
+
+func (c *complianceShowCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	var r compliance.Policy
+	if err := api.get(p.ctx, "/api/v1/compliance/policies/"+url.PathEscape(c.Name), nil, &r); err != nil {
+		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, r)
+	}
+	fmt.Fprintf(p.stdout, "# compliance policy %s, revision %d, applied by %s at %s\n%s", cell(r.Name), r.Number, cell(r.CreatedBy), stamp(r.CreatedAt), ensureNewline(r.Source))
+	return nil
+}
