@@ -1,5 +1,17 @@
 package profiles
 
+import (
+	"cmp"
+	"errors"
+)
+
+// ErrInvalid says that an account cannot be set up as described; the refusals
+// name the fields.
+var ErrInvalid = errors.New("invalid mail account")
+
+// Office365Host is where Exchange Online answers, but for sovereign clouds.
+const Office365Host = "outlook.office365.com"
+
 // HostType says what kind of server keeps the mailbox.
 type HostType string
 
@@ -28,3 +40,32 @@ type ExchangeAccount struct {
 	SSL      *bool          `yaml:"ssl" json:"ssl,omitempty"`       // default true; always written, Apple's own default is false
 	Identity IdentitySource `yaml:"identity" json:"identity,omitempty"`
 }
+
+// WithDefaults fills what an admin may leave out. The defaults of user name and
+// email are variables: in a template they are expanded for each user.
+func (a ExchangeAccount) WithDefaults() ExchangeAccount {
+	a.HostType = cmp.Or(a.HostType, OnPremises)
+	if a.HostType == Office365 {
+		a.Host = cmp.Or(a.Host, Office365Host)
+	}
+	a.UserName = cmp.Or(a.UserName, "%upn%")
+	a.Email = cmp.Or(a.Email, "%email%")
+	if a.SSL == nil {
+		encrypted := true
+		a.SSL = &encrypted
+	}
+	a.Identity = cmp.Or(a.Identity, IdentityNone)
+	return a
+}
+
+// Login is the name to sign in with: DOMAIN\user, or the user name alone where
+// there is no domain.
+func (a ExchangeAccount) Login() string {
+	if a.Domain == "" {
+		return a.UserName
+	}
+	return a.Domain + `\` + a.UserName
+}
+
+// UsesSSL reports whether the connection is encrypted; it is unless SSL says false.
+func (a ExchangeAccount) UsesSSL() bool { return a.SSL == nil || *a.SSL }
