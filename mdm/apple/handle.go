@@ -1,0 +1,187 @@
+package apple
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/cms"
+	"sallyport/internal/logkey"
+	"sallyport/internal/refusal"
+	"sallyport/mdm"
+)
+
+// Service answers what phones send to the one MDM address, check-in messages
+// and command polls alike.
+type Service struct {
+	Admitter Admitter
+	Planner  Planner
+	Trust    func() cms.Trust // our roots and intermediates; time and usage are set here
+	Audit    audit.Log        // refusals
+	Now      func() time.Time // nil means time.Now
+	Log      *slog.Logger     // nil means no log
+}
+
+// Request is one message, before anything of it is believed.
+type Request struct {
+	Body       []byte
+	Signature  string // the Mdm-Signature header
+	RemoteAddr string // for the audit trail only
+}
+
+// Handle answers one message. An empty body means a zero-byte 200. An error
+// that Refused holds for is a 400: an audit row was written and nothing was
+// changed. Every other error is a 503, after which a phone tries again.
+// Nothing that happens here may become a 401 or a 403: a phone would un-enrol
+// itself.
+func (s *Service) Handle(ctx context.Context, r Request) ([]byte, error) {
+	t := &trail{action: "mdm.message"}
+	body, err := s.handle(ctx, r, t)
+	if err != nil && Refused(err) {
+		s.refused(ctx, r, t, err)
+	}
+	return body, err
+}
+
+// Refused reports whether an error of Handle refuses the message; any other
+// error is trouble of our own.
+func Refused(err error) bool {
+	return errors.Is(err, ErrMalformed) || errors.Is(err, ErrUnauthenticated) ||
+		errors.Is(err, ErrUnknownIdentity) || len(refusal.All(err)) > 0
+}
+
+// trail remembers what is known of a message by the time it is refused.
+type trail struct {
+	action     string
+	enrollment mdm.EnrollmentID
+	hash       string
+}
+
+func (s *Service) handle(ctx context.Context, r Request, t *trail) ([]byte, error) {
+	identity, err := s.authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	t.hash = identity.Hash
+	ctx = audit.WithActor(ctx, "phone:"+identity.Hash)
+	m, k, err := decode(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if k == kindCheckin && m.MessageType == "Authenticate" {
+		t.action = "mdm.authenticate"
+		message, err := m.authenticate()
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.Admitter.Authenticate(ctx, identity, message)
+	}
+	e, err := s.Admitter.Pinned(ctx, identity.Hash)
+	if err != nil {
+		return nil, err
+	}
+	t.enrollment = e.ID
+	ctx = audit.WithActor(ctx, "phone:"+string(e.ID))
+	if !strings.EqualFold(m.UDID, e.UDID) {
+		return nil, refusal.New(ErrUnauthenticated, "UDID", "is not the phone that this identity certificate belongs to", "")
+	}
+	if k == kindCheckin {
+		return nil, s.checkin(ctx, e, m, t)
+	}
+	return s.poll(ctx, e, m, t)
+}
+
+// checkin answers the check-in messages of an enrolment on record.
+func (s *Service) checkin(ctx context.Context, e mdm.Enrollment, m message, t *trail) error {
+	if m.Topic != e.Topic {
+		return malformed("Topic", "is not the push topic of this enrolment")
+	}
+	switch m.MessageType {
+	case "TokenUpdate":
+		t.action = "mdm.token_update"
+		update, err := m.tokenUpdate()
+		if err != nil {
+			return err
+		}
+		return s.Admitter.TokenUpdate(ctx, e, update)
+	case "CheckOut":
+		t.action = "mdm.check_out"
+		return s.Admitter.CheckOut(ctx, e)
+	case "DeclarativeManagement", "GetBootstrapToken", "GetToken", "ReturnToService", "SetBootstrapToken", "UserAuthenticate":
+		return malformed("MessageType", m.MessageType+" is not supported")
+	}
+	return malformed("MessageType", "is not a check-in message that we know")
+}
+
+// poll takes note of a result and answers with the next command. An enrolment
+// that has ended, or has not begun, is told nothing and never refused.
+func (s *Service) poll(ctx context.Context, e mdm.Enrollment, m message, t *trail) ([]byte, error) {
+	t.action = "mdm.poll"
+	contact, err := m.contact(s.now())
+	if err != nil {
+		return nil, err
+	}
+	if !e.State.Active() {
+		return nil, nil
+	}
+	order, err := s.Planner.Next(ctx, e, contact)
+	if err != nil || order == nil {
+		return nil, err
+	}
+	body, err := EncodeCommand(*order)
+	if err != nil {
+		return nil, fmt.Errorf("enrolment %s: %w", e.ID, err)
+	}
+	s.log().DebugContext(ctx, "command sent", logkey.Enrollment, e.ID, logkey.Command, order.ID,
+		logkey.RequestType, order.Command.RequestType())
+	return body, nil
+}
+
+// refused leaves an audit row. One that cannot be written is logged: the
+// refusal stands either way.
+func (s *Service) refused(ctx context.Context, r Request, t *trail, err error) {
+	target, actor := string(t.enrollment), "phone:"+string(t.enrollment)
+	if target == "" {
+		target, actor = t.hash, "address:"+r.RemoteAddr
+	}
+	entry := audit.New(audit.WithActor(ctx, actor), s.now(), t.action, target, audit.Refused,
+		"reason", reason(err), "address", r.RemoteAddr)
+	if failure := s.Audit.Append(ctx, entry); failure != nil {
+		s.log().ErrorContext(ctx, "audit row of a refusal not written", logkey.Error, failure)
+	}
+}
+
+// reason is the refusal in words of ours: the texts of libraries may quote what
+// the sender chose.
+func reason(err error) string {
+	if all := refusal.All(err); len(all) > 0 {
+		return strings.TrimSpace(all[0].Field + " " + all[0].Reason)
+	}
+	for _, known := range []error{
+		cms.ErrMalformed, cms.ErrSignature, cms.ErrUntrusted, cms.ErrUnsupported,
+		ErrMalformed, ErrUnauthenticated, ErrUnknownIdentity,
+	} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "refused"
+}
+
+func (s *Service) now() time.Time {
+	if s.Now == nil {
+		return time.Now().UTC().Truncate(time.Microsecond)
+	}
+	return s.Now().UTC().Truncate(time.Microsecond)
+}
+
+func (s *Service) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}
