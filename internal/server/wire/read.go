@@ -24,7 +24,7 @@ const maxLimit = 1000
 // no field that v does not know, nothing after it. The body's size was limited
 // by the route.
 func ReadJSON(r *http.Request, v any) error {
-	if err := mediaType(r, "application/json"); err != nil {
+	if err := MediaType(r, "application/json"); err != nil {
 		return err
 	}
 	d := json.NewDecoder(r.Body)
@@ -40,7 +40,7 @@ func ReadJSON(r *http.Request, v any) error {
 
 // ReadText returns the body, whose type must be one of types.
 func ReadText(r *http.Request, types ...string) ([]byte, error) {
-	if err := mediaType(r, types...); err != nil {
+	if err := MediaType(r, types...); err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(r.Body)
@@ -50,7 +50,8 @@ func ReadText(r *http.Request, types ...string) ([]byte, error) {
 	return body, nil
 }
 
-func mediaType(r *http.Request, types ...string) error {
+// MediaType refuses a body whose type is none of types.
+func MediaType(r *http.Request, types ...string) error {
 	got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || !slices.Contains(types, got) {
 		return refusal.New(problem.ErrMediaType, "Content-Type", "not accepted here", "use "+strings.Join(types, " or "))

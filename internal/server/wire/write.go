@@ -2,9 +2,14 @@ package wire
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 )
+
+// ErrTorn says that an answer failed after it had begun: the connection must be
+// cut, because a clean end would make it look whole.
+var ErrTorn = errors.New("answer cut off")
 
 // WriteJSON answers with v. It is encoded before the status leaves, so that a
 // value that cannot be encoded is still an error.

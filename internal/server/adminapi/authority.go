@@ -1,0 +1,54 @@
+package adminapi
+
+import (
+	"bytes"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"time"
+
+	"sallyport/internal/server/wire"
+)
+
+// backupTime is how long a backup may take; everything else is cut off sooner.
+const backupTime = time.Hour
+
+// CA answers GET /api/v1/ca with the root and the issuing certificate in PEM.
+func (a *API) CA(w http.ResponseWriter, _ *http.Request) error {
+	var out bytes.Buffer
+	for _, der := range [][]byte{a.d.Authority.Root().Raw, a.d.Authority.Issuing().Raw} {
+		if err := pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
+			return fmt.Errorf("encode certificate: %w", err)
+		}
+	}
+	return wire.WriteBytes(w, http.StatusOK, "application/x-pem-file", out.Bytes())
+}
+
+// StreamBackup answers GET /api/v1/backup. When the copy fails half-way the
+// connection is cut, so that nobody takes the torn file for a whole one.
+func (a *API) StreamBackup(w http.ResponseWriter, r *http.Request) error {
+	// A response writer without deadlines is a test's: nothing would cut it off.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(backupTime))
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", `attachment; filename="sallyport-`+a.d.Now().UTC().Format("20060102T150405Z")+`.backup"`)
+	body := &started{ResponseWriter: w}
+	err := a.d.Backup.Backup(r.Context(), body)
+	if err != nil && body.began {
+		return fmt.Errorf("%w: %w", wire.ErrTorn, err)
+	}
+	if err != nil {
+		w.Header().Del("Content-Disposition")
+	}
+	return err
+}
+
+// started remembers whether any byte of the body has left.
+type started struct {
+	http.ResponseWriter
+	began bool
+}
+
+func (s *started) Write(p []byte) (int, error) {
+	s.began = true
+	return s.ResponseWriter.Write(p)
+}
