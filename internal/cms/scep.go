@@ -1,0 +1,163 @@
+package cms
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+
+	smallstep "github.com/smallstep/pkcs7"
+
+	"sallyport/internal/bounded"
+	"sallyport/internal/secret"
+)
+
+// SCEP's attributes (RFC 8894, section 3.2.1).
+var (
+	oidMessageType    = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 2}
+	oidPKIStatus      = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 3}
+	oidFailInfo       = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 4}
+	oidSenderNonce    = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 5}
+	oidRecipientNonce = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 6}
+	oidTransactionID  = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 7}
+)
+
+const (
+	certRep     = "3"
+	pkiSuccess  = "0"
+	pkiFailure  = "2"
+	maxNonce    = 64 // RFC 8894 says 16
+	maxTransact = 255
+)
+
+// FailInfo says why a SCEP request is refused (RFC 8894, section 3.2.1.4).
+type FailInfo string
+
+const (
+	BadAlg          FailInfo = "0" // algorithm or key not accepted
+	BadMessageCheck FailInfo = "1" // signature or envelope does not hold
+	BadRequest      FailInfo = "2" // transaction not permitted
+)
+
+// SCEPRequest is a SCEP message as its sender wrapped it: readable enough to
+// answer it, even if only with a refusal. Nothing in it is verified before
+// CheckSignature.
+type SCEPRequest struct {
+	TransactionID string // 1 to 255 bytes
+	MessageType   string // empty when it cannot be read
+	SenderNonce   []byte
+	Signer        *x509.Certificate // usually signed by itself
+	Digest        crypto.Hash       // of the signature; 0 when unknown
+	Content       []byte            // the envelope
+
+	signed      *signed
+	transaction asn1.RawValue // as the client encoded it
+}
+
+// ParseSCEP reads a SCEP message of at most bounded.MaxCMS bytes. It fails
+// where not even a refusal can be addressed: without a transaction identifier,
+// a nonce or a signer.
+func ParseSCEP(der []byte) (*SCEPRequest, error) {
+	s, err := parseSigned(der, bounded.MaxCMS)
+	if err != nil {
+		return nil, err
+	}
+	r := &SCEPRequest{Signer: s.signer, Digest: s.digest, Content: s.content, signed: s}
+	if err := s.attribute(oidTransactionID, &r.TransactionID); err != nil {
+		return nil, err
+	}
+	if n := len(r.TransactionID); n == 0 || n > maxTransact {
+		return nil, fmt.Errorf("%w: transaction identifier of %d bytes", ErrMalformed, n)
+	}
+	if err := s.attribute(oidTransactionID, &r.transaction); err != nil {
+		return nil, err
+	}
+	if err := s.attribute(oidSenderNonce, &r.SenderNonce); err != nil {
+		return nil, err
+	}
+	if n := len(r.SenderNonce); n == 0 || n > maxNonce {
+		return nil, fmt.Errorf("%w: nonce of %d bytes", ErrMalformed, n)
+	}
+	_ = s.attribute(oidMessageType, &r.MessageType) // empty is refused by the caller's list
+	return r, nil
+}
+
+// CheckSignature verifies that the holder of Signer's key signed the message.
+// It says nothing about who that is.
+func (r *SCEPRequest) CheckSignature() error {
+	return r.signed.checkSignature(r.Content)
+}
+
+// Success is a CertRep that carries cert, encrypted to the requester in the
+// cipher of its own request and signed with the digest of its own request:
+// clients take less than they offer.
+func (r *SCEPRequest) Success(ra Identity, cert *x509.Certificate, with Cipher, digest crypto.Hash) ([]byte, error) {
+	certs, err := Degenerate(cert)
+	if err != nil {
+		return nil, err
+	}
+	content, err := envelope(certs, r.Signer, with)
+	if err != nil {
+		return nil, err
+	}
+	return r.reply(ra, content, digest, smallstep.Attribute{Type: oidPKIStatus, Value: pkiSuccess})
+}
+
+// Failure is a CertRep that refuses the request. RFC 8894 leaves its content
+// out; it is empty here, as in the servers in use, since OpenSSL refuses to
+// verify a message without one.
+func (r *SCEPRequest) Failure(ra Identity, info FailInfo, digest crypto.Hash) ([]byte, error) {
+	return r.reply(ra, []byte{}, digest,
+		smallstep.Attribute{Type: oidPKIStatus, Value: pkiFailure},
+		smallstep.Attribute{Type: oidFailInfo, Value: string(info)})
+}
+
+func (r *SCEPRequest) reply(ra Identity, content []byte, digest crypto.Hash, status ...smallstep.Attribute) (der []byte, err error) {
+	defer guard(&err, fmt.Errorf("sign CertRep: %w", ErrUnsupported))
+	if _, ok := ra.Certificate.PublicKey.(*rsa.PublicKey); !ok {
+		return nil, fmt.Errorf("sign CertRep: %w: RA key is not RSA", ErrUnsupported)
+	}
+	oid, err := digestOID(digest)
+	if err != nil {
+		return nil, fmt.Errorf("sign CertRep: %w", err)
+	}
+	sd, err := smallstep.NewSignedData(content)
+	if err != nil {
+		return nil, fmt.Errorf("sign CertRep: %w", err)
+	}
+	sd.SetDigestAlgorithm(oid)
+	attributes := append([]smallstep.Attribute{
+		{Type: oidTransactionID, Value: r.transaction},
+		{Type: oidMessageType, Value: certRep},
+		{Type: oidSenderNonce, Value: secret.Random(16)},
+		{Type: oidRecipientNonce, Value: r.SenderNonce},
+	}, status...)
+	err = sd.AddSigner(ra.Certificate, ra.Key, smallstep.SignerInfoConfig{ExtraSignedAttributes: attributes})
+	if err != nil {
+		return nil, fmt.Errorf("sign CertRep: %w", err)
+	}
+	// strongSwan reads nothing but rsaEncryption here, and RFC 3370 (3.2) asks
+	// for it; the library writes sha256WithRSAEncryption and has no other way in.
+	algorithm := &sd.GetSignedData().SignerInfos[0].DigestEncryptionAlgorithm
+	algorithm.Algorithm, algorithm.Parameters = oidRSAEncryption, asn1.NullRawValue
+	if der, err = sd.Finish(); err != nil {
+		return nil, fmt.Errorf("sign CertRep: %w", err)
+	}
+	return der, nil
+}
+
+// Degenerate is SignedData that carries certificates and no signature (RFC
+// 8894, section 3.4): how SCEP hands certificates over.
+func Degenerate(certs ...*x509.Certificate) (der []byte, err error) {
+	defer guard(&err, fmt.Errorf("bundle certificates: %w", ErrUnsupported))
+	var raw bytes.Buffer
+	for _, c := range certs {
+		raw.Write(c.Raw)
+	}
+	if der, err = smallstep.DegenerateCertificate(raw.Bytes()); err != nil {
+		return nil, fmt.Errorf("bundle certificates: %w", err)
+	}
+	return der, nil
+}

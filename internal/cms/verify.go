@@ -1,0 +1,229 @@
+package cms
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+
+	smallstep "github.com/smallstep/pkcs7"
+)
+
+// Verify opens an attached signature: exactly one signer, whose certificate
+// leads to t.Roots at t.Now for one of t.Usages, and a signature that covers
+// the content.
+//
+// The library's own verification is not used: it takes the signing time that
+// the sender claims, so that an expired certificate can date itself back, or a
+// phone whose clock is slow is turned away, and it never looks at the content
+// type.
+func Verify(der []byte, t Trust) (content []byte, signer *x509.Certificate, err error) {
+	s, err := parseSigned(der, t.maxBytes())
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(s.content) == 0 {
+		return nil, nil, fmt.Errorf("%w: no content", ErrMalformed)
+	}
+	if err := s.verify(s.content, t); err != nil {
+		return nil, nil, err
+	}
+	return s.content, s.signer, nil
+}
+
+// VerifyDetached is Verify for a signature that came apart from its content. A
+// signature that brings content of its own is refused.
+func VerifyDetached(sig, content []byte, t Trust) (*x509.Certificate, error) {
+	s, err := parseSigned(sig, t.maxBytes())
+	if err != nil {
+		return nil, err
+	}
+	if len(s.content) != 0 {
+		return nil, fmt.Errorf("%w: content where none belongs", ErrMalformed)
+	}
+	if err := s.verify(content, t); err != nil {
+		return nil, err
+	}
+	return s.signer, nil
+}
+
+// signed is SignedData with one signer, read but not yet believed.
+type signed struct {
+	content   []byte
+	certs     []*x509.Certificate
+	signer    *x509.Certificate
+	digest    crypto.Hash // 0 when unknown
+	signature []byte
+	attrs     []attribute
+	rawAttrs  []byte // as signed: DER of the SET OF
+}
+
+// attribute is a signed attribute; values is the content of its SET.
+type attribute struct {
+	oid    asn1.ObjectIdentifier
+	values []byte
+}
+
+func parseSigned(der []byte, maxBytes int) (s *signed, err error) {
+	if err := check(der, maxBytes); err != nil {
+		return nil, err
+	}
+	defer guard(&err, ErrMalformed)
+	p7, err := smallstep.Parse(der)
+	if err != nil {
+		return nil, ErrMalformed
+	}
+	if len(p7.Signers) != 1 {
+		return nil, fmt.Errorf("%w: %d signers, want 1", ErrMalformed, len(p7.Signers))
+	}
+	info := p7.Signers[0]
+	s = &signed{
+		content: p7.Content, certs: p7.Certificates, signer: p7.GetOnlySigner(),
+		digest: hashOf(info.DigestAlgorithm.Algorithm), signature: info.EncryptedDigest,
+	}
+	if s.signer == nil {
+		return nil, fmt.Errorf("%w: the signer's certificate is missing", ErrMalformed)
+	}
+	for _, a := range info.AuthenticatedAttributes {
+		s.attrs = append(s.attrs, attribute{a.Type, a.Value.Bytes})
+	}
+	if len(s.attrs) > 0 {
+		// What is signed is the SET OF, not the [0] in the message (RFC 5652, 5.4).
+		s.rawAttrs, err = asn1.MarshalWithParams(info.AuthenticatedAttributes, "set")
+		if err != nil {
+			return nil, ErrMalformed
+		}
+	}
+	return s, nil
+}
+
+func (s *signed) verify(content []byte, t Trust) error {
+	if err := s.checkSignature(content); err != nil {
+		return err
+	}
+	return s.checkChain(t)
+}
+
+// checkSignature verifies the signature with the signer's key (RFC 5652, 5.6).
+func (s *signed) checkSignature(content []byte) (err error) {
+	defer guard(&err, ErrSignature)
+	if s.digest == 0 {
+		return fmt.Errorf("%w: unknown digest", ErrSignature)
+	}
+	message := content
+	if len(s.attrs) > 0 {
+		if err := s.checkAttributes(content); err != nil {
+			return err
+		}
+		message = s.rawAttrs
+	} else if bytes.HasPrefix(content, []byte{0x31}) {
+		// The attributes of another signature, passed off as content.
+		return fmt.Errorf("%w: content is a SET", ErrSignature)
+	}
+	algorithm := signatureAlgorithm(s.signer.PublicKey, s.digest)
+	if err := s.signer.CheckSignature(algorithm, message, s.signature); err != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+// checkAttributes wants the content type to be data and the message digest to
+// be that of content, each exactly once.
+func (s *signed) checkAttributes(content []byte) error {
+	var contentType asn1.ObjectIdentifier
+	if err := s.attribute(oidContentType, &contentType); err != nil || !contentType.Equal(oidData) {
+		return fmt.Errorf("%w: content type", ErrSignature)
+	}
+	var digest []byte
+	if err := s.attribute(oidMessageDigest, &digest); err != nil {
+		return fmt.Errorf("%w: message digest", ErrSignature)
+	}
+	h := s.digest.New()
+	h.Write(content)
+	if subtle.ConstantTimeCompare(h.Sum(nil), digest) != 1 {
+		return ErrSignature
+	}
+	return nil
+}
+
+var (
+	oidContentType   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
+	oidMessageDigest = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
+)
+
+// attribute decodes the only value of the only attribute of that type.
+func (s *signed) attribute(oid asn1.ObjectIdentifier, value any) error {
+	found := 0
+	var values []byte
+	for _, a := range s.attrs {
+		if a.oid.Equal(oid) {
+			found++
+			values = a.values
+		}
+	}
+	if found != 1 {
+		return fmt.Errorf("%w: attribute %v found %d times", ErrMalformed, oid, found)
+	}
+	rest, err := asn1.Unmarshal(values, value)
+	if err != nil || len(rest) != 0 {
+		return fmt.Errorf("%w: attribute %v", ErrMalformed, oid)
+	}
+	return nil
+}
+
+func (s *signed) checkChain(t Trust) (err error) {
+	defer guard(&err, ErrUntrusted)
+	if t.Roots == nil || t.Now.IsZero() {
+		// nil would mean the system's roots, and zero the system's time.
+		return fmt.Errorf("%w: no roots or no time given", ErrUntrusted)
+	}
+	intermediates := x509.NewCertPool()
+	for _, c := range append(append([]*x509.Certificate(nil), t.Intermediates...), s.certs...) {
+		intermediates.AddCert(c)
+	}
+	usages := t.Usages
+	if len(usages) == 0 {
+		usages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} // none would mean TLS servers
+	}
+	_, err = s.signer.Verify(x509.VerifyOptions{
+		Roots: t.Roots, Intermediates: intermediates, CurrentTime: t.Now, KeyUsages: usages,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUntrusted, err)
+	}
+	return nil
+}
+
+// signatureAlgorithm follows from key and digest. What the message says of it
+// adds nothing: senders write rsaEncryption as well as sha256WithRSAEncryption.
+func signatureAlgorithm(key crypto.PublicKey, digest crypto.Hash) x509.SignatureAlgorithm {
+	switch key.(type) {
+	case *rsa.PublicKey:
+		switch digest {
+		case crypto.SHA1:
+			return x509.SHA1WithRSA
+		case crypto.SHA256:
+			return x509.SHA256WithRSA
+		case crypto.SHA384:
+			return x509.SHA384WithRSA
+		case crypto.SHA512:
+			return x509.SHA512WithRSA
+		}
+	case *ecdsa.PublicKey:
+		switch digest {
+		case crypto.SHA1:
+			return x509.ECDSAWithSHA1
+		case crypto.SHA256:
+			return x509.ECDSAWithSHA256
+		case crypto.SHA384:
+			return x509.ECDSAWithSHA384
+		case crypto.SHA512:
+			return x509.ECDSAWithSHA512
+		}
+	}
+	return x509.UnknownSignatureAlgorithm
+}
