@@ -1,0 +1,112 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sallyport/internal/refusal"
+)
+
+// ErrCertificate says that a certificate that was given cannot be used.
+var ErrCertificate = errors.New("certificate cannot be used")
+
+// serverTLS serves a certificate that is renewed while the server runs.
+type serverTLS struct {
+	current atomic.Pointer[tls.Certificate]
+	renew   func(ctx context.Context) (tls.Certificate, error)
+}
+
+// refresh fetches the certificate anew. Whoever calls it periodically keeps it fresh.
+func (s *serverTLS) refresh(ctx context.Context) error {
+	c, err := s.renew(ctx)
+	if err != nil {
+		return err
+	}
+	s.current.Store(&c)
+	return nil
+}
+
+// config is the TLS of every listener: 1.2 is what iOS asks of a server as well
+// (https://support.apple.com/guide/security/tls-network-security-sec100a75d12/web).
+func (s *serverTLS) config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.current.Load(), nil
+		},
+	}
+}
+
+// fileTLS reads the certificate from files, again when they change: programs
+// that renew certificates replace the files.
+func fileTLS(certFile, keyFile string, now func() time.Time) func(context.Context) (tls.Certificate, error) {
+	var (
+		mu   sync.Mutex
+		seen [2]time.Time
+		last tls.Certificate
+	)
+	return func(context.Context) (tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		var at [2]time.Time
+		for i, name := range []string{certFile, keyFile} {
+			info, err := os.Stat(name)
+			if err != nil {
+				return last, pairFault("tls_cert", err)
+			}
+			at[i] = info.ModTime()
+		}
+		if at == seen {
+			return last, nil
+		}
+		c, err := loadPair("tls_cert", certFile, keyFile, now())
+		if err != nil {
+			return last, err
+		}
+		last, seen = c, at
+		return last, nil
+	}
+}
+
+// loadPair reads a certificate with its chain and its key, and refuses what
+// would fail later on a phone.
+func loadPair(setting, certFile, keyFile string, now time.Time) (tls.Certificate, error) {
+	c, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return c, pairFault(setting, err)
+	}
+	if c.Leaf == nil {
+		if c.Leaf, err = x509.ParseCertificate(c.Certificate[0]); err != nil {
+			return c, pairFault(setting, err)
+		}
+	}
+	if now.After(c.Leaf.NotAfter) {
+		return c, refusal.New(ErrCertificate, setting, fmt.Sprintf("%s expired at %s", certFile, c.Leaf.NotAfter.UTC().Format(time.RFC3339)), "renew it")
+	}
+	if now.Before(c.Leaf.NotBefore) {
+		return c, refusal.New(ErrCertificate, setting, fmt.Sprintf("%s is not valid before %s", certFile, c.Leaf.NotBefore.UTC().Format(time.RFC3339)), "set this machine's clock")
+	}
+	return c, nil
+}
+
+// checkHost refuses a server certificate that is not for the public URL: every
+// phone would.
+func checkHost(c tls.Certificate, publicURL string) error {
+	if err := c.Leaf.VerifyHostname(hostOf(publicURL)); err != nil {
+		return refusal.New(ErrCertificate, "tls_cert", fmt.Sprintf("the certificate is not for the public URL %s", publicURL),
+			"get one for that name")
+	}
+	return nil
+}
+
+func pairFault(setting string, err error) error {
+	return refusal.New(ErrCertificate, setting, err.Error(), "name PEM files of a certificate, with its chain, and of its key")
+}
