@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	// ErrNotFound says that no such policy or verdict is on record.
-	ErrNotFound = errors.New("no such compliance policy")
+	// ErrNotFound says that no such policy, verdict or enrolment is on record.
+	ErrNotFound = errors.New("no such policy, verdict or enrolment")
 	// ErrInvalid says that a policy cannot be accepted; the refusals name the fields.
 	ErrInvalid = errors.New("invalid compliance policy")
 )
@@ -67,7 +67,7 @@ var ErrStale = errors.New("verdict changed meanwhile")
 // Expecter says what should be true of a device. enroll implements it.
 type Expecter interface {
 	// Expected returns what we expect and what was reported, read together.
-	// ErrNotFound when no such enrolment is on record.
+	// ErrNotFound of this room when no such enrolment is on record.
 	Expected(ctx context.Context, id mdm.EnrollmentID) (Expected, mdm.Report, error)
 	// ActiveEnrollments returns up to limit active enrolments after the cursor, in the order of their ID.
 	ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error)

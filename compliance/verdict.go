@@ -65,6 +65,7 @@ type Verdict struct {
 type Expected struct {
 	EnrollmentID mdm.EnrollmentID
 	UserID       directory.UserID
+	UPN          string   // of the user; policies may be assigned by it
 	Groups       []string // of the user
 	UserRemoved  bool
 	Platform     mdm.Platform

@@ -1,0 +1,145 @@
+package compliance
+
+import (
+	"slices"
+	"time"
+
+	"sallyport/mdm"
+)
+
+const (
+	// maxValid bounds a verdict whose answer nothing we know of will change.
+	maxValid = 24 * time.Hour
+	// settled is for enrolments that have ended for good: no sweep looks at them again.
+	settled = 10 * 365 * 24 * time.Hour
+)
+
+// Evaluate says how a phone stands under policy (nil when none applies; make
+// one of several by Strictest). Expected and report must be of the enrolment
+// itself, so that facts of an earlier enrolment of the same phone never count.
+//
+// The first that holds decides the state:
+//
+//  1. the enrolment has ended, or its user was removed: not compliant, without grace;
+//  2. the enrolment is not finished, or no policy applies: not evaluated;
+//  3. silent for too long: unknown, without grace;
+//  4. a rule has failed for longer than the grace: not compliant;
+//  5. a rule's fact was not reported: not evaluated, even while another rule is in grace;
+//  6. a rule has failed: in grace;
+//  7. compliant.
+//
+// A finding that comes out as in previous keeps its Since, and so grace is
+// counted from the first failure without a break. ValidUntil is the first
+// moment at which the answer could change without a new fact.
+func Evaluate(policy *Policy, expected Expected, report mdm.Report, previous Verdict, now time.Time) Verdict {
+	now = now.UTC().Truncate(time.Microsecond)
+	v := Verdict{EnrollmentID: expected.EnrollmentID, At: now, ValidUntil: now.Add(maxValid)}
+	enrolled := ruleEnrolled(expected)
+	outcomes := []outcome{enrolled}
+	switch {
+	case enrolled.State == Failed:
+		v.State, v.ValidUntil = NotCompliant, now.Add(settled)
+	case enrolled.State == Unasked || policy == nil:
+		v.State = NotEvaluated
+	default:
+		v.Policy = policy.Label()
+		outcomes = append(outcomes, ask(policy.Spec.Rules, expected, report, now)...)
+	}
+	for _, o := range outcomes {
+		o.Since = since(o.Finding, previous, now)
+		v.Findings = append(v.Findings, o.Finding)
+		if !o.until.IsZero() && o.until.Before(v.ValidUntil) {
+			v.ValidUntil = o.until
+		}
+	}
+	if v.State == "" {
+		v.decide(policy.Spec.Grace.std(), now)
+	}
+	v.Since = now
+	if previous.State == v.State && previous.Since.Before(now) {
+		v.Since = previous.Since
+	}
+	return v
+}
+
+// decide is steps 3 to 7 of Evaluate.
+func (v *Verdict) decide(grace time.Duration, now time.Time) {
+	var graceUntil time.Time
+	var silent, overdue, untold bool
+	for _, f := range v.Findings {
+		switch {
+		case f.State == Unasked:
+			untold = true
+		case f.State == Failed && f.Rule == RuleReported:
+			silent = true
+		case f.State == Failed:
+			end := f.Since.Add(grace)
+			overdue = overdue || !now.Before(end)
+			graceUntil = earliest(graceUntil, end)
+		}
+	}
+	switch {
+	case silent:
+		v.State = Unknown
+		return
+	case overdue:
+		v.State = NotCompliant
+		return
+	case untold:
+		v.State = NotEvaluated
+	case !graceUntil.IsZero():
+		v.State, v.GraceUntil = InGrace, graceUntil
+	default:
+		v.State = Compliant
+	}
+	if !graceUntil.IsZero() && graceUntil.Before(v.ValidUntil) {
+		v.ValidUntil = graceUntil
+	}
+}
+
+// ask puts the policy's questions in the order in which they are shown.
+func ask(rules Rules, e Expected, r mdm.Report, now time.Time) []outcome {
+	var outcomes []outcome
+	if rules.MailProfile {
+		outcomes = append(outcomes, ruleMail(e, r, now))
+	}
+	if rules.Passcode {
+		outcomes = append(outcomes, rulePasscode(e, r))
+	}
+	if rules.MinimumOS != "" {
+		outcomes = append(outcomes, ruleOS(e, r, rules.MinimumOS))
+	}
+	if rules.IdentityCertificate {
+		outcomes = append(outcomes, ruleIdentity(e, now))
+	}
+	if rules.ReportedWithin != 0 {
+		outcomes = append(outcomes, ruleReported(e, r, rules, now))
+	}
+	return outcomes
+}
+
+func ruleEnrolled(e Expected) outcome {
+	switch {
+	case e.UserRemoved:
+		return failed(RuleEnrolled, "the user was removed", "Ask your administrator whether your account still exists.")
+	case e.State == mdm.CheckedOut:
+		return failed(RuleEnrolled, "management was removed from the phone", fixEnroll)
+	case e.State == mdm.Replaced:
+		return failed(RuleEnrolled, "the phone was enrolled anew", fixEnroll)
+	case e.State.Active():
+		return met(RuleEnrolled, "the phone is managed", time.Time{})
+	default:
+		o := unasked(RuleEnrolled, "the enrolment is not finished")
+		o.Fix = "Finish the enrolment on the phone: install the downloaded profile in Settings."
+		return o
+	}
+}
+
+// since is when this finding first came out this way without a break.
+func since(f Finding, previous Verdict, now time.Time) time.Time {
+	i := slices.IndexFunc(previous.Findings, func(p Finding) bool { return p.Rule == f.Rule })
+	if i < 0 || previous.Findings[i].State != f.State || !previous.Findings[i].Since.Before(now) {
+		return now
+	}
+	return previous.Findings[i].Since
+}
