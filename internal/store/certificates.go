@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/internal/audit"
+)
+
+const certificateColumns = `sha256, der, serial, rule, user_id, invitation_id, enrollment_id, not_before, not_after, revoked_at`
+
+func scanCertificate(row scanner) (certs.Certificate, error) {
+	var c certs.Certificate
+	err := row.Scan(&c.SHA256, &c.DER, &c.Serial, &c.Rule, &c.UserID, &c.InvitationID, &c.EnrollmentID,
+		stamp{&c.NotBefore}, stamp{&c.NotAfter}, stamp{&c.RevokedAt})
+	return c, err
+}
+
+func (t *tx) certificate(ctx context.Context, sha256 string) (certs.Certificate, error) {
+	c, err := scanCertificate(t.QueryRowContext(ctx, `SELECT `+certificateColumns+` FROM certs_certificates WHERE sha256 = $1`, sha256))
+	return c, orNotFound(err, certs.ErrNotFound)
+}
+
+// RecordIssued writes the certificate under its claimed challenge and burns
+// the invitation.
+func (s *Certificates) RecordIssued(ctx context.Context, hash []byte, cert certs.Certificate, now time.Time, entry audit.Entry) (certs.Certificate, error) {
+	var stored certs.Certificate
+	err := s.db.write(ctx, "record issued certificate", func(t *tx) error {
+		row, err := t.challenge(ctx, hash)
+		if err != nil {
+			return err
+		}
+		if row.certificate != "" {
+			stored, err = t.certificate(ctx, row.certificate)
+			return unchanged(err)
+		}
+		if err := matchesClaim(cert, row.claim); err != nil {
+			return err
+		}
+		if err := t.fulfil(ctx, hash, cert.SHA256); err != nil {
+			return err
+		}
+		if err := t.burnInvitation(ctx, row.grant.InvitationID, now); err != nil {
+			return err
+		}
+		if stored, err = t.insertCertificate(ctx, cert, now); err != nil {
+			return err
+		}
+		return t.audit(ctx, entry)
+	})
+	if err != nil {
+		return certs.Certificate{}, err
+	}
+	return stored, nil
+}
+
+// matchesClaim holds the signer to what was committed before it signed.
+func matchesClaim(cert certs.Certificate, claim certs.Claim) error {
+	serial, ok := new(big.Int).SetString(cert.Serial, 16)
+	if !ok || serial.Cmp(new(big.Int).SetBytes(claim.Serial)) != 0 {
+		return fmt.Errorf("serial %q is not the claimed one: %w", cert.Serial, certs.ErrChallengeInvalid)
+	}
+	return nil
+}
+
+// fulfil ties the certificate to its claim, unless that was made void meanwhile.
+func (t *tx) fulfil(ctx context.Context, hash []byte, sha256 string) error {
+	n, err := t.change(ctx, `UPDATE certs_challenges SET certificate_sha256 = $2
+		WHERE hash = $1 AND certificate_sha256 = '' AND claimed_at <> 0 AND void_at = 0`, hash, sha256)
+	if err == nil && n == 0 {
+		return refuseChallenge("void or never claimed")
+	}
+	return err
+}
+
+func (t *tx) burnInvitation(ctx context.Context, id string, now time.Time) error {
+	if id == "" {
+		return nil
+	}
+	n, err := t.change(ctx, `UPDATE enroll_invitations SET state = 'used', used_at = $2 WHERE id = $1 AND state = 'open'`, id, micros(now))
+	if err == nil && n == 0 {
+		return refuseChallenge("invitation no longer open")
+	}
+	return err
+}
+
+func (t *tx) insertCertificate(ctx context.Context, c certs.Certificate, now time.Time) (certs.Certificate, error) {
+	return scanCertificate(t.QueryRowContext(ctx, `INSERT INTO certs_certificates (sha256, der, serial, rule, user_id,
+			invitation_id, enrollment_id, not_before, not_after, issued_at, revoked_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING `+certificateColumns,
+		c.SHA256, c.DER, c.Serial, c.Rule, c.UserID, c.InvitationID, c.EnrollmentID,
+		micros(c.NotBefore), micros(c.NotAfter), micros(now), micros(c.RevokedAt)))
+}
+
+// CertificateByHash looks up by SHA-256 in lower-case hex.
+func (s *Certificates) CertificateByHash(ctx context.Context, sha256 string) (certs.Certificate, error) {
+	c, err := scanCertificate(s.db.reader.QueryRowContext(ctx,
+		`SELECT `+certificateColumns+` FROM certs_certificates WHERE sha256 = $1`, sha256))
+	if err != nil {
+		return certs.Certificate{}, fmt.Errorf("load certificate %s: %w", sha256, orNotFound(err, certs.ErrNotFound))
+	}
+	return c, nil
+}
+
+// Certificates returns those of one enrolment and rule, newest first. The
+// phone's own identity is older than its enrolment, which is why that one is
+// found through the enrolment that is pinned to it.
+func (s *Certificates) Certificates(ctx context.Context, enrollmentID string, rule certs.RuleName) ([]certs.Certificate, error) {
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT `+certificateColumns+` FROM certs_certificates
+		WHERE rule = $2 AND (enrollment_id = $1
+			OR sha256 IN (SELECT certificate_hash FROM enroll_enrollments WHERE id = $1))
+		ORDER BY issued_at DESC, sha256`, enrollmentID, rule)
+	list, err := collect(rows, err, scanCertificate)
+	if err != nil {
+		return nil, fmt.Errorf("list certificates of %s: %w", enrollmentID, err)
+	}
+	return list, nil
+}

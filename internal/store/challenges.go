@@ -1,0 +1,159 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/internal/audit"
+)
+
+// Certificates keeps challenges and issued certificates.
+type Certificates struct{ db *DB }
+
+var _ certs.Store = (*Certificates)(nil)
+
+// Certificates returns the store of challenges and certificates.
+func (db *DB) Certificates() *Certificates { return &Certificates{db} }
+
+// SaveChallenge writes an open challenge.
+func (s *Certificates) SaveChallenge(ctx context.Context, c certs.Challenge) error {
+	return s.db.write(ctx, "save challenge", func(t *tx) error {
+		_, err := t.ExecContext(ctx, `INSERT INTO certs_challenges (hash, rule, entitlement, user_id, invitation_id,
+				enrollment_id, created_at, expires_at, void_at, claimed_at, transaction_id, key_hash, serial,
+				not_before, not_after, certificate_sha256)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, '', NULL, NULL, 0, 0, '')`,
+			c.Hash, c.Grant.Rule, document{c.Grant}, c.Grant.UserID, c.Grant.InvitationID, c.Grant.EnrollmentID,
+			micros(c.CreatedAt), micros(c.ExpiresAt))
+		return err
+	})
+}
+
+// voidChallenges ends the challenges that match and have no certificate yet.
+// condition uses $2 and up.
+func (t *tx) voidChallenges(ctx context.Context, now time.Time, condition string, args ...any) error {
+	_, err := t.ExecContext(ctx, `UPDATE certs_challenges SET void_at = $1
+		WHERE void_at = 0 AND certificate_sha256 = '' AND `+condition, append([]any{micros(now)}, args...)...)
+	return err
+}
+
+// challengeRow is a challenge with everything that decides about it.
+type challengeRow struct {
+	grant           certs.Grant
+	expiresAt       time.Time
+	voidAt          time.Time
+	claimedAt       time.Time
+	claim           certs.Claim
+	certificate     string // SHA-256
+	userOnRecord    bool
+	invitationState string // empty without an invitation
+}
+
+func (t *tx) challenge(ctx context.Context, hash []byte) (challengeRow, error) {
+	var c challengeRow
+	err := t.QueryRowContext(ctx, `SELECT c.entitlement, c.expires_at, c.void_at, c.claimed_at, c.transaction_id,
+			c.key_hash, c.serial, c.not_before, c.not_after, c.certificate_sha256,
+			c.user_id = '' OR u.id IS NOT NULL, COALESCE(i.state, '')
+		FROM certs_challenges c
+		LEFT JOIN directory_users u ON u.id = c.user_id AND u.removed_at = 0
+		LEFT JOIN enroll_invitations i ON i.id = c.invitation_id
+		WHERE c.hash = $1`, hash).Scan(document{&c.grant}, stamp{&c.expiresAt}, stamp{&c.voidAt}, stamp{&c.claimedAt},
+		&c.claim.TransactionID, &c.claim.KeyHash, &c.claim.Serial, stamp{&c.claim.NotBefore}, stamp{&c.claim.NotAfter},
+		&c.certificate, &c.userOnRecord, &c.invitationState)
+	if err != nil {
+		return c, orNotFound(err, refuseChallenge("unknown"))
+	}
+	return c, nil
+}
+
+// refuseChallenge says why, in words for the audit trail only.
+func refuseChallenge(reason string) error {
+	return fmt.Errorf("%s: %w", reason, certs.ErrChallengeInvalid)
+}
+
+// ClaimChallenge claims the challenge, or returns the same claim again.
+//
+// One statement decides: it takes the challenge only if nobody has, so of any
+// number of claims at once one wins, on an engine with concurrent writers too.
+// Only then are the grounds of a loser looked up.
+func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time, entry audit.Entry) (certs.Claimed, error) {
+	var claimed certs.Claimed
+	err := s.db.write(ctx, "claim challenge", func(t *tx) error {
+		taken, err := t.takeChallenge(ctx, hash, claim, now)
+		if err != nil {
+			return err
+		}
+		row, err := t.challenge(ctx, hash)
+		if err != nil {
+			return err
+		}
+		if !taken {
+			claimed, err = t.repeatClaim(ctx, row, claim, now)
+			return unchanged(err)
+		}
+		claimed = certs.Claimed{Grant: row.grant, Claim: row.claim}
+		if err := t.voidSiblings(ctx, hash, row.grant, now); err != nil {
+			return err
+		}
+		return t.audit(ctx, entry)
+	})
+	if err != nil {
+		return certs.Claimed{}, err
+	}
+	return claimed, nil
+}
+
+func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time) (bool, error) {
+	n, err := t.change(ctx, `UPDATE certs_challenges
+		SET claimed_at = $2, transaction_id = $3, key_hash = $4, serial = $5, not_before = $6, not_after = $7
+		WHERE hash = $1 AND claimed_at = 0 AND void_at = 0 AND expires_at > $2
+			AND (user_id = '' OR EXISTS (SELECT 1 FROM directory_users u
+				WHERE u.id = certs_challenges.user_id AND u.removed_at = 0))
+			AND (invitation_id = '' OR EXISTS (SELECT 1 FROM enroll_invitations i
+				WHERE i.id = certs_challenges.invitation_id AND i.state = 'open'))`,
+		hash, micros(now), claim.TransactionID, claim.KeyHash, claim.Serial, micros(claim.NotBefore), micros(claim.NotAfter))
+	return n == 1, err
+}
+
+// voidSiblings ends every other challenge for the same thing.
+func (t *tx) voidSiblings(ctx context.Context, hash []byte, g certs.Grant, now time.Time) error {
+	if g.InvitationID != "" {
+		if err := t.voidChallenges(ctx, now, `invitation_id = $2 AND hash <> $3`, g.InvitationID, hash); err != nil {
+			return err
+		}
+	}
+	if g.EnrollmentID != "" {
+		return t.voidChallenges(ctx, now, `enrollment_id = $2 AND rule = $3 AND hash <> $4`, g.EnrollmentID, g.Rule, hash)
+	}
+	return nil
+}
+
+// repeatClaim answers a claim that did not take the challenge.
+func (t *tx) repeatClaim(ctx context.Context, row challengeRow, claim certs.Claim, now time.Time) (certs.Claimed, error) {
+	same := row.claim.TransactionID == claim.TransactionID && bytes.Equal(row.claim.KeyHash, claim.KeyHash)
+	switch {
+	case !row.userOnRecord:
+		return certs.Claimed{}, refuseChallenge("user removed")
+	case !row.claimedAt.IsZero() && !same:
+		return certs.Claimed{}, refuseChallenge("claimed by another transaction or key")
+	case row.grant.InvitationID != "" && row.invitationState == "revoked":
+		return certs.Claimed{}, refuseChallenge("invitation revoked")
+	case row.grant.InvitationID != "" && row.invitationState != "open" && row.certificate == "":
+		return certs.Claimed{}, refuseChallenge("invitation used by another challenge")
+	case !row.voidAt.IsZero():
+		return certs.Claimed{}, refuseChallenge("void")
+	case row.claimedAt.IsZero() && !now.Before(row.expiresAt):
+		return certs.Claimed{}, refuseChallenge("expired")
+	case row.claimedAt.IsZero():
+		return certs.Claimed{}, refuseChallenge("not open")
+	}
+	claimed := certs.Claimed{Grant: row.grant, Claim: row.claim}
+	if row.certificate == "" {
+		return claimed, nil
+	}
+	c, err := t.certificate(ctx, row.certificate)
+	claimed.Certificate = c.DER
+	return claimed, err
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"sallyport/enroll"
+	"sallyport/mdm"
+)
+
+// SaveContact notes one contact.
+func (s *Plans) SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error {
+	return s.db.write(ctx, "save contact", func(t *tx) error {
+		stored, err := t.report(ctx, id)
+		if err != nil {
+			return err
+		}
+		changed, err := t.saveStatus(ctx, id, c)
+		if err != nil {
+			return err
+		}
+		if !c.Report.Empty() {
+			if err := t.saveReport(ctx, id, stored.Merge(wholeReport(c.Report)), c.At); err != nil {
+				return err
+			}
+			changed = true
+		}
+		if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2`,
+			id, micros(c.At)); err != nil {
+			return err
+		}
+		if !changed {
+			return nil
+		}
+		return t.emit(ctx, mdm.EventReported, id, c.At)
+	})
+}
+
+func (t *tx) report(ctx context.Context, id mdm.EnrollmentID) (mdm.Report, error) {
+	var r mdm.Report
+	err := t.QueryRowContext(ctx, `SELECT report FROM enroll_enrollments WHERE id = $1`, id).Scan(document{&r})
+	return r, orNotFound(err, enroll.ErrNotFound)
+}
+
+func (t *tx) saveReport(ctx context.Context, id mdm.EnrollmentID, r mdm.Report, at time.Time) error {
+	easDeviceID := ""
+	if r.Device != nil {
+		easDeviceID = fold(r.Device.EASDeviceID)
+	}
+	_, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET report = $2, eas_device_id = $3, reported_at = $4 WHERE id = $1`,
+		id, document{r}, easDeviceID, micros(at))
+	return err
+}
+
+// saveStatus moves the commands that the contact is about, and says whether
+// any of them changed its state.
+func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) (bool, error) {
+	if c.Status == mdm.StatusIdle {
+		return t.saveIdle(ctx, id, c.At)
+	}
+	state, reason, err := outcome(c)
+	if err != nil {
+		return false, err
+	}
+	n, err := t.change(ctx, `UPDATE enroll_commands SET state = $3, error = $4, done_at = $5
+		WHERE id = $1 AND enrollment_id = $2 AND state IN ('sent', 'not_now', 'superseded') AND state <> $3`,
+		c.CommandID, id, state, reason, micros(c.At))
+	if err != nil || n == 1 {
+		return n == 1, err
+	}
+	var known int
+	err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM enroll_commands WHERE id = $1 AND enrollment_id = $2`, c.CommandID, id).Scan(&known)
+	if err == nil && known == 0 {
+		err = fmt.Errorf("command %s: %w", c.CommandID, enroll.ErrNotFound)
+	}
+	// A result that arrives twice: nothing of it is taken, not even the time. A
+	// signed message carries no nonce, so a recorded one must not keep a phone alive.
+	return false, unchanged(err)
+}
+
+// saveIdle begins a connection: what was not answered by now never will be.
+func (t *tx) saveIdle(ctx context.Context, id mdm.EnrollmentID, at time.Time) (bool, error) {
+	if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET idle_at = $2 WHERE id = $1 AND idle_at < $2`, id, micros(at)); err != nil {
+		return false, err
+	}
+	n, err := t.change(ctx, `UPDATE enroll_commands SET state = 'superseded', done_at = $2
+		WHERE enrollment_id = $1 AND state = 'sent'`, id, micros(at))
+	return n > 0, err
+}
+
+// outcome says what a contact's status makes of its command.
+func outcome(c mdm.Contact) (mdm.CommandState, string, error) {
+	switch c.Status {
+	case mdm.StatusAcknowledged:
+		return mdm.Acknowledged, "", nil
+	case mdm.StatusNotNow:
+		return mdm.NotNow, "", nil
+	case mdm.StatusError, mdm.StatusFormatError:
+		return mdm.Failed, plainError(c), nil
+	}
+	return "", "", fmt.Errorf("status %q is no result", c.Status)
+}
+
+const maxErrorText = 1000
+
+// plainError is the root cause, which is the last link of the chain.
+func plainError(c mdm.Contact) string {
+	if len(c.Errors) == 0 {
+		return string(c.Status)
+	}
+	last := c.Errors[len(c.Errors)-1]
+	text := fmt.Sprintf("%s (%s %d)", last.Description, last.Domain, last.Code)
+	// A phone's words: kept short, and free of what PostgreSQL's TEXT refuses.
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "�"), "\x00", "�")
+	if runes := []rune(text); len(runes) > maxErrorText {
+		text = string(runes[:maxErrorText]) + "…"
+	}
+	return text
+}
+
+// wholeReport gives the facts their stored times. The groups are copied: the
+// caller keeps its own.
+func wholeReport(r mdm.Report) mdm.Report {
+	if r.Device != nil {
+		facts := *r.Device
+		facts.At = whole(facts.At)
+		r.Device = &facts
+	}
+	if r.Security != nil {
+		facts := *r.Security
+		facts.At = whole(facts.At)
+		r.Security = &facts
+	}
+	if r.Profiles != nil {
+		facts := *r.Profiles
+		facts.At = whole(facts.At)
+		r.Profiles = &facts
+	}
+	if r.Certificates != nil {
+		facts := *r.Certificates
+		facts.At = whole(facts.At)
+		r.Certificates = &facts
+	}
+	return r
+}

@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sallyport/enroll"
+	"sallyport/mdm"
+)
+
+// Devices lists devices.
+type Devices struct{ db *DB }
+
+var _ enroll.DeviceStore = (*Devices)(nil)
+
+// Devices returns the device list.
+func (db *DB) Devices() *Devices { return &Devices{db} }
+
+// deviceQuery joins a device with its newest enrolment: identifiers are
+// UUIDv7, so the greatest is the newest.
+const deviceQuery = `SELECT d.id, d.platform, d.udid, d.serial, d.product, d.model, d.name, d.created_at,
+		` + enrollmentColumns + `, COALESCE(u.upn, ''), e.report, COALESCE(v.state, ''),
+		e.reported_at, e.state_changed_at, COALESCE(v.changed_at, 0)
+	FROM enroll_devices d
+	JOIN enroll_enrollments e ON e.id = (SELECT MAX(x.id) FROM enroll_enrollments x WHERE x.device_id = d.id)
+	LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0
+	LEFT JOIN compliance_verdicts v ON v.enrollment_id = e.id`
+
+func scanDevice(row scanner) (enroll.DeviceRow, error) {
+	var r enroll.DeviceRow
+	var reported, moved, judged time.Time
+	fields := []any{&r.Device.ID, &r.Device.Platform, &r.Device.UDID, &r.Device.Serial, &r.Device.Product,
+		&r.Device.Model, &r.Device.Name, stamp{&r.Device.CreatedAt}}
+	fields = append(fields, enrollmentFields(&r.Enrollment)...)
+	fields = append(fields, &r.UPN, document{&r.Report}, &r.Verdict, stamp{&reported}, stamp{&moved}, stamp{&judged})
+	err := row.Scan(fields...)
+	r.ChangedAt = latest(reported, moved, judged)
+	return r, err
+}
+
+func latest(times ...time.Time) time.Time {
+	var last time.Time
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// ListDevices returns rows in the order of device ID.
+func (s *Devices) ListDevices(ctx context.Context, f enroll.DeviceFilter) ([]enroll.DeviceRow, error) {
+	var w where
+	if f.After != "" {
+		w.add("d.id > ?", f.After)
+	}
+	if f.UPN != "" {
+		w.add("u.upn_key = ?", fold(f.UPN))
+	}
+	if f.EASDeviceID != "" {
+		w.add("e.eas_device_id = ?", fold(f.EASDeviceID))
+	}
+	if f.State != "" {
+		w.add("v.state = ?", f.State)
+	}
+	if !f.ChangedSince.IsZero() {
+		since := micros(f.ChangedSince)
+		w.add("(e.reported_at >= ? OR e.state_changed_at >= ? OR v.changed_at >= ?)", since, since, since)
+	}
+	rows, err := s.db.reader.QueryContext(ctx, deviceQuery+w.clause()+` ORDER BY d.id`+w.limit(pageLimit(f.Limit)), w.args...)
+	list, err := collect(rows, err, scanDevice)
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	return list, nil
+}
+
+// DeviceByID returns one row.
+func (s *Devices) DeviceByID(ctx context.Context, id mdm.DeviceID) (enroll.DeviceRow, error) {
+	row, err := scanDevice(s.db.reader.QueryRowContext(ctx, deviceQuery+` WHERE d.id = $1`, id))
+	if err != nil {
+		return enroll.DeviceRow{}, fmt.Errorf("load device %s: %w", id, orNotFound(err, enroll.ErrNotFound))
+	}
+	return row, nil
+}
+
+// ActiveEnrollments returns up to limit active enrolments after the cursor in
+// the order of their ID.
+func (s *Devices) ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error) {
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT id FROM enroll_enrollments
+		WHERE state IN ('enrolled', 'configured') AND id > $1 ORDER BY id LIMIT $2`, after, pageLimit(limit))
+	list, err := collect(rows, err, scanEnrollmentID)
+	if err != nil {
+		return nil, fmt.Errorf("list active enrolments: %w", err)
+	}
+	return list, nil
+}

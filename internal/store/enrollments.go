@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sallyport/enroll"
+	"sallyport/internal/audit"
+	"sallyport/mdm"
+)
+
+// Enrollments keeps devices and enrolments.
+type Enrollments struct{ db *DB }
+
+var _ enroll.EnrollmentStore = (*Enrollments)(nil)
+
+// Enrollments returns the store of enrolments.
+func (db *DB) Enrollments() *Enrollments { return &Enrollments{db} }
+
+// enrollmentColumns are read by enrollmentFields, in that order; e is the table.
+const enrollmentColumns = `e.id, e.device_id, e.user_id, e.invitation_id, e.platform, e.ownership, e.state, e.udid,
+	e.certificate_hash, e.access_rights, e.topic, e.poll_only, e.created_at, e.enrolled_at, e.last_seen_at,
+	e.idle_at, e.ended_at`
+
+func enrollmentFields(e *mdm.Enrollment) []any {
+	return []any{&e.ID, &e.DeviceID, &e.UserID, &e.InvitationID, &e.Platform, &e.Ownership, &e.State, &e.UDID,
+		&e.CertificateHash, &e.AccessRights, &e.Topic, &e.PollOnly, stamp{&e.CreatedAt}, stamp{&e.EnrolledAt},
+		stamp{&e.LastSeenAt}, stamp{&e.IdleAt}, stamp{&e.EndedAt}}
+}
+
+func scanEnrollment(row scanner) (mdm.Enrollment, error) {
+	var e mdm.Enrollment
+	err := row.Scan(enrollmentFields(&e)...)
+	return e, err
+}
+
+// EnrollmentByCertificate finds the enrolment that is pinned to a certificate.
+func (s *Enrollments) EnrollmentByCertificate(ctx context.Context, certificateHash string) (mdm.Enrollment, error) {
+	return s.one(ctx, `e.certificate_hash = $1`, certificateHash)
+}
+
+// EnrollmentByID finds an enrolment in any state.
+func (s *Enrollments) EnrollmentByID(ctx context.Context, id mdm.EnrollmentID) (mdm.Enrollment, error) {
+	return s.one(ctx, `e.id = $1`, id)
+}
+
+func (s *Enrollments) one(ctx context.Context, condition string, arg any) (mdm.Enrollment, error) {
+	e, err := scanEnrollment(s.db.reader.QueryRowContext(ctx,
+		`SELECT `+enrollmentColumns+` FROM enroll_enrollments e WHERE `+condition, arg))
+	if err != nil {
+		return mdm.Enrollment{}, fmt.Errorf("load enrolment: %w", orNotFound(err, enroll.ErrNotFound))
+	}
+	return e, nil
+}
+
+func (t *tx) enrollment(ctx context.Context, id mdm.EnrollmentID) (mdm.Enrollment, error) {
+	e, err := scanEnrollment(t.QueryRowContext(ctx, `SELECT `+enrollmentColumns+` FROM enroll_enrollments e WHERE e.id = $1`, id))
+	return e, orNotFound(err, enroll.ErrNotFound)
+}
+
+// Admit creates the enrolment and, if needed, its device.
+func (s *Enrollments) Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error) {
+	var admitted mdm.Enrollment
+	err := s.db.write(ctx, "admit device", func(t *tx) error {
+		var err error
+		admitted, err = scanEnrollment(t.QueryRowContext(ctx,
+			`SELECT `+enrollmentColumns+` FROM enroll_enrollments e WHERE e.certificate_hash = $1`, e.CertificateHash))
+		if err == nil {
+			return errUnchanged
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if e.DeviceID, err = t.admitDevice(ctx, d); err != nil {
+			return err
+		}
+		if err := t.refuseForeign(ctx, e); err != nil {
+			return err
+		}
+		if admitted, err = t.insertEnrollment(ctx, e); err != nil {
+			return err
+		}
+		return t.audit(ctx, entry)
+	})
+	if err != nil {
+		return mdm.Enrollment{}, err
+	}
+	return admitted, nil
+}
+
+// admitDevice returns the ID of the device with that platform and UDID. What
+// the phone says of itself now replaces what it said before; what it does not
+// say stays.
+func (t *tx) admitDevice(ctx context.Context, d mdm.Device) (mdm.DeviceID, error) {
+	if d.ID == "" {
+		id, err := newID()
+		if err != nil {
+			return "", err
+		}
+		d.ID = mdm.DeviceID(id)
+	}
+	var id mdm.DeviceID
+	err := t.QueryRowContext(ctx, `INSERT INTO enroll_devices (id, platform, udid, serial, product, model, name, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (platform, udid) DO UPDATE SET
+			serial = CASE WHEN excluded.serial = '' THEN enroll_devices.serial ELSE excluded.serial END,
+			product = CASE WHEN excluded.product = '' THEN enroll_devices.product ELSE excluded.product END,
+			model = CASE WHEN excluded.model = '' THEN enroll_devices.model ELSE excluded.model END,
+			name = CASE WHEN excluded.name = '' THEN enroll_devices.name ELSE excluded.name END
+		RETURNING id`, d.ID, d.Platform, strings.ToUpper(d.UDID), d.Serial, d.Product, d.Model, d.Name,
+		micros(d.CreatedAt)).Scan(&id)
+	return id, err
+}
+
+// refuseForeign keeps a phone that is enrolled for one user from being taken
+// over by an enrolment of another. A removed user holds no phone: theirs may
+// be handed on, or come back under the same UPN.
+func (t *tx) refuseForeign(ctx context.Context, e mdm.Enrollment) error {
+	var others int
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM enroll_enrollments x
+		JOIN directory_users u ON u.id = x.user_id AND u.removed_at = 0
+		WHERE x.device_id = $1 AND x.user_id <> $2 AND x.state IN ('enrolled', 'configured')`,
+		e.DeviceID, e.UserID).Scan(&others)
+	if err == nil && others > 0 {
+		return enroll.ErrForeign
+	}
+	return err
+}
+
+func (t *tx) insertEnrollment(ctx context.Context, e mdm.Enrollment) (mdm.Enrollment, error) {
+	if e.ID == "" {
+		id, err := newID()
+		if err != nil {
+			return e, err
+		}
+		e.ID = mdm.EnrollmentID(id)
+	}
+	_, err := t.ExecContext(ctx, `INSERT INTO enroll_enrollments (id, device_id, user_id, invitation_id, platform,
+			ownership, state, udid, certificate_hash, access_rights, topic, poll_only, created_at, enrolled_at,
+			last_seen_at, idle_at, ended_at, state_changed_at, report, reported_at, eas_device_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, 0, 0, $13, $15, 0, '')`,
+		e.ID, e.DeviceID, e.UserID, e.InvitationID, e.Platform, e.Ownership, mdm.Authenticated,
+		strings.ToUpper(e.UDID), e.CertificateHash, e.AccessRights, e.Topic, e.PollOnly, micros(e.CreatedAt),
+		micros(e.LastSeenAt), document{mdm.Report{}})
+	if isForeignKey(err) {
+		return e, fmt.Errorf("user %s: %w", e.UserID, enroll.ErrNotFound)
+	}
+	if err != nil {
+		return e, err
+	}
+	return t.enrollment(ctx, e.ID)
+}
+
+// Activate stores the push data and makes an authenticated enrolment enrolled.
+func (s *Enrollments) Activate(ctx context.Context, id mdm.EnrollmentID, push mdm.Push, now time.Time, entry audit.Entry) error {
+	return s.db.write(ctx, "activate enrolment", func(t *tx) error {
+		e, err := t.enrollment(ctx, id)
+		if err != nil {
+			return err
+		}
+		if e.State.Ended() {
+			return fmt.Errorf("enrolment is %s: %w", e.State, enroll.ErrConflict)
+		}
+		if err := t.savePush(ctx, id, push); err != nil {
+			return err
+		}
+		if e.State.Active() {
+			return nil
+		}
+		if err := t.enroll(ctx, e, now); err != nil {
+			return err
+		}
+		return t.audit(ctx, entry)
+	})
+}
+
+// enroll turns Authenticated into Enrolled. Two users' phones may both have
+// been admitted while neither was active: the first one to get here holds the
+// device.
+func (t *tx) enroll(ctx context.Context, e mdm.Enrollment, now time.Time) error {
+	if err := t.refuseForeign(ctx, e); err != nil {
+		return err
+	}
+	n, err := t.change(ctx, `UPDATE enroll_enrollments
+		SET state = 'enrolled', enrolled_at = $2, state_changed_at = $2, last_seen_at = $2
+		WHERE id = $1 AND state = 'authenticated'`, e.ID, micros(now))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return enroll.ErrConflict
+	}
+	if err := t.emit(ctx, mdm.EventEnrolled, e.ID, now); err != nil {
+		return err
+	}
+	rows, err := t.QueryContext(ctx, `SELECT id FROM enroll_enrollments
+		WHERE device_id = $1 AND id <> $2 AND state IN ('enrolled', 'configured') ORDER BY id`, e.DeviceID, e.ID)
+	replaced, err := collect(rows, err, scanEnrollmentID)
+	if err != nil {
+		return err
+	}
+	for _, old := range replaced {
+		if _, err := t.end(ctx, old, mdm.Replaced, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// End turns an enrolment that has not ended into state.
+func (s *Enrollments) End(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time, entry audit.Entry) error {
+	return s.db.write(ctx, "end enrolment", func(t *tx) error {
+		if !state.Ended() {
+			return fmt.Errorf("%s does not end an enrolment", state)
+		}
+		ended, err := t.end(ctx, id, state, now)
+		if err != nil {
+			return err
+		}
+		if !ended {
+			_, err := t.enrollment(ctx, id)
+			return unchanged(err)
+		}
+		return t.audit(ctx, entry)
+	})
+}
+
+// end also takes away what the phone could still have asked for.
+func (t *tx) end(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time) (bool, error) {
+	n, err := t.change(ctx, `UPDATE enroll_enrollments SET state = $2, ended_at = $3, state_changed_at = $3
+		WHERE id = $1 AND state NOT IN ('checked_out', 'replaced')`, id, state, micros(now))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	if err := t.voidChallenges(ctx, now, `enrollment_id = $2`, id); err != nil {
+		return false, err
+	}
+	return true, t.emit(ctx, mdm.EventEnded, id, now)
+}

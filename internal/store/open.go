@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"sallyport/internal/refusal"
+	"sallyport/internal/secret"
+)
+
+var (
+	// ErrNotSallyport says that a file is no database of ours.
+	ErrNotSallyport = errors.New("not a Sallyport database")
+	// ErrNewerSchema says that a newer release has migrated the database.
+	ErrNewerSchema = errors.New("database of a newer Sallyport")
+	// ErrWrongKey says that the key-encryption key does not belong to the database.
+	ErrWrongKey = errors.New("wrong key-encryption key")
+	// ErrInUse says that another process has the database open.
+	ErrInUse = errors.New("database is in use")
+	// ErrDamaged says that a database fails SQLite's own checks.
+	ErrDamaged = errors.New("database is damaged")
+)
+
+// Options says which database to open, and who is told about commits.
+type Options struct {
+	Path   string         // the SQLite file; made with mode 0600 at first start, its directory must exist
+	Sealer *secret.Sealer // opens and seals the secret columns; required
+	Now    func() time.Time
+
+	// OnCommit is called after a commit that wrote events, with the unit of
+	// work's name, in the committing goroutine: it must not block.
+	OnCommit func(unit string)
+	// Hook is called around the commit of every write transaction. Tests kill
+	// the process or cancel the context in it.
+	Hook func(unit string, phase Phase)
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Path == "" {
+		return o, errors.New("no path")
+	}
+	if o.Sealer == nil {
+		return o, errors.New("no sealer")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.OnCommit == nil {
+		o.OnCommit = func(string) {}
+	}
+	if o.Hook == nil {
+		o.Hook = func(string, Phase) {}
+	}
+	return o, nil
+}
+
+// DB is an open database. Its rooms' stores are cheap views of it.
+type DB struct {
+	writer  *sql.DB // one connection: write transactions queue here, not at the file's lock
+	reader  *sql.DB
+	options Options
+}
+
+// Open opens the database, makes it if there is none, brings its schema up to
+// date, and checks that the sealer's key is the one it was made with.
+// Refusals: ErrNotSallyport, ErrNewerSchema, ErrWrongKey.
+func Open(ctx context.Context, options Options) (*DB, error) {
+	db, err := open(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", options.Path, err)
+	}
+	return db, nil
+}
+
+func open(ctx context.Context, options Options) (*DB, error) {
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	writer, reader, err := openSQLite(ctx, options.Path)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{writer: writer, reader: reader, options: options}
+	if err := db.prepare(ctx); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func (db *DB) prepare(ctx context.Context) error {
+	if err := identify(ctx, db.writer); err != nil {
+		return err
+	}
+	if err := migrate(ctx, db.writer); err != nil {
+		return err
+	}
+	return db.checkKey(ctx)
+}
+
+// Close waits for running transactions and closes the database.
+func (db *DB) Close() error {
+	return errors.Join(db.reader.Close(), db.writer.Close())
+}
+
+// Ping reads one row: the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	var settings int
+	if err := db.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM app_settings`).Scan(&settings); err != nil {
+		return fmt.Errorf("ping database: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) now() time.Time { return whole(db.options.Now()) }
+
+func refuseForeignFile(reason string) error {
+	return refusal.New(ErrNotSallyport, "", reason, "name a file that sallyport serve or sallyport backup has made")
+}

@@ -1,0 +1,44 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"sallyport/mdm"
+)
+
+// Outbox hands events to consumers. Each has a cursor of its own, so an event
+// stays pending for one that is slow, new, or was down.
+type Outbox struct{ db *DB }
+
+// Outbox returns the outbox.
+func (db *DB) Outbox() *Outbox { return &Outbox{db} }
+
+// Pending returns up to limit events that consumer has not done yet, in the
+// order of their ID; none without error when there is nothing to do. A
+// consumer that is not known yet starts with the oldest event.
+func (s *Outbox) Pending(ctx context.Context, consumer string, limit int) ([]mdm.Event, error) {
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, kind, enrollment_id, at FROM work_outbox
+		WHERE id > COALESCE((SELECT last_id FROM work_cursors WHERE consumer = $1), 0)
+		ORDER BY id LIMIT $2`, consumer, pageLimit(limit))
+	list, err := collect(rows, err, func(row scanner) (mdm.Event, error) {
+		var e mdm.Event
+		err := row.Scan(&e.ID, &e.Kind, &e.EnrollmentID, stamp{&e.At})
+		return e, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load events for %s: %w", consumer, err)
+	}
+	return list, nil
+}
+
+// Done moves the consumer's cursor to id: that event and all before it are
+// done. A cursor never moves back.
+func (s *Outbox) Done(ctx context.Context, consumer string, id int64) error {
+	return s.db.write(ctx, "move outbox cursor", func(t *tx) error {
+		_, err := t.ExecContext(ctx, `INSERT INTO work_cursors (consumer, last_id) VALUES ($1, $2)
+			ON CONFLICT (consumer) DO UPDATE SET last_id = excluded.last_id
+			WHERE work_cursors.last_id < excluded.last_id`, consumer, id)
+		return err
+	})
+}

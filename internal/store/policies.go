@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"sallyport/compliance"
+	"sallyport/internal/audit"
+	"sallyport/mdm"
+)
+
+// Compliance keeps policies and verdicts.
+type Compliance struct{ db *DB }
+
+var _ compliance.Store = (*Compliance)(nil)
+
+// Compliance returns the store of policies and verdicts.
+func (db *DB) Compliance() *Compliance { return &Compliance{db} }
+
+const policyQuery = `SELECT p.name, p.number, p.spec, p.source, p.created_at, p.created_by
+	FROM compliance_policies p
+	WHERE p.number = (SELECT MAX(x.number) FROM compliance_policies x WHERE x.name = p.name)`
+
+func scanPolicy(row scanner) (compliance.Policy, error) {
+	var p compliance.Policy
+	err := row.Scan(&p.Name, &p.Number, document{&p.Spec}, &p.Source, stamp{&p.CreatedAt}, &p.CreatedBy)
+	return p, err
+}
+
+// SavePolicy appends the next revision unless the newest one says the same.
+func (s *Compliance) SavePolicy(ctx context.Context, p compliance.Policy, entry audit.Entry) (stored compliance.Policy, changed bool, err error) {
+	err = s.db.write(ctx, "save policy", func(t *tx) error {
+		stored, changed = p, false
+		newest, err := scanPolicy(t.QueryRowContext(ctx, policyQuery+` AND p.name = $1`, p.Name))
+		if err == nil && newest.Source == p.Source {
+			stored = newest
+			return errUnchanged
+		}
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		stored.Number, stored.CreatedAt = newest.Number+1, whole(p.CreatedAt)
+		changed = true
+		if err := t.insertPolicy(ctx, stored); err != nil {
+			return err
+		}
+		if err := t.emit(ctx, mdm.EventPolicyChanged, "", p.CreatedAt); err != nil {
+			return err
+		}
+		return t.audit(ctx, entry)
+	})
+	if err != nil {
+		return compliance.Policy{}, false, err
+	}
+	return stored, changed, nil
+}
+
+func (t *tx) insertPolicy(ctx context.Context, p compliance.Policy) error {
+	_, err := t.ExecContext(ctx, `INSERT INTO compliance_policies (name, number, source, spec, created_at, created_by)
+		VALUES ($1, $2, $3, $4, $5, $6)`, p.Name, p.Number, p.Source, document{p.Spec}, micros(p.CreatedAt), p.CreatedBy)
+	return err
+}
+
+// Policies returns the newest revision of every policy by name.
+func (s *Compliance) Policies(ctx context.Context) ([]compliance.Policy, error) {
+	rows, err := s.db.reader.QueryContext(ctx, policyQuery+` ORDER BY p.name`)
+	list, err := collect(rows, err, scanPolicy)
+	if err != nil {
+		return nil, fmt.Errorf("list policies: %w", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+const (
+	// applicationID marks our files in SQLite's header ("SPLY",
+	// https://www.sqlite.org/pragma.html#pragma_application_id).
+	applicationID = 0x53504c59
+
+	busyTimeout = 5 * time.Second
+	readers     = 8
+
+	fileHeader = "SQLite format 3\x00"
+)
+
+// openSQLite opens the pools. The writer has one connection whose
+// transactions begin IMMEDIATE: a transaction that first reads and then writes
+// can then not fail for having read an old state. The readers cannot write.
+func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err error) {
+	if err := makeFile(path); err != nil {
+		return nil, nil, err
+	}
+	writer, err = pool(path, url.Values{"_txlock": {"immediate"}}, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	reader, err = pool(path, url.Values{"_query_only": {"1"}}, readers)
+	if err != nil {
+		return nil, nil, errors.Join(err, writer.Close())
+	}
+	// The writer goes first: it is the one that may turn a new file into WAL mode.
+	if err := writer.PingContext(ctx); err != nil {
+		return nil, nil, errors.Join(err, writer.Close(), reader.Close())
+	}
+	return writer, reader, nil
+}
+
+// pool opens connections to path. synchronous=FULL syncs the log at every
+// commit: what was answered to a phone survives a power cut.
+func pool(path string, more url.Values, size int) (*sql.DB, error) {
+	dsn, err := dataSource(path, more)
+	if err != nil {
+		return nil, err
+	}
+	connector, err := sqlite.NewConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	return db, nil
+}
+
+func dataSource(path string, more url.Values) (string, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	query := url.Values{
+		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"},
+		"_foreign_keys": {"1"},
+		"_defensive":    {"1"},
+		"_dqs":          {"0"},
+		"_pragma":       {"trusted_schema(0)"},
+	}
+	for key, values := range more {
+		query[key] = values
+	}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: query.Encode()}).String(), nil
+}
+
+// makeFile creates path for its owner alone before SQLite would create it for
+// everyone; the log and the shared index take over its mode. A file that is
+// there must be SQLite's.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	header := make([]byte, len(fileHeader))
+	switch n, err := io.ReadFull(f, header); {
+	case err == io.EOF && n == 0:
+		return nil // new
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	case string(header) != fileHeader:
+		return refuseForeignFile("the file is not an SQLite database")
+	}
+	return nil
+}
+
+// identify marks a new file as ours and refuses a file that is not.
+func identify(ctx context.Context, db *sql.DB) error {
+	var id, tables int64
+	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
+		return err
+	}
+	if id == applicationID {
+		return nil
+	}
+	if err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master`).Scan(&tables); err != nil {
+		return err
+	}
+	if id != 0 || tables != 0 {
+		return refuseForeignFile("the file is another program's SQLite database")
+	}
+	_, err := db.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
+	return err
+}

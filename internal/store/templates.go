@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"sallyport/internal/audit"
+	"sallyport/mdm"
+	"sallyport/templates"
+)
+
+// Templates keeps template revisions.
+type Templates struct{ db *DB }
+
+var _ templates.Store = (*Templates)(nil)
+
+// Templates returns the store of template revisions.
+func (db *DB) Templates() *Templates { return &Templates{db} }
+
+const revisionQuery = `SELECT r.template_id, r.name, r.number, r.spec, r.source, r.created_at, r.created_by
+	FROM templates_revisions r
+	WHERE r.number = (SELECT MAX(x.number) FROM templates_revisions x WHERE x.name = r.name)`
+
+func scanRevision(row scanner) (templates.Revision, error) {
+	var r templates.Revision
+	err := row.Scan(&r.TemplateID, &r.Name, &r.Number, document{&r.Spec}, &r.Source, stamp{&r.CreatedAt}, &r.CreatedBy)
+	return r, err
+}
+
+// SaveRevision appends the next revision unless the newest one says the same.
+func (s *Templates) SaveRevision(ctx context.Context, r templates.Revision, entry audit.Entry) (stored templates.Revision, changed bool, err error) {
+	err = s.db.write(ctx, "save template", func(t *tx) error {
+		stored, changed = r, false
+		newest, err := scanRevision(t.QueryRowContext(ctx, revisionQuery+` AND r.name = $1`, r.Name))
+		switch {
+		case err == nil && newest.Source == r.Source:
+			stored = newest
+			return errUnchanged
+		case errors.Is(err, sql.ErrNoRows):
+			if newest.TemplateID, err = newID(); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		}
+		stored.TemplateID, stored.Number, stored.CreatedAt = newest.TemplateID, newest.Number+1, whole(r.CreatedAt)
+		changed = true
+		if err := t.insertRevision(ctx, stored); err != nil {
+			return err
+		}
+		if err := t.emit(ctx, mdm.EventTemplateChange, "", r.CreatedAt); err != nil {
+			return err
+		}
+		return t.audit(ctx, entry)
+	})
+	if err != nil {
+		return templates.Revision{}, false, err
+	}
+	return stored, changed, nil
+}
+
+func (t *tx) insertRevision(ctx context.Context, r templates.Revision) error {
+	_, err := t.ExecContext(ctx, `INSERT INTO templates_revisions (name, number, template_id, source, spec, created_at, created_by)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		r.Name, r.Number, r.TemplateID, r.Source, document{r.Spec}, micros(r.CreatedAt), r.CreatedBy)
+	return err
+}
+
+// CurrentRevisions returns the newest revision of every template by name.
+func (s *Templates) CurrentRevisions(ctx context.Context) ([]templates.Revision, error) {
+	rows, err := s.db.reader.QueryContext(ctx, revisionQuery+` ORDER BY r.name`)
+	list, err := collect(rows, err, scanRevision)
+	if err != nil {
+		return nil, fmt.Errorf("list templates: %w", err)
+	}
+	return list, nil
+}
+
+// CurrentRevision returns the newest revision of one template.
+func (s *Templates) CurrentRevision(ctx context.Context, name string) (templates.Revision, error) {
+	r, err := scanRevision(s.db.reader.QueryRowContext(ctx, revisionQuery+` AND r.name = $1`, name))
+	if err != nil {
+		return templates.Revision{}, fmt.Errorf("load template %s: %w", name, orNotFound(err, templates.ErrNotFound))
+	}
+	return r, nil
+}

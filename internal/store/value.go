@@ -1,0 +1,87 @@
+package store
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// micros is how a time is stored: microseconds since 1970, 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// instant is the time that micros stored, in UTC.
+func instant(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// whole is t as it comes back from the database. What is stored inside JSON
+// goes through it too, so that one act has one time everywhere.
+func whole(t time.Time) time.Time { return instant(micros(t)) }
+
+// stamp scans a stored time.
+type stamp struct{ to *time.Time }
+
+func (s stamp) Scan(src any) error {
+	us, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("time column holds %T", src)
+	}
+	*s.to = instant(us)
+	return nil
+}
+
+// document stores and scans a value as JSON text.
+type document struct{ v any }
+
+func (d document) Value() (driver.Value, error) {
+	text, err := json.Marshal(d.v)
+	return string(text), err
+}
+
+func (d document) Scan(src any) error {
+	switch text := src.(type) {
+	case string:
+		return json.Unmarshal([]byte(text), d.v)
+	case []byte:
+		return json.Unmarshal(text, d.v)
+	}
+	return fmt.Errorf("JSON column holds %T", src)
+}
+
+// fold makes the key under which names are equal without regard to case. A
+// letter outside ASCII never folds into ASCII: Unicode would turn the Kelvin
+// sign into k and a dotted capital I into i, and so one person's login into
+// another's.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		lower := unicode.ToLower(r)
+		if r > unicode.MaxASCII && lower <= unicode.MaxASCII {
+			return r
+		}
+		return lower
+	}, s)
+}
+
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
+
+// pageLimit keeps a listing within bounds whatever was asked for.
+func pageLimit(n int) int {
+	if n <= 0 {
+		return defaultLimit
+	}
+	return min(n, maxLimit)
+}

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sallyport/compliance"
+	"sallyport/internal/audit"
+	"sallyport/mdm"
+)
+
+const verdictColumns = `enrollment_id, state, since, at, valid_until, grace_until, policy, findings`
+
+func scanVerdict(row scanner) (compliance.Verdict, error) {
+	var v compliance.Verdict
+	err := row.Scan(&v.EnrollmentID, &v.State, stamp{&v.Since}, stamp{&v.At}, stamp{&v.ValidUntil},
+		stamp{&v.GraceUntil}, &v.Policy, document{&v.Findings})
+	return v, err
+}
+
+// Verdict returns the stored verdict.
+func (s *Compliance) Verdict(ctx context.Context, id mdm.EnrollmentID) (compliance.Verdict, error) {
+	v, err := scanVerdict(s.db.reader.QueryRowContext(ctx,
+		`SELECT `+verdictColumns+` FROM compliance_verdicts WHERE enrollment_id = $1`, id))
+	if err != nil {
+		return compliance.Verdict{}, fmt.Errorf("load verdict of %s: %w", id, orNotFound(err, compliance.ErrNotFound))
+	}
+	return v, nil
+}
+
+// SaveVerdict replaces the verdict if the stored one still is before. An
+// enrolment that is not on record is ErrNotFound.
+func (s *Compliance) SaveVerdict(ctx context.Context, before, after compliance.Verdict, entry audit.Entry) error {
+	return s.db.write(ctx, "save verdict", func(t *tx) error {
+		var n int64
+		var err error
+		if before.At.IsZero() {
+			n, err = t.insertVerdict(ctx, after)
+		} else {
+			n, err = t.replaceVerdict(ctx, before, after)
+		}
+		switch {
+		case isForeignKey(err):
+			return compliance.ErrNotFound
+		case err != nil:
+			return err
+		case n == 0:
+			return compliance.ErrStale
+		case before.State == after.State && !before.At.IsZero():
+			return nil
+		}
+		if err := t.emit(ctx, mdm.EventVerdict, after.EnrollmentID, after.At); err != nil {
+			return err
+		}
+		return t.audit(ctx, entry)
+	})
+}
+
+func (t *tx) insertVerdict(ctx context.Context, v compliance.Verdict) (int64, error) {
+	return t.change(ctx, `INSERT INTO compliance_verdicts (enrollment_id, state, since, at, valid_until, grace_until,
+			policy, findings, changed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $4) ON CONFLICT (enrollment_id) DO NOTHING`,
+		v.EnrollmentID, v.State, micros(v.Since), micros(v.At), micros(v.ValidUntil), micros(v.GraceUntil),
+		v.Policy, document{wholeFindings(v.Findings)})
+}
+
+// replaceVerdict compares all of before and not only its time: two evaluations
+// may fall into the same microsecond.
+func (t *tx) replaceVerdict(ctx context.Context, before, after compliance.Verdict) (int64, error) {
+	return t.change(ctx, `UPDATE compliance_verdicts SET state = $2, since = $3, at = $4, valid_until = $5,
+			grace_until = $6, policy = $7, findings = $8,
+			changed_at = CASE WHEN state = $2 THEN changed_at ELSE $4 END
+		WHERE enrollment_id = $1 AND state = $9 AND since = $10 AND at = $11 AND valid_until = $12
+			AND grace_until = $13 AND policy = $14 AND findings = $15`,
+		after.EnrollmentID, after.State, micros(after.Since), micros(after.At), micros(after.ValidUntil),
+		micros(after.GraceUntil), after.Policy, document{wholeFindings(after.Findings)},
+		before.State, micros(before.Since), micros(before.At), micros(before.ValidUntil),
+		micros(before.GraceUntil), before.Policy, document{wholeFindings(before.Findings)})
+}
+
+// wholeFindings gives the findings their stored form, in which equal ones have
+// equal text.
+func wholeFindings(findings []compliance.Finding) []compliance.Finding {
+	stored := make([]compliance.Finding, len(findings))
+	for i, f := range findings {
+		f.Since = whole(f.Since)
+		stored[i] = f
+	}
+	return stored
+}
+
+// DueVerdicts returns enrolments whose verdict's ValidUntil is before now, the
+// longest overdue first.
+func (s *Compliance) DueVerdicts(ctx context.Context, now time.Time, limit int) ([]mdm.EnrollmentID, error) {
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT enrollment_id FROM compliance_verdicts
+		WHERE valid_until < $1 ORDER BY valid_until, enrollment_id LIMIT $2`, micros(now), pageLimit(limit))
+	list, err := collect(rows, err, scanEnrollmentID)
+	if err != nil {
+		return nil, fmt.Errorf("list due verdicts: %w", err)
+	}
+	return list, nil
+}
