@@ -1,0 +1,256 @@
+package enroll
+
+import (
+	"strings"
+	"time"
+
+	"sallyport/mdm"
+)
+
+// The request types that Plan yields, as Apple names them.
+const (
+	askDevice       = "DeviceInformation"
+	askSecurity     = "SecurityInfo"
+	askProfiles     = "ProfileList"
+	askCertificates = "CertificateList"
+	installProfile  = "InstallProfile"
+)
+
+// Want is what a device should have, derived at every contact and never stored.
+type Want struct {
+	Profiles      []WantedProfile
+	InquiryMaxAge time.Duration // how old a fact may be when a connection begins
+}
+
+// WantedProfile is a mail profile as it should stand in the phone's ProfileList.
+type WantedProfile struct {
+	Template   string // name, for people
+	Identifier string
+	UUID       string // top-level PayloadUUID, upper case; empty when the template could not be rendered for the user
+}
+
+// renders tells whether there is anything to install.
+func (w WantedProfile) renders() bool { return w.UUID != "" }
+
+// Action is one command that is due. ID is set when it is already on record as
+// sent in this connection and its answer never came: then it is sent once more
+// under the same CommandUUID.
+type Action struct {
+	Type     string
+	Subject  string // profile identifier for InstallProfile
+	Revision string // top-level PayloadUUID for InstallProfile
+	ID       mdm.CommandID
+}
+
+// Plan compares what a device should have with what we know of it, and yields
+// the commands that are due, in the order in which they should be sent. Only
+// one is sent at a time: the next contact plans anew.
+//
+// Device facts come first: the mailbox's binding (EASDeviceIdentifier) must
+// exist before the account does. A connection begins with Idle
+// (mdm.Enrollment.IdleAt); a fact is stale when it is older than InquiryMaxAge
+// seen from there, so that no fact is asked twice in one connection. Nothing is
+// ever removed here.
+func Plan(want Want, have Have, now time.Time) []Action {
+	if !have.Enrollment.State.Active() {
+		return nil
+	}
+	p := planner{want: want, have: have, now: now, idle: have.Enrollment.IdleAt}
+	if again, ok := p.unanswered(); ok {
+		return []Action{again}
+	}
+	report := have.Report
+	p.ask(askDevice, p.at(askDevice), time.Time{})
+	p.ask(askSecurity, p.at(askSecurity), time.Time{})
+	var doubt time.Time // the phone's profiles may have changed then
+	for _, profile := range want.Profiles {
+		if !profile.renders() || installed(report, profile) {
+			continue
+		}
+		if at, uncertain := p.uncertain(profile); uncertain {
+			doubt = later(doubt, at)
+			continue
+		}
+		if report.Device != nil {
+			p.add(Action{Type: installProfile, Subject: profile.Identifier, Revision: profile.UUID}, time.Time{})
+		}
+	}
+	p.ask(askProfiles, p.at(askProfiles), doubt)
+	p.ask(askCertificates, p.at(askCertificates), time.Time{})
+	return p.actions
+}
+
+// Confirmed reports whether the phone itself lists every wanted profile.
+func Confirmed(want Want, report mdm.Report) bool {
+	for _, profile := range want.Profiles {
+		if !profile.renders() || !installed(report, profile) {
+			return false
+		}
+	}
+	return len(want.Profiles) > 0
+}
+
+// installed reports whether the phone lists exactly this revision.
+func installed(report mdm.Report, want WantedProfile) bool {
+	if report.Profiles == nil {
+		return false
+	}
+	for _, item := range report.Profiles.Items {
+		if item.Identifier == want.Identifier && strings.EqualFold(item.UUID, want.UUID) {
+			return true
+		}
+	}
+	return false
+}
+
+type planner struct {
+	want    Want
+	have    Have
+	now     time.Time
+	idle    time.Time // beginning of this connection
+	actions []Action
+}
+
+// at is when the facts that a query brings were received; zero when never.
+func (p *planner) at(query string) time.Time {
+	report := p.have.Report
+	switch {
+	case query == askDevice && report.Device != nil:
+		return report.Device.At
+	case query == askSecurity && report.Security != nil:
+		return report.Security.At
+	case query == askProfiles && report.Profiles != nil:
+		return report.Profiles.At
+	case query == askCertificates && report.Certificates != nil:
+		return report.Certificates.At
+	}
+	return time.Time{}
+}
+
+// ask adds a query when its fact is missing, stale, or older than since.
+func (p *planner) ask(query string, at, since time.Time) {
+	if at.IsZero() || at.Before(p.idle.Add(-p.want.InquiryMaxAge)) || at.Before(since) {
+		p.add(Action{Type: query}, since)
+	}
+}
+
+// add adds an action unless its past says that it must wait: the phone declined
+// it in this connection (NotNow: it does not keep the command, and would ask
+// for it in vain), it was sent in this connection after since, or its failures
+// ask for a pause.
+func (p *planner) add(a Action, since time.Time) {
+	past := p.past(a.Type, a.Subject)
+	if len(past) > 0 {
+		last := past[0]
+		if last.State == mdm.NotNow && !last.DoneAt.Before(p.idle) {
+			return
+		}
+		if last.Revision == a.Revision && !last.SentAt.Before(later(p.idle, since)) {
+			return
+		}
+	}
+	if failures := failed(past, a.Revision); len(failures) > 0 && p.now.Before(failures[0].DoneAt.Add(pause(failures))) {
+		return
+	}
+	p.actions = append(p.actions, a)
+}
+
+// past returns the commands of one kind about one subject, newest first.
+func (p *planner) past(requestType, subject string) []mdm.Command {
+	var past []mdm.Command
+	for _, c := range p.have.Commands {
+		if c.RequestType == requestType && c.Subject == subject {
+			past = append(past, c)
+		}
+	}
+	return past
+}
+
+// unanswered finds the command that was sent in this connection and not
+// answered, when it is still wanted: the phone talks to us again, so our answer
+// was lost on the way or the phone repeats an older result. Repeating the same
+// command instead of making a new one leaves nothing behind.
+func (p *planner) unanswered() (Action, bool) {
+	for _, c := range p.have.Commands {
+		if c.State != mdm.Sent || c.SentAt.Before(p.idle) {
+			continue
+		}
+		a := Action{Type: c.RequestType, Subject: c.Subject, Revision: c.Revision, ID: c.ID}
+		if c.RequestType != installProfile {
+			return a, true
+		}
+		for _, profile := range p.want.Profiles {
+			if profile.Identifier == c.Subject && profile.UUID == c.Revision {
+				return a, true
+			}
+		}
+	}
+	return Action{}, false
+}
+
+// uncertain reports whether the phone may hold the profile though its last
+// ProfileList does not show it, and since when: it acknowledged the
+// installation after that list, or it never answered. An InstallProfile that
+// brings a SCEP payload makes the phone enrol for a new certificate even when
+// nothing changed, so we look before we repeat one.
+func (p *planner) uncertain(want WantedProfile) (time.Time, bool) {
+	listed := p.at(askProfiles)
+	for _, c := range p.past(installProfile, want.Identifier) {
+		if c.Revision != want.UUID {
+			continue
+		}
+		switch c.State {
+		case mdm.Acknowledged:
+			return c.DoneAt, listed.Before(c.DoneAt)
+		case mdm.Superseded:
+			return c.SentAt, listed.Before(c.SentAt)
+		case mdm.Sent, mdm.Failed, mdm.NotNow:
+			return time.Time{}, false
+		}
+	}
+	return time.Time{}, false
+}
+
+// failed returns the attempts at a revision that came to nothing, newest first:
+// those that failed, and installations that were acknowledged though we plan
+// the same again. Declined and unanswered ones say nothing either way.
+func failed(past []mdm.Command, revision string) []mdm.Command {
+	var attempts []mdm.Command
+	for _, c := range past {
+		if c.Revision != revision {
+			break
+		}
+		switch {
+		case c.State == mdm.Failed, c.State == mdm.Acknowledged && c.RequestType == installProfile:
+			attempts = append(attempts, c)
+		case c.State == mdm.Acknowledged:
+			return attempts // a query that worked ends the row of failures
+		}
+	}
+	return attempts
+}
+
+const (
+	firstPause = time.Minute
+	lastPause  = 6 * time.Hour
+	keptPast   = 5 // LoadPlan keeps no more of a kind
+)
+
+// pause is how long to wait after a row of failures: 1, 2, 4, 8 minutes, and
+// from the fifth on, of which the store keeps no count, twice the time that
+// lay between the last two, up to 6 hours.
+func pause(failures []mdm.Command) time.Duration {
+	n := len(failures)
+	if n < keptPast {
+		return firstPause << (n - 1)
+	}
+	gap := failures[0].DoneAt.Sub(failures[1].DoneAt)
+	return min(max(2*gap, firstPause<<(keptPast-1)), lastPause)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
