@@ -1,0 +1,204 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sallyport/certs"
+	"sallyport/enroll/directory"
+	"sallyport/internal/audit"
+	"sallyport/internal/refusal"
+	"sallyport/internal/secret"
+	"sallyport/mdm"
+	"sallyport/mdm/apple"
+)
+
+// Access rights of com.apple.mdm
+// (https://developer.apple.com/documentation/devicemanagement/mdm). All of them
+// are 8191; provisioning profiles (64 and 128) are never our business, and a
+// personal phone is never erased (8). Apple freezes them at enrolment.
+const (
+	rightsCorporate = 8191 - 64 - 128
+	rightsPersonal  = rightsCorporate - 8
+)
+
+// AccessRights are what an enrolment profile asks for.
+func AccessRights(o mdm.Ownership) int {
+	if o == mdm.Corporate {
+		return rightsCorporate
+	}
+	return rightsPersonal
+}
+
+// The phone shows what it was given long ago: whatever is wrong with it, the
+// way out is the same.
+const enrolAgain = "remove the management profile and enrol again with a new invitation"
+
+// Pinned implements apple.Admitter.
+func (s *Service) Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, error) {
+	e, err := s.Enrollments.EnrollmentByCertificate(ctx, certificateHash)
+	if errors.Is(err, ErrNotFound) {
+		return mdm.Enrollment{}, refusal.New(apple.ErrUnknownIdentity, "", "no enrolment belongs to this identity certificate", enrolAgain)
+	}
+	if err != nil {
+		return mdm.Enrollment{}, fmt.Errorf("look up enrolment: %w", err)
+	}
+	if e.State.Ended() {
+		return e, nil // told nothing, but never refused: its phone may not have noticed yet
+	}
+	if _, err := s.identity(ctx, certificateHash); err != nil {
+		return mdm.Enrollment{}, err
+	}
+	return e, nil
+}
+
+// identity returns our row of an identity certificate that may be used now.
+func (s *Service) identity(ctx context.Context, hash string) (certs.Certificate, error) {
+	cert, err := s.Certificates.Lookup(ctx, hash)
+	if errors.Is(err, certs.ErrNotFound) {
+		return certs.Certificate{}, refusal.New(apple.ErrUnknownIdentity, "", "this identity certificate is not on record", enrolAgain)
+	}
+	if err != nil {
+		return certs.Certificate{}, fmt.Errorf("look up identity certificate: %w", err)
+	}
+	now := s.now()
+	switch {
+	case cert.Rule != certs.RuleMDMIdentity:
+		return certs.Certificate{}, refusal.New(apple.ErrUnauthenticated, "", "this certificate was issued for something else than management", enrolAgain)
+	case !cert.RevokedAt.IsZero():
+		return certs.Certificate{}, refusal.New(apple.ErrUnauthenticated, "", "this identity certificate was revoked", enrolAgain)
+	case now.Before(cert.NotBefore) || !now.Before(cert.NotAfter):
+		return certs.Certificate{}, refusal.New(apple.ErrUnauthenticated, "", "this identity certificate is not valid now", enrolAgain)
+	}
+	return cert, nil
+}
+
+// Authenticate implements apple.Admitter. Who the phone belongs to follows from
+// the certificate, which was issued for one invitation; nothing is taken from
+// what the phone says of itself.
+func (s *Service) Authenticate(ctx context.Context, id apple.Identity, m apple.Authenticate) error {
+	cert, err := s.identity(ctx, id.Hash)
+	if err != nil {
+		return err
+	}
+	known, err := s.Enrollments.EnrollmentByCertificate(ctx, id.Hash)
+	if err == nil {
+		return repeated(known, m)
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("look up enrolment: %w", err)
+	}
+	i, err := s.entitlement(ctx, cert)
+	if err != nil {
+		return err
+	}
+	topic, placeholder := s.Topic()
+	if m.Topic != topic {
+		return refusal.New(ErrConflict, "Topic", "the enrolment profile is for another push topic", "download the enrolment profile again")
+	}
+	return s.admit(ctx, id, m, i, placeholder)
+}
+
+// repeated answers an Authenticate whose certificate has an enrolment already:
+// the same phone says it once more, because our answer was lost.
+func repeated(e mdm.Enrollment, m apple.Authenticate) error {
+	switch {
+	case e.UDID != m.UDID:
+		return refusal.New(ErrForeign, "UDID", "this identity certificate belongs to another phone", enrolAgain)
+	case e.State.Ended():
+		return refusal.New(ErrConflict, "", "this enrolment has ended", enrolAgain)
+	case e.Topic != m.Topic:
+		return refusal.New(ErrConflict, "Topic", "this enrolment has another push topic", enrolAgain)
+	}
+	return nil
+}
+
+// entitlement finds the invitation that the certificate was issued for.
+func (s *Service) entitlement(ctx context.Context, cert certs.Certificate) (Invitation, error) {
+	i, err := s.Invitations.InvitationByID(ctx, InvitationID(cert.InvitationID))
+	if errors.Is(err, ErrNotFound) {
+		return Invitation{}, refusal.New(ErrNotFound, "", "the invitation of this phone, or its user, is no more", "ask your administrator for a new invitation")
+	}
+	if err != nil {
+		return Invitation{}, fmt.Errorf("look up invitation: %w", err)
+	}
+	if i.State == InvitationRevoked {
+		return Invitation{}, refusal.New(ErrInvitationRevoked, "", "the invitation of this phone was withdrawn", "ask your administrator for a new invitation")
+	}
+	if i.UserID != directory.UserID(cert.UserID) {
+		return Invitation{}, refusal.New(ErrForeign, "", "the identity certificate was issued for another user", enrolAgain)
+	}
+	return i, nil
+}
+
+func (s *Service) admit(ctx context.Context, id apple.Identity, m apple.Authenticate, i Invitation, placeholder bool) error {
+	now := s.now()
+	d := mdm.Device{
+		ID:        mdm.DeviceID(newID()),
+		Platform:  mdm.Apple,
+		UDID:      m.UDID,
+		Serial:    m.SerialNumber,
+		Product:   m.ProductName,
+		Model:     m.Model,
+		Name:      m.DeviceName,
+		CreatedAt: now,
+	}
+	e := mdm.Enrollment{
+		ID:              mdm.EnrollmentID(newID()),
+		DeviceID:        d.ID,
+		UserID:          i.UserID,
+		InvitationID:    string(i.ID),
+		Platform:        mdm.Apple,
+		Ownership:       i.Ownership,
+		State:           mdm.Authenticated,
+		UDID:            m.UDID,
+		CertificateHash: id.Hash,
+		AccessRights:    AccessRights(i.Ownership),
+		Topic:           m.Topic,
+		PollOnly:        placeholder,
+		CreatedAt:       now,
+		LastSeenAt:      now,
+	}
+	entry := audit.New(ctx, now, "enrollment.authenticate", string(e.ID), audit.Done,
+		"user", string(i.UserID), "udid", m.UDID, "invitation", string(i.ID), "ownership", string(i.Ownership))
+	admitted, err := s.Enrollments.Admit(ctx, d, e, entry)
+	if errors.Is(err, ErrForeign) {
+		return refusal.New(ErrForeign, "UDID", "this phone is enrolled for another user", "remove the management profile from the phone first (Settings, General, VPN & Device Management)")
+	}
+	if err != nil {
+		return fmt.Errorf("admit device: %w", err)
+	}
+	return repeated(admitted, m)
+}
+
+// TokenUpdate implements apple.Admitter.
+func (s *Service) TokenUpdate(ctx context.Context, e mdm.Enrollment, m apple.TokenUpdate) error {
+	now := s.now()
+	push := mdm.Push{
+		Topic:       m.Topic,
+		Token:       secret.New(string(m.Token)),
+		Magic:       secret.New(m.PushMagic),
+		UnlockToken: secret.New(string(m.UnlockToken)),
+		UpdatedAt:   now,
+	}
+	entry := audit.New(ctx, now, "enrollment.enroll", string(e.ID), audit.Done, "user", string(e.UserID), "udid", e.UDID)
+	err := s.Enrollments.Activate(ctx, e.ID, push, now, entry)
+	if errors.Is(err, ErrConflict) {
+		return refusal.New(ErrConflict, "", "this enrolment has ended", enrolAgain)
+	}
+	if err != nil {
+		return fmt.Errorf("activate enrolment %s: %w", e.ID, err)
+	}
+	return nil
+}
+
+// CheckOut implements apple.Admitter.
+func (s *Service) CheckOut(ctx context.Context, e mdm.Enrollment) error {
+	now := s.now()
+	entry := audit.New(ctx, now, "enrollment.check_out", string(e.ID), audit.Done, "user", string(e.UserID), "udid", e.UDID)
+	if err := s.Enrollments.End(ctx, e.ID, mdm.CheckedOut, now, entry); err != nil {
+		return fmt.Errorf("end enrolment %s: %w", e.ID, err)
+	}
+	return nil
+}

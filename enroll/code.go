@@ -1,0 +1,78 @@
+package enroll
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"strings"
+)
+
+// codeAlphabet are the 32 symbols of an invitation code: digits and capitals
+// without 0 and O, 1 and I, which people mistake for each other. 32 divides
+// 256, so that the low five bits of a random byte are a symbol without bias.
+const codeAlphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+const (
+	codeLength = 8 // 40 bits; guessing is bounded by the server's rate limits and by expiry
+	pinLength  = 6
+)
+
+// Purposes keep the HMACs of one kind from being taken for those of another.
+const (
+	purposeCode = "invitation-code"
+	purposePIN  = "invitation-pin"
+)
+
+// newCode makes an invitation code. crypto/rand never fails: it stops the
+// program instead.
+func newCode() string {
+	raw := make([]byte, codeLength)
+	_, _ = rand.Read(raw)
+	for i, b := range raw {
+		raw[i] = codeAlphabet[b&31]
+	}
+	return string(raw)
+}
+
+// newPIN makes a PIN of decimal digits. Bytes from 250 on are thrown away:
+// they would make the small digits more likely.
+func newPIN() string {
+	pin := make([]byte, 0, pinLength)
+	var one [1]byte
+	for len(pin) < pinLength {
+		_, _ = rand.Read(one[:])
+		if one[0] < 250 {
+			pin = append(pin, '0'+one[0]%10)
+		}
+	}
+	return string(pin)
+}
+
+// normalCode reads a code as a person may have typed it: in lower case, with
+// blanks around it. Anything that newCode could not have made is no code.
+func normalCode(typed string) (string, bool) {
+	code := strings.ToUpper(strings.TrimSpace(typed))
+	if len(code) != codeLength {
+		return "", false
+	}
+	for _, symbol := range code {
+		if !strings.ContainsRune(codeAlphabet, symbol) {
+			return "", false
+		}
+	}
+	return code, true
+}
+
+// codeHash is what is kept of a code.
+func (s *Service) codeHash(code string) []byte { return s.MAC(purposeCode, []byte(code)) }
+
+// pinHash is what is kept of a PIN. It is bound to its invitation, so that
+// equal PINs do not show as equal rows.
+func (s *Service) pinHash(id InvitationID, pin string) []byte {
+	return s.MAC(purposePIN, []byte(string(id)+"\x00"+pin))
+}
+
+// pinMatches compares in constant time; an invitation without a PIN takes none
+// and any.
+func (s *Service) pinMatches(i Invitation, pin string) bool {
+	return len(i.PINHash) == 0 || hmac.Equal(i.PINHash, s.pinHash(i.ID, strings.TrimSpace(pin)))
+}

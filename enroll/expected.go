@@ -1,0 +1,156 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/compliance"
+	"sallyport/enroll/directory"
+	"sallyport/internal/logkey"
+	"sallyport/internal/refusal"
+	"sallyport/mdm"
+	"sallyport/templates"
+)
+
+// assignment is a template that is assigned to a user, rendered for that user
+// where it can be.
+type assignment struct {
+	revision   templates.Revision
+	rendered   templates.Rendered
+	identifier string
+	uuid       string // top-level PayloadUUID; empty when it could not be rendered
+}
+
+func (a assignment) wanted() WantedProfile {
+	return WantedProfile{Template: a.revision.Name, Identifier: a.identifier, UUID: a.uuid}
+}
+
+// assigned renders every template that is assigned to the user. One that cannot
+// be rendered stays in the list: it is wanted, and nothing can be installed.
+func (s *Service) assigned(ctx context.Context, u directory.User) ([]assignment, error) {
+	revisions, err := s.Templates.CurrentRevisions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read templates: %w", err)
+	}
+	var list []assignment
+	for _, revision := range templates.ForUser(revisions, u) {
+		a := assignment{revision: revision, identifier: templates.ProfileIdentifier(revision.TemplateID, u.ID)}
+		if a.rendered, err = s.render(revision, u); err == nil {
+			a.uuid = a.rendered.Profile.TopUUID()
+		} else {
+			s.log().ErrorContext(ctx, "template cannot be rendered", "template", revision.Name,
+				"revision", revision.Number, logkey.User, u.ID, "fields", fields(err))
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+// fields names what a refusal is about. Its text may hold the user's mail
+// address, which has no place in a log.
+func fields(err error) string {
+	var names []string
+	for _, e := range refusal.All(err) {
+		names = append(names, e.Field)
+	}
+	return strings.Join(names, ", ")
+}
+
+// render makes a template's profile for a user, with its challenge slots empty.
+func (s *Service) render(r templates.Revision, u directory.User) (templates.Rendered, error) {
+	return templates.Render(r, u, templates.Options{Organization: s.Organization, SCEPURL: s.PublicURL + "/scep"})
+}
+
+func (s *Service) want(assigned []assignment) Want {
+	want := Want{InquiryMaxAge: s.InquiryMaxAge}
+	for _, a := range assigned {
+		want.Profiles = append(want.Profiles, a.wanted())
+	}
+	return want
+}
+
+// Expected implements compliance.Expecter.
+func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance.Expected, mdm.Report, error) {
+	have, err := s.Plans.LoadPlan(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return compliance.Expected{}, mdm.Report{}, fmt.Errorf("enrolment %s: %w", id, compliance.ErrNotFound)
+	}
+	if err != nil {
+		return compliance.Expected{}, mdm.Report{}, fmt.Errorf("load plan of enrolment %s: %w", id, err)
+	}
+	e := have.Enrollment
+	expected := compliance.Expected{
+		EnrollmentID: e.ID,
+		UserID:       e.UserID,
+		Platform:     e.Platform,
+		State:        e.State,
+		LastSeenAt:   e.LastSeenAt,
+	}
+	if expected.Identity, err = s.expectedIdentity(ctx, e); err != nil {
+		return compliance.Expected{}, mdm.Report{}, err
+	}
+	user, err := s.Users.UserByID(ctx, e.UserID)
+	if errors.Is(err, directory.ErrNotFound) {
+		expected.UserRemoved = true
+		return expected, have.Report, nil
+	}
+	if err != nil {
+		return compliance.Expected{}, mdm.Report{}, fmt.Errorf("look up user of enrolment %s: %w", id, err)
+	}
+	expected.Groups = user.Groups
+	assigned, err := s.assigned(ctx, user)
+	if err != nil {
+		return compliance.Expected{}, mdm.Report{}, err
+	}
+	for _, a := range assigned {
+		wanted := a.wanted()
+		expected.Mail = append(expected.Mail, compliance.ExpectedProfile{
+			Name:           wanted.Template,
+			Identifier:     wanted.Identifier,
+			UUID:           wanted.UUID,
+			AcknowledgedAt: acknowledged(have.Commands, wanted),
+		})
+	}
+	return expected, have.Report, nil
+}
+
+// acknowledged is when the phone last acknowledged the installation of exactly
+// this revision; zero when never, and for a profile that cannot be rendered.
+func acknowledged(commands []mdm.Command, want WantedProfile) time.Time {
+	if !want.renders() {
+		return time.Time{}
+	}
+	var last time.Time
+	for _, c := range commands {
+		if c.RequestType == installProfile && c.State == mdm.Acknowledged && c.Subject == want.Identifier && c.Revision == want.UUID {
+			last = later(last, c.DoneAt)
+		}
+	}
+	return last
+}
+
+// expectedIdentity describes the certificate that the enrolment is pinned to;
+// one that is not on record counts as revoked.
+func (s *Service) expectedIdentity(ctx context.Context, e mdm.Enrollment) (compliance.ExpectedIdentity, error) {
+	cert, err := s.Certificates.Lookup(ctx, e.CertificateHash)
+	if errors.Is(err, certs.ErrNotFound) {
+		return compliance.ExpectedIdentity{SHA256: e.CertificateHash, Revoked: true}, nil
+	}
+	if err != nil {
+		return compliance.ExpectedIdentity{}, fmt.Errorf("look up identity of enrolment %s: %w", e.ID, err)
+	}
+	return compliance.ExpectedIdentity{SHA256: cert.SHA256, NotAfter: cert.NotAfter, Revoked: !cert.RevokedAt.IsZero()}, nil
+}
+
+// ActiveEnrollments implements compliance.Expecter.
+func (s *Service) ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error) {
+	ids, err := s.Devices.ActiveEnrollments(ctx, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list active enrolments: %w", err)
+	}
+	return ids, nil
+}

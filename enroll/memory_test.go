@@ -1,0 +1,449 @@
+package enroll
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/x509"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/enroll/directory"
+	"sallyport/internal/audit"
+	"sallyport/internal/secret"
+	"sallyport/mdm"
+	"sallyport/templates"
+)
+
+// memory honours the contracts of every store that enroll needs, in memory.
+type memory struct {
+	mu          sync.Mutex
+	users       map[directory.UserID]directory.User
+	invitations map[InvitationID]Invitation
+	devices     map[mdm.DeviceID]mdm.Device
+	enrollments map[mdm.EnrollmentID]mdm.Enrollment
+	push        map[mdm.EnrollmentID]mdm.Push
+	reports     map[mdm.EnrollmentID]mdm.Report
+	commands    []mdm.Command // oldest first
+	events      []mdm.Event
+	audit       []audit.Entry
+	revisions   []templates.Revision
+	grants      map[string]certs.Grant // by challenge
+	ttl         map[string]time.Duration
+	certs       map[string]certs.Certificate
+	broken      error // when set, every method that may fail does
+}
+
+func newMemory() *memory {
+	return &memory{
+		users:       map[directory.UserID]directory.User{},
+		invitations: map[InvitationID]Invitation{},
+		devices:     map[mdm.DeviceID]mdm.Device{},
+		enrollments: map[mdm.EnrollmentID]mdm.Enrollment{},
+		push:        map[mdm.EnrollmentID]mdm.Push{},
+		reports:     map[mdm.EnrollmentID]mdm.Report{},
+		grants:      map[string]certs.Grant{},
+		ttl:         map[string]time.Duration{},
+		certs:       map[string]certs.Certificate{},
+	}
+}
+
+// state is everything that an attack must leave alone; the trail is not part of it.
+func (m *memory) state() map[string]any {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	revealed := map[mdm.EnrollmentID][3]string{}
+	for id, p := range m.push {
+		revealed[id] = [3]string{p.Token.Reveal(), p.Magic.Reveal(), p.UnlockToken.Reveal()}
+	}
+	return map[string]any{
+		"users": maps.Clone(m.users), "invitations": maps.Clone(m.invitations), "devices": maps.Clone(m.devices),
+		"enrollments": maps.Clone(m.enrollments), "push": revealed, "reports": maps.Clone(m.reports),
+		"commands": slices.Clone(m.commands), "events": slices.Clone(m.events),
+	}
+}
+
+func (m *memory) event(kind mdm.EventKind, id mdm.EnrollmentID, at time.Time) {
+	m.events = append(m.events, mdm.Event{ID: int64(len(m.events) + 1), Kind: kind, EnrollmentID: id, At: at})
+}
+
+func (m *memory) lock() func() { m.mu.Lock(); return m.mu.Unlock }
+
+// Invitations.
+
+func (m *memory) CreateInvitations(_ context.Context, list []Invitation, entries []audit.Entry) error {
+	defer m.lock()()
+	for _, i := range list {
+		m.invitations[i.ID] = i
+	}
+	m.audit = append(m.audit, entries...)
+	return m.broken
+}
+
+func (m *memory) withUser(i Invitation) (Invitation, error) {
+	u, ok := m.users[i.UserID]
+	if !ok {
+		return Invitation{}, ErrNotFound
+	}
+	i.UPN = u.UPN
+	return i, m.broken
+}
+
+func (m *memory) InvitationByCode(_ context.Context, hash []byte) (Invitation, error) {
+	defer m.lock()()
+	for _, i := range m.invitations {
+		if bytes.Equal(i.CodeHash, hash) {
+			return m.withUser(i)
+		}
+	}
+	return Invitation{}, cmp.Or(m.broken, ErrNotFound)
+}
+
+func (m *memory) InvitationByID(_ context.Context, id InvitationID) (Invitation, error) {
+	defer m.lock()()
+	i, ok := m.invitations[id]
+	if !ok {
+		return Invitation{}, cmp.Or(m.broken, ErrNotFound)
+	}
+	return m.withUser(i)
+}
+
+func (m *memory) ListInvitations(_ context.Context, user directory.UserID, _ directory.Page) ([]Invitation, error) {
+	defer m.lock()()
+	var list []Invitation
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(m.invitations))) {
+		if i := m.invitations[id]; user == "" || i.UserID == user {
+			list = append(list, i)
+		}
+	}
+	return list, m.broken
+}
+
+func (m *memory) RevokeInvitation(_ context.Context, id InvitationID, entry audit.Entry) error {
+	defer m.lock()()
+	i, ok := m.invitations[id]
+	switch {
+	case !ok:
+		return ErrNotFound
+	case i.State != InvitationOpen:
+		return ErrConflict
+	}
+	i.State = InvitationRevoked
+	m.invitations[id] = i
+	m.audit = append(m.audit, entry)
+	return nil
+}
+
+// Enrolments.
+
+func (m *memory) EnrollmentByCertificate(_ context.Context, hash string) (mdm.Enrollment, error) {
+	defer m.lock()()
+	for _, e := range m.enrollments {
+		if e.CertificateHash == hash {
+			return e, m.broken
+		}
+	}
+	return mdm.Enrollment{}, cmp.Or(m.broken, ErrNotFound)
+}
+
+func (m *memory) EnrollmentByID(_ context.Context, id mdm.EnrollmentID) (mdm.Enrollment, error) {
+	defer m.lock()()
+	e, ok := m.enrollments[id]
+	if !ok {
+		return mdm.Enrollment{}, ErrNotFound
+	}
+	return e, m.broken
+}
+
+func (m *memory) Admit(_ context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error) {
+	defer m.lock()()
+	if m.broken != nil {
+		return mdm.Enrollment{}, m.broken
+	}
+	for _, other := range m.enrollments {
+		if other.CertificateHash == e.CertificateHash {
+			return other, nil
+		}
+	}
+	for _, other := range m.enrollments {
+		if other.UDID == e.UDID && other.State.Active() && other.UserID != e.UserID {
+			return mdm.Enrollment{}, ErrForeign
+		}
+	}
+	for id, known := range m.devices {
+		if known.UDID == d.UDID {
+			d.ID, e.DeviceID = id, id
+		}
+	}
+	m.devices[d.ID], m.enrollments[e.ID] = d, e
+	m.audit = append(m.audit, entry)
+	return e, nil
+}
+
+func (m *memory) Activate(_ context.Context, id mdm.EnrollmentID, push mdm.Push, now time.Time, entry audit.Entry) error {
+	defer m.lock()()
+	e, ok := m.enrollments[id]
+	switch {
+	case m.broken != nil:
+		return m.broken
+	case !ok:
+		return ErrNotFound
+	case e.State.Ended():
+		return ErrConflict
+	}
+	m.push[id] = push
+	if e.State.Active() {
+		return nil
+	}
+	e.State, e.EnrolledAt = mdm.Enrolled, now
+	m.enrollments[id] = e
+	for otherID, other := range m.enrollments {
+		if otherID != id && other.DeviceID == e.DeviceID && other.State.Active() {
+			other.State, other.EndedAt = mdm.Replaced, now
+			m.enrollments[otherID] = other
+			m.event(mdm.EventEnded, otherID, now)
+		}
+	}
+	m.event(mdm.EventEnrolled, id, now)
+	m.audit = append(m.audit, entry)
+	return nil
+}
+
+func (m *memory) End(_ context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time, entry audit.Entry) error {
+	defer m.lock()()
+	e := m.enrollments[id]
+	if m.broken != nil || e.State.Ended() {
+		return m.broken
+	}
+	e.State, e.EndedAt = state, now
+	m.enrollments[id] = e
+	m.event(mdm.EventEnded, id, now)
+	m.audit = append(m.audit, entry)
+	return nil
+}
+
+// Plans.
+
+func (m *memory) SaveContact(_ context.Context, id mdm.EnrollmentID, c mdm.Contact) error {
+	defer m.lock()()
+	if m.broken != nil {
+		return m.broken
+	}
+	e := m.enrollments[id]
+	changed := false
+	if c.Status == mdm.StatusIdle {
+		e.IdleAt = c.At
+		for i, old := range m.commands {
+			if old.EnrollmentID == id && old.State == mdm.Sent {
+				m.commands[i].State, m.commands[i].DoneAt, changed = mdm.Superseded, c.At, true
+			}
+		}
+	} else {
+		i := slices.IndexFunc(m.commands, func(old mdm.Command) bool { return old.ID == c.CommandID && old.EnrollmentID == id })
+		if i < 0 {
+			return ErrNotFound
+		}
+		switch m.commands[i].State {
+		case mdm.Sent, mdm.NotNow, mdm.Superseded:
+			m.commands[i].State, m.commands[i].DoneAt = outcome(c.Status), c.At
+			if len(c.Errors) > 0 {
+				m.commands[i].Error = c.Errors[len(c.Errors)-1].Description
+			}
+			m.reports[id] = m.reports[id].Merge(c.Report)
+			changed = true
+		case mdm.Acknowledged, mdm.Failed:
+		}
+	}
+	e.LastSeenAt = c.At
+	m.enrollments[id] = e
+	if changed {
+		m.event(mdm.EventReported, id, c.At)
+	}
+	return nil
+}
+
+func outcome(s mdm.Status) mdm.CommandState {
+	switch s {
+	case mdm.StatusAcknowledged:
+		return mdm.Acknowledged
+	case mdm.StatusNotNow:
+		return mdm.NotNow
+	case mdm.StatusIdle, mdm.StatusError, mdm.StatusFormatError:
+	}
+	return mdm.Failed
+}
+
+func (m *memory) LoadPlan(_ context.Context, id mdm.EnrollmentID) (Have, error) {
+	defer m.lock()()
+	e, ok := m.enrollments[id]
+	if !ok {
+		return Have{}, cmp.Or(m.broken, ErrNotFound)
+	}
+	have := Have{Enrollment: e, Report: m.reports[id]}
+	kept := map[[2]string]int{}
+	for _, c := range slices.Backward(m.commands) {
+		pair := [2]string{c.RequestType, c.Subject}
+		if c.EnrollmentID != id {
+			continue
+		}
+		if kept[pair]++; kept[pair] <= 5 {
+			have.Commands = append(have.Commands, c)
+		}
+	}
+	return have, m.broken
+}
+
+func (m *memory) SaveCommand(_ context.Context, c mdm.Command) error {
+	defer m.lock()()
+	m.commands = append(m.commands, c)
+	return m.broken
+}
+
+func (m *memory) Advance(_ context.Context, id mdm.EnrollmentID, from, to mdm.EnrollmentState) error {
+	defer m.lock()()
+	e := m.enrollments[id]
+	if e.State != from {
+		return ErrConflict
+	}
+	e.State = to
+	m.enrollments[id] = e
+	return m.broken
+}
+
+// Devices.
+
+func (m *memory) ListDevices(context.Context, DeviceFilter) ([]DeviceRow, error) {
+	defer m.lock()()
+	var rows []DeviceRow
+	for _, id := range slices.Sorted(maps.Keys(m.devices)) {
+		rows = append(rows, m.row(id))
+	}
+	return rows, m.broken
+}
+
+func (m *memory) row(id mdm.DeviceID) DeviceRow {
+	row := DeviceRow{Device: m.devices[id]}
+	for _, e := range m.enrollments {
+		if e.DeviceID == id && e.ID > row.Enrollment.ID {
+			row.Enrollment, row.UPN, row.Report = e, m.users[e.UserID].UPN, m.reports[e.ID]
+		}
+	}
+	return row
+}
+
+func (m *memory) DeviceByID(_ context.Context, id mdm.DeviceID) (DeviceRow, error) {
+	defer m.lock()()
+	if _, ok := m.devices[id]; !ok {
+		return DeviceRow{}, ErrNotFound
+	}
+	return m.row(id), m.broken
+}
+
+func (m *memory) ActiveEnrollments(_ context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error) {
+	defer m.lock()()
+	var ids []mdm.EnrollmentID
+	for _, id := range slices.Sorted(maps.Keys(m.enrollments)) {
+		if id > after && m.enrollments[id].State.Active() && len(ids) < limit {
+			ids = append(ids, id)
+		}
+	}
+	return ids, m.broken
+}
+
+// The directory.
+
+func (m *memory) SaveUsers(_ context.Context, users []directory.User, _ []audit.Entry) ([]directory.User, error) {
+	defer m.lock()()
+	for _, u := range users {
+		m.users[u.ID] = u
+	}
+	return users, m.broken
+}
+
+func (m *memory) UserByID(_ context.Context, id directory.UserID) (directory.User, error) {
+	defer m.lock()()
+	u, ok := m.users[id]
+	if !ok {
+		return directory.User{}, cmp.Or(m.broken, directory.ErrNotFound)
+	}
+	return u, m.broken
+}
+
+func (m *memory) UserByUPN(_ context.Context, upn string) (directory.User, error) {
+	defer m.lock()()
+	for _, u := range m.users {
+		if strings.EqualFold(u.UPN, upn) {
+			return u, m.broken
+		}
+	}
+	return directory.User{}, cmp.Or(m.broken, directory.ErrNotFound)
+}
+
+func (m *memory) ListUsers(_ context.Context, group string, page directory.Page) ([]directory.User, error) {
+	defer m.lock()()
+	var list []directory.User
+	for _, u := range slices.SortedFunc(maps.Values(m.users), func(a, b directory.User) int { return cmp.Compare(a.UPN, b.UPN) }) {
+		if u.UPN > page.After && (group == "" || slices.Contains(u.Groups, group)) && len(list) < page.Limit {
+			list = append(list, u)
+		}
+	}
+	return list, m.broken
+}
+
+func (m *memory) RemoveUser(_ context.Context, id directory.UserID, _ time.Time, _ audit.Entry) error {
+	defer m.lock()()
+	delete(m.users, id)
+	return m.broken
+}
+
+// The trail, templates and certificates.
+
+func (m *memory) Append(_ context.Context, e audit.Entry) error {
+	defer m.lock()()
+	m.audit = append(m.audit, e)
+	return m.broken
+}
+
+func (m *memory) List(context.Context, audit.Filter) ([]audit.Entry, error) {
+	defer m.lock()()
+	return slices.Clone(m.audit), m.broken
+}
+
+func (m *memory) CurrentRevisions(context.Context) ([]templates.Revision, error) {
+	defer m.lock()()
+	return slices.Clone(m.revisions), m.broken
+}
+
+func (m *memory) Mint(_ context.Context, g certs.Grant, ttl time.Duration) (secret.Value, error) {
+	defer m.lock()()
+	challenge := newCode() + newCode()
+	m.grants[challenge], m.ttl[challenge] = g, ttl
+	return secret.New(challenge), m.broken
+}
+
+func (m *memory) Lookup(_ context.Context, sha256 string) (certs.Certificate, error) {
+	defer m.lock()()
+	cert, ok := m.certs[sha256]
+	if !ok {
+		return certs.Certificate{}, cmp.Or(m.broken, certs.ErrNotFound)
+	}
+	return cert, m.broken
+}
+
+// issued notes a certificate that was issued for a challenge's grant, which
+// burns the grant's invitation.
+func (m *memory) issued(cert *x509.Certificate, hash string, g certs.Grant) {
+	defer m.lock()()
+	m.certs[hash] = certs.Certificate{
+		SHA256: hash, DER: cert.Raw, Rule: g.Rule, UserID: g.UserID, InvitationID: g.InvitationID,
+		EnrollmentID: g.EnrollmentID, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+	}
+	if i, ok := m.invitations[InvitationID(g.InvitationID)]; ok {
+		i.State = InvitationUsed
+		m.invitations[i.ID] = i
+	}
+}

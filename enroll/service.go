@@ -1,0 +1,104 @@
+package enroll
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/compliance"
+	"sallyport/enroll/directory"
+	"sallyport/internal/audit"
+	"sallyport/internal/cms"
+	"sallyport/internal/secret"
+	"sallyport/mdm/apple"
+	"sallyport/templates"
+)
+
+// Certifier is the part of the authority that enroll needs. *certs.Issuer is one.
+type Certifier interface {
+	// Mint makes a one-time challenge for the grant.
+	Mint(ctx context.Context, g certs.Grant, ttl time.Duration) (secret.Value, error)
+	// Lookup finds a certificate that we issued by its SHA-256 in lower-case
+	// hex, revoked or not; certs.ErrNotFound when we did not.
+	Lookup(ctx context.Context, sha256 string) (certs.Certificate, error)
+}
+
+// TemplateSource is the part of templates.Store that enroll reads.
+type TemplateSource interface {
+	// CurrentRevisions returns the newest revision of every template by name.
+	CurrentRevisions(ctx context.Context) ([]templates.Revision, error)
+}
+
+// Service leads phones from an invitation to a working mailbox. Its fields are
+// its configuration; all of them are needed except those that say otherwise.
+type Service struct {
+	Invitations  InvitationStore
+	Enrollments  EnrollmentStore
+	Plans        PlanStore
+	Devices      DeviceStore
+	Users        directory.Store
+	Certificates Certifier
+	Templates    TemplateSource
+	Audit        audit.Log // refusals; everything else is written with its act
+
+	Root   *x509.Certificate                        // trust anchor that the enrolment profile brings along
+	Signer func() cms.Identity                      // signs profiles; asked each time, as it may be renewed
+	MAC    func(purpose string, data []byte) []byte // HMAC under a key that never leaves the server
+	Topic  func() (topic string, placeholder bool)  // push topic; a placeholder until a push certificate is imported
+
+	PublicURL     string        // "https://mdm.example.com", no slash at the end; never changes
+	Organization  string        // shown on the phone
+	InquiryMaxAge time.Duration // facts older than this, seen from the beginning of a connection, are asked again; 0 asks in every connection
+
+	Now func() time.Time // nil means time.Now
+	Log *slog.Logger     // nil means no log
+}
+
+var (
+	_ apple.Admitter      = (*Service)(nil)
+	_ apple.Planner       = (*Service)(nil)
+	_ compliance.Expecter = (*Service)(nil)
+)
+
+// Validate reports every field that is missing.
+func (s *Service) Validate() error {
+	var faults []error
+	need := func(there bool, field string) {
+		if !there {
+			faults = append(faults, errors.New("enroll.Service: "+field+" is missing"))
+		}
+	}
+	need(s.Invitations != nil, "Invitations")
+	need(s.Enrollments != nil, "Enrollments")
+	need(s.Plans != nil, "Plans")
+	need(s.Devices != nil, "Devices")
+	need(s.Users != nil, "Users")
+	need(s.Certificates != nil, "Certificates")
+	need(s.Templates != nil, "Templates")
+	need(s.Audit != nil, "Audit")
+	need(s.Root != nil, "Root")
+	need(s.Signer != nil, "Signer")
+	need(s.MAC != nil, "MAC")
+	need(s.Topic != nil, "Topic")
+	need(s.PublicURL != "", "PublicURL")
+	need(s.InquiryMaxAge >= 0, "InquiryMaxAge (not negative)")
+	return errors.Join(faults...)
+}
+
+// now is the service's clock, in the precision that the store keeps.
+func (s *Service) now() time.Time {
+	if s.Now == nil {
+		return time.Now().UTC().Truncate(time.Microsecond)
+	}
+	return s.Now().UTC().Truncate(time.Microsecond)
+}
+
+func (s *Service) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}
