@@ -1,4 +1,13 @@
 // Package agent is a phone in software: the client half of enrolment, SCEP and
 // MDM, for rehearsals, probes and tests. It shares no protocol code with the
-// server, so that two implementations meet in every test.
+// server, so that two implementations meet in every test: plist, CMS and SCEP
+// are read and written here by third-party libraries and the standard library,
+// and of our own packages only leaves are imported.
+//
+// A Phone keeps what a phone keeps (its identifiers, facts that its owner can
+// change, profiles, accounts, identities) in a directory, and writes every step
+// there before the message that depends on it leaves: a server that dies is
+// asked again with the same bytes, and a phone that dies continues where it was.
+//
+// Unstable.
 package agent

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"sallyport/mdm/agent"
+)
+
+func (c *showCmd) Run() error {
+	p, err := agent.Load(c.Dir)
+	if err != nil {
+		return err
+	}
+	s, err := p.Show()
+	if err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(s)
+	}
+	print(os.Stdout, s)
+	return nil
+}
+
+// print writes the snapshot as Settings would lay it out.
+func print(w io.Writer, s agent.Snapshot) {
+	line := func(name string, value any) { fmt.Fprintf(w, "%-16s %v\n", name, value) }
+	line("state", s.State)
+	if s.Server != "" {
+		line("server", s.Server)
+	}
+	line("name", s.Name)
+	line("product", s.Product)
+	line("os", s.OSVersion+" ("+s.Build+")")
+	line("udid", s.UDID)
+	line("serial", s.Serial)
+	line("eas_device_id", s.EASDeviceID)
+	line("passcode", onOff(s.Passcode))
+	line("supervised", onOff(s.Supervised))
+	line("locked", onOff(s.Locked))
+	for _, p := range s.Profiles {
+		line("profile", fmt.Sprintf("%s  %s  %s", p.Identifier, strings.Join(flags(p), ", "), p.DisplayName))
+	}
+	for _, a := range s.Accounts {
+		origin := "by hand"
+		if a.Profile != "" {
+			origin = "from " + a.Profile
+		}
+		line("account", fmt.Sprintf("%s on %s  user %s  %s", a.Email, a.Host, a.User, origin))
+	}
+	for _, c := range s.Certificates {
+		kind := "authority"
+		if c.Identity {
+			kind = "identity"
+		}
+		text := fmt.Sprintf("%s  %s  until %s", kind, c.Subject, c.NotAfter.Format("2006-01-02"))
+		if len(c.UPN) > 0 {
+			text += "  UPN " + strings.Join(c.UPN, ", ")
+		}
+		line("certificate", text)
+	}
+	line("recreated", fmt.Sprintf("%d accounts made anew", s.Recreated))
+}
+
+func flags(p agent.ShownProfile) []string {
+	out := []string{"by hand"}
+	if p.Managed {
+		out[0] = "managed"
+	}
+	if p.Encrypted {
+		out = append(out, "encrypted")
+	}
+	return out
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}

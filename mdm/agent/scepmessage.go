@@ -1,0 +1,82 @@
+package agent
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/smallstep/pkcs7"
+	"github.com/smallstep/scep"
+)
+
+// Attributes of a SCEP message (RFC 8894, section 3.2).
+var (
+	oidMessageType   = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 2}
+	oidSenderNonce   = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 5}
+	oidTransactionID = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 7}
+)
+
+// seal makes the PKCSReq: the request closed to ra, signed with a self-signed
+// certificate over the new key (RFC 8894, section 2.3), SHA-256 throughout. The
+// library's own NewCSRRequest takes cipher and digest from package variables.
+func (t *transaction) seal(csr *x509.CertificateRequest, key *rsa.PrivateKey, ra *x509.Certificate, now time.Time) error {
+	enveloped, err := encrypt(csr.Raw, ra)
+	if err != nil {
+		return fmt.Errorf("certificate request: %w", err)
+	}
+	self, err := selfSigned(csr, key, now)
+	if err != nil {
+		return fmt.Errorf("certificate request: %w", err)
+	}
+	hash := sha256.Sum256(csr.RawSubjectPublicKeyInfo)
+	t.ID = hex.EncodeToString(hash[:])
+	t.Nonce = make([]byte, 16)
+	_, _ = rand.Read(t.Nonce) // never fails (crypto/rand)
+	t.Signer = self.Raw
+	sd, err := pkcs7.NewSignedData(enveloped)
+	if err != nil {
+		return fmt.Errorf("certificate request: %w", err)
+	}
+	sd.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
+	err = sd.AddSigner(self, key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: []pkcs7.Attribute{
+		{Type: oidTransactionID, Value: t.ID},
+		{Type: oidMessageType, Value: string(scep.PKCSReq)},
+		{Type: oidSenderNonce, Value: t.Nonce},
+	}})
+	if err != nil {
+		return fmt.Errorf("certificate request: %w", err)
+	}
+	if t.Message, err = sd.Finish(); err != nil {
+		return fmt.Errorf("certificate request: %w", err)
+	}
+	return nil
+}
+
+func selfSigned(csr *x509.CertificateRequest, key *rsa.PrivateKey, now time.Time) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial.Add(serial, big.NewInt(1)),
+		RawSubject:   csr.RawSubject,
+		NotBefore:    now.Add(-time.Hour),
+		NotAfter:     now.Add(7 * 24 * time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+	}
+	if len(csr.RawSubject) <= 2 { // an issuer's name must not be empty
+		template.RawSubject = nil
+		template.Subject.CommonName = "SCEP client"
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
