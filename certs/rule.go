@@ -1,0 +1,145 @@
+package certs
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/micromdm/scep/v2/cryptoutil"
+
+	"sallyport/internal/secret"
+)
+
+const (
+	day = 24 * time.Hour
+
+	// backdate is how far in the past a certificate begins. Phones with a clock
+	// that is a little slow would otherwise hold their new identity for not yet
+	// valid; an hour is what public CAs use, and it grants nothing, since nobody
+	// has the certificate before it is issued.
+	backdate = time.Hour
+
+	// identityLifetime is the same for every rule that a challenge may name: the
+	// claim fixes the validity before the grant, and so its rule, is known.
+	identityLifetime = 365 * day
+)
+
+const (
+	ruleRoot    RuleName = "root"
+	ruleIssuing RuleName = "issuing"
+)
+
+// rule is what certificates of one kind have in common. Nothing of it can be
+// asked for by a request.
+type rule struct {
+	lifetime    time.Duration
+	usage       x509.KeyUsage
+	extUsage    []x509.ExtKeyUsage
+	byChallenge bool // a grant may name it
+	ca          bool
+	pathLen     int // for a CA
+}
+
+// issuanceRules are all kinds of certificates that we issue.
+var issuanceRules = map[RuleName]rule{
+	ruleRoot:    {lifetime: 3650 * day, usage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, ca: true, pathLen: 1},
+	ruleIssuing: {lifetime: 1826 * day, usage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, ca: true, pathLen: 0},
+
+	// A profile is encrypted to the phone's identity: hence the encipherment.
+	RuleMDMIdentity: {
+		lifetime: identityLifetime, byChallenge: true,
+		usage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	},
+	RuleMailIdentity: {
+		lifetime: identityLifetime, byChallenge: true,
+		usage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	},
+	// `openssl cms -verify` wants emailProtection or no extended usage at all.
+	RuleProfileSigner: {
+		lifetime: 730 * day,
+		usage:    x509.KeyUsageDigitalSignature,
+		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+	},
+	// Apple takes no server certificate beyond 398 days.
+	RuleServer: {
+		lifetime: 396 * day,
+		usage:    x509.KeyUsageDigitalSignature,
+		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	},
+	// SCEP clients check the two key usages of an RA; an extended usage makes
+	// those that are built on OpenSSL refuse its signature.
+	RuleRA: {
+		lifetime: 730 * day,
+		usage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+	},
+}
+
+// period is the validity of a certificate that is issued at now.
+func (r rule) period(now time.Time) (notBefore, notAfter time.Time) {
+	now = now.UTC().Truncate(time.Second) // certificates count seconds
+	return now.Add(-backdate), now.Add(r.lifetime - backdate)
+}
+
+// content is what differs between two certificates of one rule.
+type content struct {
+	subject   pkix.Name
+	names     names
+	serial    []byte
+	notBefore time.Time
+	notAfter  time.Time
+	key       crypto.PublicKey
+}
+
+// template is the certificate to be signed.
+func (r rule) template(c content) (*x509.Certificate, error) {
+	keyID, err := cryptoutil.GenerateSubjectKeyID(c.key)
+	if err != nil {
+		return nil, fmt.Errorf("identify key: %w", err)
+	}
+	usage := r.usage
+	if _, elliptic := c.key.(*ecdsa.PublicKey); elliptic {
+		usage &^= x509.KeyUsageKeyEncipherment // RFC 8813, section 3
+	}
+	t := &x509.Certificate{
+		SerialNumber:          new(big.Int).SetBytes(c.serial),
+		Subject:               c.subject,
+		NotBefore:             c.notBefore,
+		NotAfter:              c.notAfter,
+		KeyUsage:              usage,
+		ExtKeyUsage:           r.extUsage,
+		BasicConstraintsValid: true,
+		IsCA:                  r.ca,
+		MaxPathLen:            -1,
+		SubjectKeyId:          keyID,
+	}
+	if r.ca {
+		t.MaxPathLen, t.MaxPathLenZero = r.pathLen, r.pathLen == 0
+	}
+	if err := c.names.apply(t); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// newSerial is 16 random bytes, positive and without leading zeros (126 of
+// its bits are random; CAs must have 64), so that its hex form is one only.
+func newSerial() []byte {
+	serial := secret.Random(16)
+	serial[0] = serial[0]&0x3f | 0x40
+	return serial
+}
+
+// commonName is cut to what X.520 allows; the full names are in the SAN.
+func commonName(s string) string {
+	const limit = 64
+	if runes := []rune(s); len(runes) > limit {
+		return string(runes[:limit])
+	}
+	return s
+}
