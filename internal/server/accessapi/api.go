@@ -20,22 +20,22 @@ type Engine interface {
 	Decide(ctx context.Context, c access.Client) (access.Decision, error)
 }
 
-// Devices are the phones on record. *enroll.Service is one.
-type Devices interface {
+// DeviceService knows the phones on record. *enroll.Service is one.
+type DeviceService interface {
 	ListDevices(ctx context.Context, f enroll.DeviceFilter) ([]enroll.DeviceRow, error)
 	Device(ctx context.Context, id mdm.DeviceID) (enroll.DeviceRow, error)
 }
 
-// Verdicts are the current ones. *compliance.Service is one.
-type Verdicts interface {
+// VerdictService knows the current verdicts. *compliance.Service is one.
+type VerdictService interface {
 	Current(ctx context.Context, id mdm.EnrollmentID) (compliance.Verdict, error)
 }
 
 // Deps is what the handlers work with; all of it is needed.
 type Deps struct {
 	Engine   Engine
-	Devices  Devices
-	Verdicts Verdicts
+	Devices  DeviceService
+	Verdicts VerdictService
 }
 
 // API holds the handlers. Who may call them is in the server's route table.

@@ -14,8 +14,8 @@ import (
 	"sallyport/templates"
 )
 
-// Users is the directory. *directory.Service is one.
-type Users interface {
+// UserService is the directory. *directory.Service is one.
+type UserService interface {
 	Save(ctx context.Context, users []directory.User) ([]directory.User, error)
 	Remove(ctx context.Context, upn string) error
 	Get(ctx context.Context, upn string) (directory.User, error)
@@ -23,28 +23,28 @@ type Users interface {
 	Import(ctx context.Context, csv io.Reader) (added, updated int, err error)
 }
 
-// Templates are the mail templates. *templates.Service is one.
-type Templates interface {
+// TemplateService keeps the mail templates. *templates.Service is one.
+type TemplateService interface {
 	Apply(ctx context.Context, source []byte) (templates.Revision, bool, error)
 	List(ctx context.Context) ([]templates.Revision, error)
 	Get(ctx context.Context, name string) (templates.Revision, error)
 }
 
-// Compliance are the policies. *compliance.Service is one.
-type Compliance interface {
+// ComplianceService keeps the policies. *compliance.Service is one.
+type ComplianceService interface {
 	Apply(ctx context.Context, source []byte) (compliance.Policy, bool, error)
 	Policies(ctx context.Context) ([]compliance.Policy, error)
 }
 
-// Invitations are made, listed and revoked. *enroll.Service is one.
-type Invitations interface {
+// InvitationService makes, lists and revokes invitations. *enroll.Service is one.
+type InvitationService interface {
 	Invite(ctx context.Context, r enroll.InviteRequest) ([]enroll.Issued, error)
 	ListInvitations(ctx context.Context, upn string, page directory.Page) ([]enroll.Invitation, error)
 	RevokeInvitation(ctx context.Context, id string) error
 }
 
-// Tokens are made, listed and revoked. *auth.Service is one.
-type Tokens interface {
+// TokenService makes, lists and revokes tokens. *auth.Service is one.
+type TokenService interface {
 	Create(ctx context.Context, role auth.Role, owner string, ttl time.Duration) (auth.Issued, error)
 	List(ctx context.Context) ([]auth.Token, error)
 	Revoke(ctx context.Context, id string) error
@@ -63,11 +63,11 @@ type Backup interface {
 
 // Deps is what the handlers work with; all of it is needed.
 type Deps struct {
-	Users       Users
-	Templates   Templates
-	Compliance  Compliance
-	Invitations Invitations
-	Tokens      Tokens
+	Users       UserService
+	Templates   TemplateService
+	Compliance  ComplianceService
+	Invitations InvitationService
+	Tokens      TokenService
 	Audit       audit.Log
 	Authority   Authority
 	Backup      Backup

@@ -66,7 +66,7 @@ type InvitationRequest struct {
 	User      string `json:"user,omitempty"` // UPN
 	Group     string `json:"group,omitempty"`
 	All       bool   `json:"all,omitempty"`
-	Ownership string `json:"ownership,omitempty"` // corporate (when empty) or personal
+	Ownership string `json:"ownership,omitempty"` // corporate, or personal when empty
 	PIN       bool   `json:"pin,omitempty"`       // also ask for a PIN that is told apart from the URL
 	TTL       string `json:"ttl,omitempty"`       // Go's duration form, "72h"; 7 days when empty
 }

@@ -1,0 +1,98 @@
+package deviceapi
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"sallyport/enroll"
+	"sallyport/internal/refusal"
+	"sallyport/internal/server/problem"
+	"sallyport/internal/server/wire"
+	"sallyport/profiles/mobileconfig"
+)
+
+// maxPIN is more than any PIN we make, and little enough to compare.
+const maxPIN = 32
+
+// Profile answers GET /enroll/{code}/enroll.mobileconfig. Each call mints a
+// challenge, so HEAD has a handler of its own. For an invitation with a PIN it
+// is the page again, without a try being counted.
+func (a *API) Profile(w http.ResponseWriter, r *http.Request) error {
+	welcome, err := a.open(r)
+	if err != nil {
+		return err
+	}
+	if welcome.PINAsked {
+		return a.writeEnroll(w, r, http.StatusForbidden, welcome, false)
+	}
+	return a.writeProfile(w, r, "")
+}
+
+// ProfileHead answers HEAD: what a scanner or a download manager asks first. It
+// changes nothing.
+func (a *API) ProfileHead(w http.ResponseWriter, r *http.Request) error {
+	if _, err := a.open(r); err != nil {
+		return err
+	}
+	profileHeader(w)
+	return nil
+}
+
+// ProfileByPIN answers POST, with the PIN in the form's field pin.
+func (a *API) ProfileByPIN(w http.ResponseWriter, r *http.Request) error {
+	if err := a.admit(r); err != nil {
+		return err
+	}
+	if err := wire.MediaType(r, "application/x-www-form-urlencoded"); err != nil {
+		return err
+	}
+	if err := r.ParseForm(); err != nil {
+		return errors.Join(problem.ErrMalformed, err)
+	}
+	pin := strings.TrimSpace(r.PostForm.Get("pin"))
+	if len(pin) > maxPIN {
+		pin = pin[:maxPIN]
+	}
+	if !a.d.PINs.Allow(code(r)) {
+		return problem.ErrTooMany
+	}
+	return a.writeProfile(w, r, pin)
+}
+
+// writeProfile hands out the profile, or the page again when the PIN is wrong.
+func (a *API) writeProfile(w http.ResponseWriter, r *http.Request, pin string) error {
+	profile, err := a.d.Enroll.EnrollmentProfile(r.Context(), r.PathValue("code"), pin)
+	if wrongPIN(err) {
+		welcome, openErr := a.d.Enroll.Open(r.Context(), r.PathValue("code"))
+		if openErr != nil {
+			return openErr
+		}
+		return a.writeEnroll(w, r, http.StatusForbidden, welcome, true)
+	}
+	if err != nil {
+		return a.count(r, err)
+	}
+	profileHeader(w)
+	_, _ = w.Write(profile) // the phone is gone if this fails
+	return nil
+}
+
+// profileHeader names the file. Without the disposition some versions of Safari
+// show the profile as text.
+func profileHeader(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", mobileconfig.ContentType)
+	w.Header().Set("Content-Disposition", `attachment; filename="enroll.mobileconfig"`)
+}
+
+func wrongPIN(err error) bool {
+	if !errors.Is(err, enroll.ErrInvalid) {
+		return false
+	}
+	for _, refused := range refusal.All(err) {
+		if refused.Field == "pin" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+package deviceapi
+
+import (
+	"context"
+	"time"
+
+	"sallyport/enroll"
+	"sallyport/internal/server/limit"
+	"sallyport/internal/web"
+	"sallyport/mdm/apple"
+)
+
+// Enroller knows invitations. *enroll.Service is one.
+type Enroller interface {
+	// Open changes nothing.
+	Open(ctx context.Context, code string) (enroll.Welcome, error)
+	// EnrollmentProfile refuses a wrong PIN in the field "pin".
+	EnrollmentProfile(ctx context.Context, code, pin string) ([]byte, error)
+}
+
+// SCEP answers SCEP operations. *scep.Service is one.
+type SCEP interface {
+	Do(ctx context.Context, operation string, message []byte) (contentType string, body []byte, err error)
+}
+
+// MDM answers check-in messages and polls. *apple.Service is one.
+type MDM interface {
+	Handle(ctx context.Context, r apple.Request) ([]byte, error)
+}
+
+// Deps is what the handlers work with.
+type Deps struct {
+	Enroll       Enroller
+	SCEP         SCEP
+	MDM          MDM
+	Pages        *web.Pages
+	PublicURL    string          // without a slash at the end; what the QR code says
+	Organization string          // shown on pages that know no invitation
+	Rehearsal    func() []string // what a real phone would miss, in plain words; nil or none on a real server
+
+	// Limits; nil means the defaults.
+	Requests *limit.Limiter // of /enroll/*, by network
+	Failures *limit.Limiter // unknown codes, by network
+	PINs     *limit.Limiter // typed PINs, by code
+	Now      func() time.Time
+}
+
+// API holds the handlers.
+type API struct{ d Deps }
+
+// New makes the handlers.
+//
+// The defaults: an office behind one address sends 60 phones at once, then two
+// a second. A code has 40 bits; unknown ones are bounded to 5 a second over all
+// networks. A PIN has 6 digits: 10 tries for a code, then 6 an hour, so that a
+// week of trying finds one in about 1,000.
+func New(d Deps) *API {
+	if d.Rehearsal == nil {
+		d.Rehearsal = func() []string { return nil }
+	}
+	if d.Requests == nil {
+		d.Requests = limit.New(limit.Rate{PerSecond: 5, Burst: 120}, limit.Rate{PerSecond: 100, Burst: 1000}, d.Now)
+	}
+	if d.Failures == nil {
+		d.Failures = limit.New(limit.Rate{PerSecond: 0.1, Burst: 20}, limit.Rate{PerSecond: 5, Burst: 500}, d.Now)
+	}
+	if d.PINs == nil {
+		d.PINs = limit.New(limit.Rate{PerSecond: 1.0 / 600, Burst: 10}, limit.Rate{PerSecond: 20, Burst: 200}, d.Now)
+	}
+	return &API{d: d}
+}

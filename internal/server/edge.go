@@ -1,0 +1,188 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"sallyport/api"
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/logkey"
+	"sallyport/internal/server/adminapi"
+	"sallyport/internal/server/deviceapi"
+	"sallyport/internal/server/limit"
+	"sallyport/internal/server/problem"
+	"sallyport/internal/server/wire"
+)
+
+const (
+	mdmPath  = "/mdm"
+	scepPath = "/scep"
+	pingTime = 2 * time.Second
+)
+
+// audience decides in which form trouble is told.
+type audience int
+
+const (
+	people   audience = iota // a page
+	programs                 // problem+json
+	phones                   // a status and nothing else
+)
+
+func audienceOf(path string) audience {
+	switch {
+	case under(path, mdmPath), under(path, scepPath):
+		return phones
+	case under(path, "/api"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
+		return programs
+	}
+	return people
+}
+
+// under reports whether path is root or lies below it.
+func under(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+
+// edge makes the handler of a row: who calls, how much is read, and what
+// becomes of an error. From here on nothing returns errors.
+func (f *front) edge(row route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		traceOf(r.Context()).pattern = row.pattern
+		r.Body = http.MaxBytesReader(w, r.Body, row.maxBody)
+		r, err := f.identify(row, r)
+		if err == nil {
+			err = row.handler(w, r)
+		}
+		if err != nil {
+			f.fail(w, r, err)
+		}
+	})
+}
+
+// identify finds out who is calling and whether that one may.
+func (f *front) identify(row route, r *http.Request) (*http.Request, error) {
+	if row.open {
+		return r.WithContext(audit.WithActor(r.Context(), actor(r))), nil
+	}
+	principal, err := f.cfg.Tokens.Authenticate(r.Context(), bearer(r))
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		return r, f.refuse(r, row, "token.refuse", "", err)
+	}
+	if err != nil {
+		return r, err
+	}
+	ctx := auth.WithPrincipal(audit.WithActor(r.Context(), principal.Owner), principal)
+	r = r.WithContext(ctx)
+	if err := principal.Allowed(row.roles...); err != nil {
+		return r, f.refuse(r, row, "token.forbid", principal.TokenID, err)
+	}
+	return r, nil
+}
+
+// refuse leaves an audit row for a bad token, unless its network has had its
+// share of them: then it is told to wait, and the trail is spared.
+func (f *front) refuse(r *http.Request, row route, action, target string, err error) error {
+	if !f.refused.Allow(limit.Network(r)) {
+		return problem.ErrTooMany
+	}
+	ctx := r.Context()
+	if target == "" {
+		ctx = audit.WithActor(ctx, "address:"+limit.Address(r))
+	}
+	entry := audit.New(ctx, f.now(), action, target, audit.Refused, "method", row.method, "route", row.pattern)
+	if failure := f.cfg.Audit.Append(ctx, entry); failure != nil {
+		f.cfg.Log.ErrorContext(ctx, "audit row of a refusal not written", logkey.Error, failure)
+	}
+	return err
+}
+
+// bearer returns the token of the Authorization header (RFC 6750, section 2.1),
+// or nothing.
+func bearer(r *http.Request) string {
+	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !found || !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// fail turns an error into the answer for its audience. What is our own fault
+// is logged here, and nowhere else.
+func (f *front) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, wire.ErrTorn) {
+		f.cfg.Log.ErrorContext(r.Context(), "answer cut off", f.about(r, err)...)
+		panic(http.ErrAbortHandler) // the only way to end a connection without ending the body
+	}
+	if f.cfg.Unavailable != nil && f.cfg.Unavailable(err) {
+		err = fmt.Errorf("%w: %w", problem.ErrUnavailable, err)
+	}
+	to := audienceOf(r.URL.Path)
+	p := problem.Of(err)
+	own := p.Status >= http.StatusInternalServerError
+	if to == phones {
+		own = deviceapi.ProtocolStatus(err) >= http.StatusInternalServerError
+	}
+	switch {
+	case own && errors.Is(err, context.Canceled): // the caller hung up
+		f.cfg.Log.DebugContext(r.Context(), "request abandoned", f.about(r, err)...)
+	case own:
+		f.cfg.Log.ErrorContext(r.Context(), "request failed", f.about(r, err)...)
+	case to == phones:
+		f.cfg.Log.WarnContext(r.Context(), "phone refused", f.about(r, err)...)
+	}
+	switch to {
+	case phones:
+		deviceapi.WriteProtocol(w, err)
+	case programs:
+		problem.Write(w, r, p)
+	case people:
+		f.device.WritePage(w, r, err)
+	}
+}
+
+func (f *front) about(r *http.Request, err error) []any {
+	return []any{
+		logkey.RequestID, audit.RequestID(r.Context()),
+		logkey.Method, r.Method, logkey.Path, traceOf(r.Context()).pattern,
+		logkey.Error, err,
+	}
+}
+
+func (f *front) now() time.Time { return f.cfg.Now().UTC().Truncate(time.Microsecond) }
+
+// sameOrigin keeps other sites from sending our form.
+func sameOrigin(next handler) handler {
+	guard := http.NewCrossOriginProtection()
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if guard.Check(r) != nil {
+			return problem.ErrCrossOrigin
+		}
+		return next(w, r)
+	}
+}
+
+// health answers GET /healthz.
+func (f *front) health(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), pingTime)
+	defer cancel()
+	if err := f.cfg.Ping(ctx); err != nil {
+		f.cfg.Log.ErrorContext(r.Context(), "database does not answer", f.about(r, err)...)
+		return wire.WriteJSON(w, http.StatusServiceUnavailable, adminapi.Health{Status: "unavailable"})
+	}
+	return wire.WriteJSON(w, http.StatusOK, adminapi.Health{Status: "ok"})
+}
+
+// version answers GET /version.
+func (f *front) version(w http.ResponseWriter, _ *http.Request) error {
+	return wire.WriteJSON(w, http.StatusOK, adminapi.Version{Version: f.cfg.Version, Go: runtime.Version()})
+}
+
+// openAPI answers GET /api/v1/openapi.yaml.
+func openAPI(w http.ResponseWriter, _ *http.Request) error {
+	return wire.WriteBytes(w, http.StatusOK, "application/yaml", api.OpenAPI)
+}

@@ -1,0 +1,118 @@
+package limit
+
+import (
+	"container/list"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Rate is so many events per second, with Burst of them at once.
+type Rate struct {
+	PerSecond float64
+	Burst     int
+}
+
+// maxKeys bounds the memory: about 2 MB. When it is full the key that has not
+// been used for longest is forgotten; the rate for all keys still holds then.
+const maxKeys = 10_000
+
+// Limiter counts events by key. It is safe for concurrent use.
+type Limiter struct {
+	perKey Rate
+	now    func() time.Time
+
+	mu   sync.Mutex
+	all  *rate.Limiter
+	keys map[string]*list.Element
+	used *list.List // of *entry, the latest first
+}
+
+type entry struct {
+	key    string
+	bucket *rate.Limiter
+}
+
+// New makes a limiter. now nil means time.Now.
+func New(perKey, all Rate, now func() time.Time) *Limiter {
+	if now == nil {
+		now = time.Now
+	}
+	return &Limiter{
+		perKey: perKey,
+		now:    now,
+		all:    bucket(all),
+		keys:   make(map[string]*list.Element),
+		used:   list.New(),
+	}
+}
+
+func bucket(r Rate) *rate.Limiter { return rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst) }
+
+// Allow takes one event of key and reports whether there was one left. An event
+// that key may not have is not taken from the others.
+func (l *Limiter) Allow(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	return l.bucketOf(key).AllowN(now, 1) && l.all.AllowN(now, 1)
+}
+
+// Spent reports whether Allow would say no, and takes nothing.
+func (l *Limiter) Spent(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if l.all.TokensAt(now) < 1 {
+		return true
+	}
+	element, known := l.keys[key]
+	return known && element.Value.(*entry).bucket.TokensAt(now) < 1
+}
+
+func (l *Limiter) bucketOf(key string) *rate.Limiter {
+	if element, known := l.keys[key]; known {
+		l.used.MoveToFront(element)
+		return element.Value.(*entry).bucket
+	}
+	if l.used.Len() >= maxKeys {
+		oldest := l.used.Back()
+		delete(l.keys, oldest.Value.(*entry).key)
+		l.used.Remove(oldest)
+	}
+	e := &entry{key: key, bucket: bucket(l.perKey)}
+	l.keys[key] = l.used.PushFront(e)
+	return e.bucket
+}
+
+// Address is the address of r's direct peer, without its port. No header of the
+// request has a say in it: anybody can write those.
+func Address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// Network is the key of r's peer: its IPv4 address, or its IPv6 /64, which is
+// what one customer has at the least.
+func Network(r *http.Request) string {
+	address, err := netip.ParseAddr(Address(r))
+	if err != nil {
+		return Address(r)
+	}
+	address = address.Unmap().WithZone("")
+	if address.Is4() {
+		return address.String()
+	}
+	prefix, err := address.Prefix(64)
+	if err != nil {
+		return address.String()
+	}
+	return prefix.String()
+}

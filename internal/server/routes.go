@@ -1,0 +1,108 @@
+package server
+
+import (
+	"net/http"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/bounded"
+	"sallyport/internal/server/limit"
+)
+
+// handler answers, or returns an error that the edge turns into an answer.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// plane says on which listener a route stands when there are two.
+type plane int
+
+const (
+	publicPlane plane = 1 << iota
+	adminPlane
+)
+
+// route is one row of the table. A route is closed to everybody but the bearers
+// of a token with one of its roles; only open says otherwise.
+type route struct {
+	method  string
+	pattern string // as in api/openapi.yaml: /api/v1/users/{upn}
+	plane   plane
+	roles   []auth.Role
+	open    bool
+	maxBody int64 // 0: the body is not read
+	handler handler
+}
+
+const (
+	small = 64 << 10 // JSON of one thing
+	yaml  = 1 << 20  // templates and policies
+)
+
+var (
+	everyRole = []auth.Role{auth.Admin, auth.Operator, auth.Auditor, auth.Engine}
+	readers   = []auth.Role{auth.Admin, auth.Operator, auth.Auditor}
+	operators = []auth.Role{auth.Admin, auth.Operator}
+	auditors  = []auth.Role{auth.Admin, auth.Auditor}
+	admins    = []auth.Role{auth.Admin}
+)
+
+// table is every route there is. api/openapi.yaml says the same; a test compares.
+func (f *front) table() []route {
+	const both = publicPlane | adminPlane
+	return []route{
+		{method: "GET", pattern: "/", plane: publicPlane, open: true, handler: f.device.Home},
+		{method: "HEAD", pattern: "/", plane: publicPlane, open: true, handler: f.device.Home},
+		{method: "GET", pattern: "/assets/{file}", plane: both, open: true, handler: f.device.Asset},
+		{method: "GET", pattern: "/enroll/{code}", plane: publicPlane, open: true, handler: f.device.EnrollPage},
+		{method: "HEAD", pattern: "/enroll/{code}", plane: publicPlane, open: true, handler: f.device.EnrollPage},
+		{method: "GET", pattern: "/enroll/{code}/qr.png", plane: publicPlane, open: true, handler: f.device.QR},
+		{method: "GET", pattern: "/enroll/{code}/enroll.mobileconfig", plane: publicPlane, open: true, handler: f.device.Profile},
+		{method: "HEAD", pattern: "/enroll/{code}/enroll.mobileconfig", plane: publicPlane, open: true, handler: f.device.ProfileHead},
+		{method: "POST", pattern: "/enroll/{code}/enroll.mobileconfig", plane: publicPlane, open: true, maxBody: 4 << 10, handler: sameOrigin(f.device.ProfileByPIN)},
+		{method: "GET", pattern: "/scep", plane: publicPlane, open: true, handler: f.device.SCEPGet},
+		{method: "POST", pattern: "/scep", plane: publicPlane, open: true, maxBody: bounded.MaxCMS, handler: f.device.SCEPPost},
+		{method: "PUT", pattern: mdmPath, plane: publicPlane, open: true, maxBody: bounded.MaxPlist, handler: f.device.MDM},
+
+		{method: "GET", pattern: "/healthz", plane: both, open: true, handler: f.health},
+		{method: "GET", pattern: "/version", plane: both, open: true, handler: f.version},
+		{method: "GET", pattern: "/metrics", plane: adminPlane, roles: readers, handler: f.metrics.serve},
+
+		{method: "GET", pattern: "/api/v1/users", plane: adminPlane, roles: readers, handler: f.admin.ListUsers},
+		{method: "POST", pattern: "/api/v1/users", plane: adminPlane, roles: operators, maxBody: small, handler: f.admin.SaveUser},
+		{method: "POST", pattern: "/api/v1/users/import", plane: adminPlane, roles: operators, maxBody: bounded.MaxUpload, handler: f.admin.ImportUsers},
+		{method: "GET", pattern: "/api/v1/users/{upn}", plane: adminPlane, roles: readers, handler: f.admin.GetUser},
+		{method: "DELETE", pattern: "/api/v1/users/{upn}", plane: adminPlane, roles: operators, handler: f.admin.RemoveUser},
+
+		{method: "GET", pattern: "/api/v1/templates", plane: adminPlane, roles: readers, handler: f.admin.ListTemplates},
+		{method: "POST", pattern: "/api/v1/templates", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyTemplate},
+		{method: "GET", pattern: "/api/v1/templates/{name}", plane: adminPlane, roles: readers, handler: f.admin.GetTemplate},
+
+		{method: "GET", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: readers, handler: f.admin.ListPolicies},
+		{method: "POST", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyPolicy},
+		{method: "GET", pattern: "/api/v1/compliance/policies/{name}", plane: adminPlane, roles: readers, handler: f.admin.GetPolicy},
+
+		{method: "GET", pattern: "/api/v1/invitations", plane: adminPlane, roles: readers, handler: f.admin.ListInvitations},
+		{method: "POST", pattern: "/api/v1/invitations", plane: adminPlane, roles: operators, maxBody: small, handler: f.admin.Invite},
+		{method: "DELETE", pattern: "/api/v1/invitations/{id}", plane: adminPlane, roles: operators, handler: f.admin.RevokeInvitation},
+
+		{method: "GET", pattern: "/api/v1/devices", plane: adminPlane, roles: everyRole, handler: f.access.ListDevices},
+		{method: "GET", pattern: "/api/v1/devices/{id}", plane: adminPlane, roles: everyRole, handler: f.access.GetDevice},
+		{method: "GET", pattern: "/api/v1/devices/{id}/compliance", plane: adminPlane, roles: everyRole, handler: f.access.GetCompliance},
+		{method: "POST", pattern: "/api/v1/access/decisions", plane: adminPlane, roles: everyRole, maxBody: small, handler: f.access.Decide},
+
+		{method: "GET", pattern: "/api/v1/tokens", plane: adminPlane, roles: auditors, handler: f.admin.ListTokens},
+		{method: "POST", pattern: "/api/v1/tokens", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.CreateToken},
+		{method: "DELETE", pattern: "/api/v1/tokens/{id}", plane: adminPlane, roles: admins, handler: f.admin.RevokeToken},
+
+		{method: "GET", pattern: "/api/v1/audit", plane: adminPlane, roles: readers, handler: f.admin.ListAudit},
+		{method: "GET", pattern: "/api/v1/ca", plane: adminPlane, roles: everyRole, handler: f.admin.CA},
+		{method: "GET", pattern: "/api/v1/backup", plane: adminPlane, roles: admins, handler: f.admin.StreamBackup},
+		{method: "GET", pattern: "/api/v1/openapi.yaml", plane: adminPlane, roles: everyRole, handler: openAPI},
+	}
+}
+
+// actor names an open route's caller for the trail.
+func actor(r *http.Request) string {
+	if audienceOf(r.URL.Path) == phones {
+		return "phone:" + limit.Address(r)
+	}
+	return "page:" + limit.Address(r)
+}
