@@ -52,7 +52,7 @@ func at(node *yaml.Node, path, reason, remedy string) *refusal.Error {
 func sound(node *yaml.Node, path string, depth int) *refusal.Error {
 	switch {
 	case depth > bounded.MaxDepth:
-		return at(node, path, "is nested too deeply", "")
+		return at(node, "", "is nested too deeply", "")
 	case node.Kind == yaml.AliasNode || node.Anchor != "":
 		return at(node, path, "anchors and aliases are not taken in templates", "write the value out")
 	case node.Kind == yaml.MappingNode:
@@ -119,7 +119,9 @@ func shape(node *yaml.Node, t reflect.Type, path string) refusal.List {
 		}
 		var list refusal.List
 		for i, item := range node.Content {
-			list = append(list, shape(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))...)
+			below := fmt.Sprintf("%s[%d]", path, i)
+			list.Add(notNull(item, below))
+			list = append(list, shape(item, t.Elem(), below)...)
 		}
 		return list
 	}
@@ -138,6 +140,15 @@ func shape(node *yaml.Node, t reflect.Type, path string) refusal.List {
 		list = append(list, shape(value, fieldType, join(path, key.Value))...)
 	}
 	return list
+}
+
+// notNull refuses an empty entry of a list: the decoder would drop it, and the
+// ones behind it would move up.
+func notNull(node *yaml.Node, path string) *refusal.Error {
+	if node.Tag != "!!null" {
+		return nil
+	}
+	return at(node, path, "is empty", "remove the entry")
 }
 
 // leaf lets the type itself say whether it takes the node.

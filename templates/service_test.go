@@ -1,0 +1,94 @@
+package templates
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/audit"
+)
+
+// memory keeps revisions as the contract of Store demands, as far as this room needs it.
+type memory struct {
+	revisions []Revision
+	entries   []audit.Entry
+	fail      error
+}
+
+var _ Store = (*memory)(nil)
+
+func (m *memory) SaveRevision(_ context.Context, r Revision, e audit.Entry) (Revision, bool, error) {
+	if m.fail != nil {
+		return Revision{}, false, m.fail
+	}
+	for _, old := range m.revisions {
+		if old.Name == r.Name && old.Source == r.Source {
+			return old, false, nil
+		}
+	}
+	r.TemplateID, r.Number = templateID, len(m.revisions)+1
+	m.revisions, m.entries = append(m.revisions, r), append(m.entries, e)
+	return r, true, nil
+}
+
+func (m *memory) CurrentRevisions(context.Context) ([]Revision, error) { return m.revisions, m.fail }
+
+func (m *memory) CurrentRevision(_ context.Context, name string) (Revision, error) {
+	for _, r := range m.revisions {
+		if r.Name == name {
+			return r, nil
+		}
+	}
+	return Revision{}, ErrNotFound
+}
+
+func TestServiceApply(t *testing.T) {
+	m := &memory{}
+	s := &Service{Store: m, Now: func() time.Time { return time.Date(2026, 11, 21, 8, 0, 0, 999, time.Local) }}
+	ctx := audit.WithActor(t.Context(), "ops")
+	r, changed, err := s.Apply(ctx, []byte(everyVariable))
+	if err != nil || !changed || r.Number != 1 || r.CreatedBy != "ops" || r.CreatedAt.Nanosecond() != 0 || r.CreatedAt.Location() != time.UTC {
+		t.Fatalf("got %+v, %v, %v", r, changed, err)
+	}
+	if e := m.entries[0]; e.Action != "template.apply" || e.Target != "mail" || e.Actor != "ops" {
+		t.Errorf("got entry %+v", e)
+	}
+	if _, changed, err := s.Apply(ctx, []byte(everyVariable)); err != nil || changed {
+		t.Errorf("the same source again: got changed %v, %v", changed, err)
+	}
+	if _, _, err := s.Apply(ctx, []byte("name: x")); !errors.Is(err, ErrInvalid) || len(m.revisions) != 1 {
+		t.Errorf("got %v and %d revisions, want it refused and nothing written", err, len(m.revisions))
+	}
+	if list, err := s.List(ctx); err != nil || len(list) != 1 {
+		t.Errorf("List: got %d, %v", len(list), err)
+	}
+	if _, err := s.Get(ctx, "other"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Get: got %v, want ErrNotFound", err)
+	}
+	m.fail = errors.New("disk full")
+	if _, _, err := s.Apply(ctx, []byte(everyVariable)); !errors.Is(err, m.fail) || errors.Is(err, ErrInvalid) {
+		t.Errorf("got %v, want the store's error", err)
+	}
+}
+
+func TestForUser(t *testing.T) {
+	assigned := func(name string, a directory.Audience) Revision {
+		return Revision{Name: name, Spec: Spec{Assign: a}}
+	}
+	revisions := []Revision{
+		assigned("z", directory.Audience{Everyone: true}),
+		assigned("a", directory.Audience{Groups: []string{"SALES"}}),
+		assigned("b", directory.Audience{Groups: []string{"board"}}),
+		assigned("c", directory.Audience{}),
+		assigned("d", directory.Audience{Users: []string{"Alice@Example.test"}}),
+	}
+	var got string
+	for _, r := range ForUser(revisions, alice()) {
+		got += r.Name
+	}
+	if got != "adz" {
+		t.Errorf("got %s, want adz", got)
+	}
+}
