@@ -48,18 +48,22 @@ func newPIN() string {
 }
 
 // normalCode reads a code as a person may have typed it: in lower case, with
-// blanks around it. Anything that newCode could not have made is no code.
+// blanks around it. Anything that newCode could not have made is no code; only
+// ASCII is folded, since other letters fold to symbols of the alphabet too.
 func normalCode(typed string) (string, bool) {
-	code := strings.ToUpper(strings.TrimSpace(typed))
+	code := []byte(strings.TrimSpace(typed))
 	if len(code) != codeLength {
 		return "", false
 	}
-	for _, symbol := range code {
-		if !strings.ContainsRune(codeAlphabet, symbol) {
+	for i, symbol := range code {
+		if 'a' <= symbol && symbol <= 'z' {
+			code[i] = symbol - 'a' + 'A'
+		}
+		if strings.IndexByte(codeAlphabet, code[i]) < 0 {
 			return "", false
 		}
 	}
-	return code, true
+	return string(code), true
 }
 
 // codeHash is what is kept of a code.

@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sallyport/internal/refusal"
@@ -23,6 +24,9 @@ func (s *Service) ListDevices(ctx context.Context, f DeviceFilter) ([]DeviceRow,
 // Device returns one device; ErrNotFound when unknown.
 func (s *Service) Device(ctx context.Context, id mdm.DeviceID) (DeviceRow, error) {
 	row, err := s.Devices.DeviceByID(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return DeviceRow{}, refusal.New(ErrNotFound, "id", "no such device", "see: sallyport device list")
+	}
 	if err != nil {
 		return DeviceRow{}, fmt.Errorf("look up device %s: %w", id, err)
 	}

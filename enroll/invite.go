@@ -170,7 +170,13 @@ func (s *Service) ListInvitations(ctx context.Context, upn string, page director
 // when it is not open, ErrNotFound when unknown.
 func (s *Service) RevokeInvitation(ctx context.Context, id string) error {
 	entry := audit.New(ctx, s.now(), "invitation.revoke", id, audit.Done)
-	if err := s.Invitations.RevokeInvitation(ctx, InvitationID(id), entry); err != nil {
+	err := s.Invitations.RevokeInvitation(ctx, InvitationID(id), entry)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return refusal.New(ErrNotFound, "id", "no such invitation", "see: sallyport invitation list")
+	case errors.Is(err, ErrConflict):
+		return refusal.New(ErrConflict, "id", "only an open invitation can be revoked", "see its state with: sallyport invitation list")
+	case err != nil:
 		return fmt.Errorf("revoke invitation %s: %w", id, err)
 	}
 	return nil
