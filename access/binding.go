@@ -2,9 +2,18 @@ package access
 
 import (
 	"context"
+	"errors"
 
 	"sallyport/enroll/directory"
 	"sallyport/mdm"
+)
+
+var (
+	// ErrInvalid says that a client cannot be asked about; the refusals name the fields.
+	ErrInvalid = errors.New("invalid decision request")
+	// ErrUnavailable says that no decision could be made: storage is in trouble.
+	// Whoever asked must not let the client in.
+	ErrUnavailable = errors.New("no decision can be made now")
 )
 
 // Binding says that an EAS DeviceId belongs to an enrolment, and through it to

@@ -1,0 +1,42 @@
+package access
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"sallyport/internal/refusal"
+)
+
+// Limits of what a client says of itself, in bytes. MS-ASHTTP 2.2.1.1.1.1 gives
+// DeviceId and DeviceType 32 characters; real clients send more.
+const (
+	maxUser      = 320
+	maxDevice    = 128
+	maxUserAgent = 1024
+)
+
+// Validate reports all faults at once, as a refusal.List on behalf of ErrInvalid.
+func (c Client) Validate() error {
+	var faults refusal.List
+	required := func(field, value string, limit int) {
+		if value == "" {
+			faults.Add(refusal.New(ErrInvalid, field, "is empty", "send what the mail client sent"))
+			return
+		}
+		faults.Add(refusal.Line(ErrInvalid, field, value, limit))
+	}
+	required("user", c.User, maxUser)
+	required("device_id", c.DeviceID, maxDevice)
+	if strings.IndexFunc(c.DeviceID, func(r rune) bool { return r <= ' ' || r >= utf8.RuneSelf }) >= 0 {
+		faults.Add(refusal.New(ErrInvalid, "device_id", "holds a space or a character that is not ASCII", "send it as it stands in the request's URL, unescaped"))
+	}
+	faults.Add(
+		refusal.Line(ErrInvalid, "device_type", c.DeviceType, maxDevice),
+		refusal.Line(ErrInvalid, "user_agent", c.UserAgent, maxUserAgent),
+	)
+	if err := faults.OrNil(); err != nil {
+		return fmt.Errorf("access decision: %w", err)
+	}
+	return nil
+}
