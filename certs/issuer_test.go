@@ -1,0 +1,388 @@
+package certs_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/internal/audit"
+	"sallyport/internal/secret"
+)
+
+var phoneKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
+
+func (f *fixture) mint(t *testing.T, g certs.Grant) secret.Value {
+	t.Helper()
+	c, err := f.issuer.Mint(t.Context(), g, 15*time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestIssueFollowsTheRule(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	ec := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
+	mail := grant()
+	mail.Rule, mail.InvitationID, mail.EnrollmentID = certs.RuleMailIdentity, "", "enrollment-1"
+	for name, tt := range map[string]struct {
+		grant certs.Grant
+		key   crypto.PublicKey
+		usage x509.KeyUsage
+	}{
+		"mdm rsa": {grant(), phoneKey().Public(), x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment},
+		"mail ec": {mail, ec.Public(), x509.KeyUsageDigitalSignature},
+	} {
+		cert, err := f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, tt.grant), PublicKey: tt.key, TransactionID: "t " + name})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		pool := x509.NewCertPool()
+		pool.AddCert(f.authority.Issuing())
+		if _, err := cert.Verify(x509.VerifyOptions{Roots: f.authority.Roots(), Intermediates: pool, CurrentTime: f.clock.Now(),
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if cert.IsCA || !cert.BasicConstraintsValid || cert.KeyUsage != tt.usage ||
+			len(cert.ExtKeyUsage) != 1 || cert.ExtKeyUsage[0] != x509.ExtKeyUsageClientAuth {
+			t.Errorf("%s: CA %v, usage %b, extended %v", name, cert.IsCA, cert.KeyUsage, cert.ExtKeyUsage)
+		}
+		if got, want := cert.Subject.String(), "CN=alice@example.test,O=Example"; got != want {
+			t.Errorf("%s: subject %s, want %s", name, got, want)
+		}
+		if len(cert.EmailAddresses) != 1 || cert.EmailAddresses[0] != tt.grant.Mail || len(cert.DNSNames)+len(cert.URIs)+len(cert.IPAddresses) != 0 {
+			t.Errorf("%s: names %v %v", name, cert.EmailAddresses, cert.DNSNames)
+		}
+		if got := upn(t, cert); got != tt.grant.UPN {
+			t.Errorf("%s: UPN %q", name, got)
+		}
+		now := f.clock.Now().UTC()
+		if cert.NotBefore.After(now) || now.Sub(cert.NotBefore) > time.Hour+time.Second || cert.NotAfter.Sub(cert.NotBefore) != 365*day {
+			t.Errorf("%s: valid from %v to %v", name, cert.NotBefore, cert.NotAfter)
+		}
+		if !bytes.Equal(cert.AuthorityKeyId, f.authority.Issuing().SubjectKeyId) || len(cert.SubjectKeyId) != 20 {
+			t.Errorf("%s: key identifiers", name)
+		}
+		row, err := f.issuer.Lookup(t.Context(), strings.ToUpper(hexText(secret.Hash(string(cert.Raw)))))
+		if err != nil || row.Rule != tt.grant.Rule || row.UserID != "user-1" || row.InvitationID != tt.grant.InvitationID ||
+			row.EnrollmentID != tt.grant.EnrollmentID || row.Serial != fmt.Sprintf("%x", cert.SerialNumber) {
+			t.Errorf("%s: Lookup = %+v, %v", name, row, err)
+		}
+	}
+	if _, err := f.issuer.Lookup(t.Context(), "00"); !errors.Is(err, certs.ErrNotFound) {
+		t.Errorf("Lookup of a stranger: %v", err)
+	}
+}
+
+// upn reads the otherName by hand.
+func upn(t *testing.T, cert *x509.Certificate) string {
+	t.Helper()
+	for _, e := range cert.Extensions {
+		if !e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) {
+			continue
+		}
+		var list []asn1.RawValue
+		if _, err := asn1.Unmarshal(e.Value, &list); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range list {
+			if name.Tag != 0 {
+				continue
+			}
+			var other struct {
+				ID    asn1.ObjectIdentifier
+				Value string `asn1:"explicit,tag:0,utf8"`
+			}
+			if _, err := asn1.UnmarshalWithParams(name.FullBytes, &other, "tag:0"); err != nil {
+				t.Fatal(err)
+			}
+			if other.ID.String() == "1.3.6.1.4.1.311.20.2.3" {
+				return other.Value
+			}
+		}
+	}
+	return ""
+}
+
+func TestNamesThatNeedCare(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	g := grant()
+	g.CommonName = strings.Repeat("é", 70) + "@example.test"
+	g.UPN = "jörg@example.test"
+	g.Mail = "jörg@example.test"
+	cert, err := f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, g), PublicKey: phoneKey().Public(), TransactionID: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert.Subject.CommonName != strings.Repeat("é", 64) || upn(t, cert) != g.UPN || len(cert.EmailAddresses) != 0 {
+		t.Errorf("%s, UPN %q, mail %v", cert.Subject, upn(t, cert), cert.EmailAddresses)
+	}
+	g.UPN, g.Mail, g.InvitationID = "", "", "invitation-2"
+	cert, err = f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, g), PublicKey: phoneKey().Public(), TransactionID: "t2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range cert.Extensions {
+		if e.Id.String() == "2.5.29.17" {
+			t.Error("a SAN without names")
+		}
+	}
+}
+
+func TestMintRefuses(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	tests := map[string]func(*certs.Grant){
+		"no rule":       func(g *certs.Grant) { g.Rule = "" },
+		"server rule":   func(g *certs.Grant) { g.Rule = certs.RuleServer },
+		"RA rule":       func(g *certs.Grant) { g.Rule = certs.RuleRA },
+		"signer rule":   func(g *certs.Grant) { g.Rule = certs.RuleProfileSigner },
+		"issuing rule":  func(g *certs.Grant) { g.Rule = "issuing" },
+		"no name":       func(g *certs.Grant) { g.CommonName = "" },
+		"no user":       func(g *certs.Grant) { g.UserID = "" },
+		"no invitation": func(g *certs.Grant) { g.InvitationID = "" },
+		"no enrolment":  func(g *certs.Grant) { g.Rule = certs.RuleMailIdentity },
+		"NUL in UPN":    func(g *certs.Grant) { g.UPN = "a\x00b" },
+		"bad UTF-8":     func(g *certs.Grant) { g.CommonName = "\xff" },
+	}
+	for name, change := range tests {
+		g := grant()
+		change(&g)
+		if _, err := f.issuer.Mint(t.Context(), g, time.Minute); !errors.Is(err, certs.ErrGrantInvalid) {
+			t.Errorf("%s: got %v, want ErrGrantInvalid", name, err)
+		}
+	}
+	if _, err := f.issuer.Mint(t.Context(), grant(), 0); !errors.Is(err, certs.ErrGrantInvalid) {
+		t.Error("a challenge that is expired from the start")
+	}
+	if len(f.store.challenges) != 0 {
+		t.Error("something was stored")
+	}
+}
+
+func TestMintStoresTheHashOnly(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	a, b := f.mint(t, grant()), f.mint(t, grant())
+	if a == b || len(a.Reveal()) != 64 {
+		t.Errorf("challenges of %d characters", len(a.Reveal()))
+	}
+	if stored, ok := f.store.challenges[string(secret.Hash(a.Reveal()))]; !ok || !stored.challenge.ExpiresAt.Equal(stored.challenge.CreatedAt.Add(15*time.Minute)) {
+		t.Error("not stored by its hash with its expiry")
+	}
+}
+
+func TestIssueRefuses(t *testing.T) {
+	t.Parallel()
+	other := must(rsa.GenerateKey(rand.Reader, 2048))
+	tests := []struct {
+		name string
+		make func(*fixture) certs.Request
+		want error
+	}{
+		{"no challenge", func(*fixture) certs.Request {
+			return certs.Request{PublicKey: phoneKey().Public(), TransactionID: "t"}
+		}, certs.ErrChallengeInvalid},
+		{"unknown challenge", func(*fixture) certs.Request {
+			return certs.Request{Challenge: secret.New("guess"), PublicKey: phoneKey().Public(), TransactionID: "t"}
+		}, certs.ErrChallengeInvalid},
+		{"expired", func(f *fixture) certs.Request {
+			c := f.mint(t, grant())
+			f.clock.advance(15 * time.Minute)
+			return certs.Request{Challenge: c, PublicKey: phoneKey().Public(), TransactionID: "t"}
+		}, certs.ErrChallengeInvalid},
+		{"no transaction", func(f *fixture) certs.Request {
+			return certs.Request{Challenge: f.mint(t, grant()), PublicKey: phoneKey().Public()}
+		}, certs.ErrChallengeInvalid},
+		{"endless transaction", func(f *fixture) certs.Request {
+			return certs.Request{Challenge: f.mint(t, grant()), PublicKey: phoneKey().Public(), TransactionID: strings.Repeat("t", 256)}
+		}, certs.ErrChallengeInvalid},
+		{"used by another transaction", func(f *fixture) certs.Request {
+			c := f.mint(t, grant())
+			must(f.issuer.Issue(t.Context(), certs.Request{Challenge: c, PublicKey: phoneKey().Public(), TransactionID: "first"}))
+			return certs.Request{Challenge: c, PublicKey: phoneKey().Public(), TransactionID: "second"}
+		}, certs.ErrChallengeInvalid},
+		{"used for another key", func(f *fixture) certs.Request {
+			c := f.mint(t, grant())
+			must(f.issuer.Issue(t.Context(), certs.Request{Challenge: c, PublicKey: other.Public(), TransactionID: "t"}))
+			return certs.Request{Challenge: c, PublicKey: phoneKey().Public(), TransactionID: "t"}
+		}, certs.ErrChallengeInvalid},
+		{"a sibling was used", func(f *fixture) certs.Request {
+			c := f.mint(t, grant())
+			must(f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, grant()), PublicKey: phoneKey().Public(), TransactionID: "t"}))
+			return certs.Request{Challenge: c, PublicKey: phoneKey().Public(), TransactionID: "t"}
+		}, certs.ErrChallengeInvalid},
+		{"key of the root", func(f *fixture) certs.Request {
+			return certs.Request{Challenge: f.mint(t, grant()), PublicKey: f.authority.Root().PublicKey, TransactionID: "t"}
+		}, certs.ErrKeyRefused},
+		{"key of the RA", func(f *fixture) certs.Request {
+			return certs.Request{Challenge: f.mint(t, grant()), PublicKey: f.authority.RA().Certificate.PublicKey, TransactionID: "t"}
+		}, certs.ErrKeyRefused},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			request := tt.make(f)
+			before := len(f.store.issued())
+			if _, err := f.issuer.Issue(t.Context(), request); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			if len(f.store.issued()) != before {
+				t.Error("a certificate was issued")
+			}
+		})
+	}
+}
+
+func TestIssueRetriedIsTheSameCertificate(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	request := certs.Request{Challenge: f.mint(t, grant()), PublicKey: phoneKey().Public(), TransactionID: "t"}
+	first := must(f.issuer.Issue(t.Context(), request))
+	f.clock.advance(24 * time.Hour) // long after the challenge expired
+	second, err := f.issuer.Issue(t.Context(), request)
+	if err != nil || !bytes.Equal(first.Raw, second.Raw) {
+		t.Errorf("the retry differs: %v", err)
+	}
+	if n := len(f.store.issued()); n != 1 {
+		t.Errorf("%d certificates", n)
+	}
+	var intent, done int
+	for _, e := range f.store.entries {
+		if e.Action == "certificate.issue" && e.Outcome == audit.Intent {
+			intent++
+		}
+		if e.Action == "certificate.issue" && e.Outcome == audit.Done {
+			done++
+			if e.Target != hexText(secret.Hash(string(first.Raw))) || e.Detail["user"] != "user-1" {
+				t.Errorf("audit entry %+v", e)
+			}
+		}
+	}
+	if intent != 1 || done != 1 {
+		t.Errorf("%d intents, %d results", intent, done)
+	}
+}
+
+// TestIssueAfterACrash loses the process between claim and record: the retry
+// signs what was claimed.
+func TestIssueAfterACrash(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	challenge := f.mint(t, grant())
+	request := certs.Request{Challenge: challenge, PublicKey: phoneKey().Public(), TransactionID: "t"}
+	crash := &crashing{memory: f.store}
+	if _, err := (&certs.Issuer{Authority: f.authority, Store: crash, Now: f.clock.Now}).Issue(t.Context(), request); !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	claim := f.store.challenges[string(secret.Hash(challenge.Reveal()))].claim
+	f.clock.advance(2 * time.Hour)
+	cert, err := f.issuer.Issue(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(cert.SerialNumber.Bytes(), claim.Serial) || !cert.NotBefore.Equal(claim.NotBefore) || !cert.NotAfter.Equal(claim.NotAfter) {
+		t.Error("serial or validity is not the claimed one")
+	}
+}
+
+var errCrash = errors.New("crash")
+
+type crashing struct{ *memory }
+
+func (crashing) RecordIssued(context.Context, []byte, certs.Certificate, time.Time, audit.Entry) (certs.Certificate, error) {
+	return certs.Certificate{}, errCrash
+}
+
+func TestIssueInParallel(t *testing.T) {
+	t.Parallel()
+	const n = 64
+	keys := make([]*ecdsa.PrivateKey, n)
+	for i := range keys {
+		keys[i] = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	}
+	t.Run("one challenge, 64 phones", func(t *testing.T) {
+		f := newFixture(t)
+		challenge := f.mint(t, grant())
+		certificates := race(n, func(i int) (*x509.Certificate, error) {
+			return f.issuer.Issue(t.Context(), certs.Request{Challenge: challenge, PublicKey: keys[i].Public(), TransactionID: fmt.Sprint(i)})
+		})
+		if len(certificates) != 1 || len(f.store.issued()) != 1 {
+			t.Errorf("%d answers, %d certificates, want 1", len(certificates), len(f.store.issued()))
+		}
+	})
+	t.Run("one transaction 64 times", func(t *testing.T) {
+		f := newFixture(t)
+		challenge := f.mint(t, grant())
+		certificates := race(n, func(int) (*x509.Certificate, error) {
+			return f.issuer.Issue(t.Context(), certs.Request{Challenge: challenge, PublicKey: keys[0].Public(), TransactionID: "t"})
+		})
+		if len(certificates) != n || len(f.store.issued()) != 1 {
+			t.Errorf("%d answers, %d certificates, want %d and 1", len(certificates), len(f.store.issued()), n)
+		}
+		for _, c := range certificates {
+			if !bytes.Equal(c.Raw, certificates[0].Raw) {
+				t.Fatal("two certificates for one transaction")
+			}
+		}
+	})
+}
+
+// race runs f n times at once and returns what succeeded.
+func race(n int, f func(i int) (*x509.Certificate, error)) []*x509.Certificate {
+	var (
+		mu   sync.Mutex
+		list []*x509.Certificate
+		wg   sync.WaitGroup
+	)
+	start := make(chan struct{})
+	for i := range n {
+		wg.Go(func() {
+			<-start
+			if cert, err := f(i); err == nil {
+				mu.Lock()
+				list = append(list, cert)
+				mu.Unlock()
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	return list
+}
+
+// TestStoreThatMixesUpClaims must not lead to a certificate for a key that
+// did not claim.
+func TestStoreThatMixesUpClaims(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	request := certs.Request{Challenge: f.mint(t, grant()), PublicKey: phoneKey().Public(), TransactionID: "t"}
+	issuer := &certs.Issuer{Authority: f.authority, Store: confused{f.store}, Now: f.clock.Now}
+	if _, err := issuer.Issue(t.Context(), request); !errors.Is(err, certs.ErrChallengeInvalid) {
+		t.Errorf("got %v, want ErrChallengeInvalid", err)
+	}
+}
+
+type confused struct{ *memory }
+
+func (c confused) ClaimChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time, entry audit.Entry) (certs.Claimed, error) {
+	claimed, err := c.memory.ClaimChallenge(ctx, hash, claim, now, entry)
+	claimed.Claim.KeyHash = make([]byte, 32)
+	return claimed, err
+}

@@ -1,0 +1,153 @@
+package scep
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+
+	"github.com/smallstep/scep"
+
+	"sallyport/internal/bounded"
+	"sallyport/internal/cms"
+)
+
+// refusal is a reason for CertRep FAILURE. The client learns info alone; cause
+// is for the audit trail.
+type refusal struct {
+	info  cms.FailInfo
+	cause string
+	err   error
+}
+
+func (r *refusal) Error() string {
+	if r.err != nil {
+		return r.cause + ": " + r.err.Error()
+	}
+	return r.cause
+}
+
+func (r *refusal) Unwrap() error { return r.err }
+
+func refuse(info cms.FailInfo, cause string, err error) *refusal {
+	return &refusal{info: info, cause: cause, err: err}
+}
+
+// request is an opened PKCSReq.
+type request struct {
+	key       crypto.PublicKey
+	challenge string
+	cipher    cms.Cipher // to reply in
+}
+
+// digest is what the reply is signed with: that of the request, or SHA-256
+// where the request's own is one that we do not use.
+func (s *Service) digest(m *cms.SCEPRequest) crypto.Hash {
+	if s.takesDigest(m.Digest) {
+		return m.Digest
+	}
+	return crypto.SHA256
+}
+
+func (s *Service) takesDigest(h crypto.Hash) bool {
+	switch h {
+	case crypto.SHA256, crypto.SHA384, crypto.SHA512:
+		return true
+	case crypto.SHA1:
+		return s.Legacy
+	default:
+		return false
+	}
+}
+
+func (s *Service) takesCipher(c cms.Cipher) bool {
+	switch c {
+	case cms.AES256, cms.AES128, cms.TripleDES:
+		return true
+	case cms.DES:
+		return s.Legacy
+	default:
+		return false
+	}
+}
+
+// check decides whether to open the envelope at all: one message type, sound
+// algorithms, a signature that holds, and a key to which a reply can be closed.
+func (s *Service) check(m *cms.SCEPRequest) error {
+	// The list comes first: what is not on it gets no further, whatever else it
+	// says (CVE-2026-30836 was a type that skipped the challenge).
+	if m.MessageType != string(scep.PKCSReq) {
+		return refuse(cms.BadRequest, "message type is not PKCSReq", nil)
+	}
+	if !s.takesDigest(m.Digest) {
+		return refuse(cms.BadAlg, "digest is not accepted", nil)
+	}
+	if err := m.CheckSignature(); err != nil {
+		return refuse(cms.BadMessageCheck, "signature does not hold", err)
+	}
+	key, ok := m.Signer.PublicKey.(*rsa.PublicKey)
+	if !ok {
+		return refuse(cms.BadAlg, "requester's key is not RSA", nil)
+	}
+	if bits := key.N.BitLen(); bits < 2048 || bits > 4096 {
+		return refuse(cms.BadAlg, fmt.Sprintf("requester's RSA key has %d bits", bits), nil)
+	}
+	return nil
+}
+
+// open decrypts the envelope and reads the certificate request in it.
+//
+// Everything between the first use of the RA's key and the request's own valid
+// signature is refused in the same words: otherwise whoever caught a request
+// could have its challenge told to him, one altered byte at a time.
+func (s *Service) open(raw []byte, m *cms.SCEPRequest) (request, error) {
+	// The envelope is an OCTET STRING to the check of the outer message: its own
+	// depth is counted here.
+	envelope, err := cms.ParseEnvelope(m.Content)
+	if err != nil {
+		return request{}, refuse(cms.BadMessageCheck, "envelope is malformed", err)
+	}
+	if !s.takesCipher(envelope.Cipher) {
+		return request{}, refuse(cms.BadAlg, "content cipher is not accepted", nil)
+	}
+	for _, ra := range s.Authority.RAs() {
+		key, ok := ra.Key.(crypto.Decrypter)
+		if !ok || !envelope.For(ra.Certificate) {
+			continue
+		}
+		csr, err := decrypt(raw, ra, envelope.Decrypter(key))
+		if err != nil {
+			return request{}, refuse(cms.BadMessageCheck, "envelope does not open", err)
+		}
+		return request{key: csr.CSR.PublicKey, challenge: csr.ChallengePassword, cipher: envelope.Cipher}, nil
+	}
+	return request{}, refuse(cms.BadMessageCheck, "envelope is for another recipient", nil)
+}
+
+// errOpen is the one error of decrypt.
+var errOpen = errors.New("envelope, certificate request or its signature does not hold")
+
+// decrypt hands the message to smallstep/scep, which reads the request and its
+// challenge, and then does what that leaves out: the request's own signature
+// (proof that the client has the key) and a bound on what was inside.
+func decrypt(raw []byte, ra cms.Identity, key crypto.Decrypter) (csr *scep.CSRReqMessage, err error) {
+	defer func() {
+		if recover() != nil { // bad CBC padding is a panic in the library
+			csr, err = nil, errOpen
+		}
+	}()
+	message, err := scep.ParsePKIMessage(raw)
+	if err != nil {
+		return nil, errOpen
+	}
+	if err := message.DecryptPKIEnvelope(ra.Certificate, key); err != nil {
+		return nil, errOpen
+	}
+	if bounded.DER(message.RawDecrypted, bounded.MaxCMS, bounded.MaxDepth) != nil {
+		return nil, errOpen
+	}
+	if message.CSR.CheckSignature() != nil {
+		return nil, errOpen
+	}
+	return message.CSRReqMessage, nil
+}

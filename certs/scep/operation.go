@@ -1,0 +1,95 @@
+package scep
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"unicode"
+
+	"sallyport/certs"
+	"sallyport/internal/audit"
+	"sallyport/internal/cms"
+	"sallyport/internal/secret"
+)
+
+const actionIssue = "certificate.issue"
+
+// pkiOperation answers a PKIOperation. Nothing in it is decrypted before the
+// outer message was bounded, allowed by its type, and verified.
+func (s *Service) pkiOperation(ctx context.Context, message []byte) (string, []byte, error) {
+	m, err := cms.ParseSCEP(message)
+	if err != nil {
+		if err := s.note(ctx, "", "", "", err.Error()); err != nil {
+			return "", nil, err
+		}
+		return "", nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	body, err := s.issue(ctx, message, m)
+	var r *refusal
+	if errors.As(err, &r) {
+		body, err = s.refused(ctx, m, r)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("SCEP: %w", err)
+	}
+	return typeMessage, body, nil
+}
+
+// issue runs a PKCSReq through. Its error is a *refusal, or trouble of ours.
+func (s *Service) issue(ctx context.Context, raw []byte, m *cms.SCEPRequest) ([]byte, error) {
+	if err := s.check(m); err != nil {
+		return nil, err
+	}
+	r, err := s.open(raw, m)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := s.Issuer.Issue(ctx, certs.Request{
+		Challenge: secret.New(r.challenge), PublicKey: r.key, TransactionID: m.TransactionID,
+	})
+	switch {
+	case errors.Is(err, certs.ErrKeyRefused):
+		return nil, refuse(cms.BadAlg, "public key is not accepted", err)
+	case errors.Is(err, certs.ErrChallengeInvalid):
+		return nil, refuse(cms.BadRequest, "challenge is not valid", err)
+	case err != nil:
+		return nil, err
+	}
+	s.log().InfoContext(ctx, "certificate issued over SCEP", slog.String("serial", cert.SerialNumber.Text(16)))
+	return m.Success(s.Authority.RA(), cert, r.cipher, s.digest(m))
+}
+
+// refused writes the audit row and then the signed refusal: without the row
+// there is no answer.
+func (s *Service) refused(ctx context.Context, m *cms.SCEPRequest, r *refusal) ([]byte, error) {
+	if err := s.note(ctx, m.TransactionID, m.MessageType, string(r.info), r.Error()); err != nil {
+		return nil, err
+	}
+	return m.Failure(s.Authority.RA(), r.info, s.digest(m))
+}
+
+func (s *Service) note(ctx context.Context, transaction, messageType, failInfo, reason string) error {
+	entry := audit.New(ctx, s.now(), actionIssue, "scep", audit.Refused,
+		"transaction", printable(transaction), "message_type", printable(messageType),
+		"fail_info", failInfo, "reason", reason)
+	if err := s.Audit.Append(ctx, entry); err != nil {
+		return fmt.Errorf("note refusal: %w", err)
+	}
+	s.log().WarnContext(ctx, "SCEP request refused", slog.String("reason", reason))
+	return nil
+}
+
+// printable is a client's text as it may stand in the audit trail.
+func printable(text string) string {
+	const limit = 255
+	if len(text) > limit {
+		text = text[:limit]
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
+		return "hex:" + hex.EncodeToString([]byte(text))
+	}
+	return text
+}
