@@ -101,7 +101,7 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 	if err != nil {
 		return compliance.Expected{}, mdm.Report{}, fmt.Errorf("look up user of enrolment %s: %w", id, err)
 	}
-	expected.Groups = user.Groups
+	expected.UPN, expected.Groups = user.UPN, user.Groups
 	assigned, err := s.assigned(ctx, user)
 	if err != nil {
 		return compliance.Expected{}, mdm.Report{}, err
