@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"sallyport/access"
 	"sallyport/certs"
 	"sallyport/compliance"
 	"sallyport/enroll"
@@ -36,6 +37,7 @@ type row struct {
 // table is searched from the top: the first sentinel that the error wraps decides.
 var table = []row{
 	{auth.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "No valid token"},
+	{access.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "No decision can be made now"},
 	{auth.ErrForbidden, http.StatusForbidden, "forbidden", "Your role may not do this"},
 	{ErrTooMany, http.StatusTooManyRequests, "too-many-requests", "Too many requests"},
 	{ErrCrossOrigin, http.StatusForbidden, "cross-origin", "Request from a foreign page"},
@@ -49,6 +51,7 @@ var table = []row{
 	{templates.ErrRender, http.StatusConflict, "render", "Template cannot be rendered for this user"},
 	{compliance.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid compliance policy"},
 	{enroll.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid request"},
+	{access.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid decision request"},
 	{auth.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid token request"},
 
 	{directory.ErrConflict, http.StatusConflict, "conflict", "User exists"},
