@@ -8,13 +8,13 @@ import (
 
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
+	"sallyport/internal/yamldoc"
 	"sallyport/profiles"
 )
 
 const (
-	maxSource   = 1 << 20 // bytes of a template
-	maxAccounts = 16      // in one profile
-	maxText     = 256     // bytes of a name
+	maxAccounts = 16  // in one profile
+	maxText     = 256 // bytes of a name
 )
 
 var templateName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -23,11 +23,8 @@ var templateName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 // refusals wrap ErrInvalid and name the field; those of the YAML itself also
 // name line and column.
 func Parse(source []byte) (Spec, error) {
-	if len(source) > maxSource {
-		return Spec{}, refusal.New(ErrInvalid, "", fmt.Sprintf("line 1, column 1: the file has %d bytes", len(source)), "a template is at most 1 MiB")
-	}
 	var s Spec
-	if err := decodeStrict(source, &s); err != nil {
+	if err := yamldoc.Decode(source, &s, ErrInvalid); err != nil {
 		return Spec{}, err
 	}
 	s.DisplayName = cmp.Or(s.DisplayName, s.Name)

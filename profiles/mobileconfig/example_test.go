@@ -1,0 +1,25 @@
+package mobileconfig_test
+
+import (
+	"fmt"
+	"strings"
+
+	"sallyport/profiles"
+	"sallyport/profiles/mobileconfig"
+)
+
+func ExampleProfile_Encode() {
+	account := profiles.ExchangeAccount{Name: "Mail", Host: "mail.example.test", UserName: "alice", Email: "alice@example.test"}
+	p := mobileconfig.Profile{
+		Identifier: "test.example.mail", DisplayName: "Company mail",
+		Payloads: []mobileconfig.Payload{
+			mobileconfig.NewEAS(account, mobileconfig.Common{Identifier: "test.example.mail.0", UUID: mobileconfig.UUID("mail", "0")}, ""),
+		},
+	}
+	data, err := p.Encode() // unsigned; cms.Sign signs it
+	fmt.Println(err, strings.Contains(string(data), "<string>com.apple.eas.account</string>"))
+	fmt.Println(len(p.TopUUID()))
+	// Output:
+	// <nil> true
+	// 36
+}
