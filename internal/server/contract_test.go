@@ -1,0 +1,260 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"sallyport/api"
+	"sallyport/internal/auth"
+)
+
+// example is one good request of a route.
+type example struct {
+	path, body, contentType string
+	status                  int
+}
+
+const (
+	jsonType = "application/json"
+	yamlType = "application/yaml"
+	formType = "application/x-www-form-urlencoded"
+)
+
+// examples has one for every row of the table.
+var examples = map[string]example{
+	"GET /":                                   {path: "/", status: 200},
+	"HEAD /":                                  {path: "/", status: 200},
+	"GET /assets/{file}":                      {path: "/assets/none.css", status: 404},
+	"GET /enroll/{code}":                      {path: "/enroll/k7qx2mpa", status: 200},
+	"HEAD /enroll/{code}":                     {path: "/enroll/" + goodCode, status: 200},
+	"GET /enroll/{code}/qr.png":               {path: "/enroll/" + goodCode + "/qr.png", status: 200},
+	"GET /enroll/{code}/enroll.mobileconfig":  {path: "/enroll/" + goodCode + "/enroll.mobileconfig", status: 200},
+	"HEAD /enroll/{code}/enroll.mobileconfig": {path: "/enroll/" + goodCode + "/enroll.mobileconfig", status: 200},
+	"POST /enroll/{code}/enroll.mobileconfig": {path: "/enroll/" + pinCode + "/enroll.mobileconfig", body: "pin=" + goodPIN, contentType: formType, status: 200},
+	"GET /scep":                               {path: "/scep?operation=GetCACaps", status: 200},
+	"POST /scep":                              {path: "/scep?operation=PKIOperation", body: "der", contentType: "application/x-pki-message", status: 200},
+	"PUT /mdm":                                {path: "/mdm", body: "<plist/>", contentType: "application/x-apple-aspen-mdm", status: 200},
+	"GET /healthz":                            {path: "/healthz", status: 200},
+	"GET /version":                            {path: "/version", status: 200},
+	"GET /metrics":                            {path: "/metrics", status: 200},
+	"GET /api/v1/users":                       {path: "/api/v1/users?group=sales&limit=1", status: 200},
+	"POST /api/v1/users":                      {path: "/api/v1/users", body: `{"upn":"bob@example.test","email":"bob@example.test"}`, contentType: jsonType, status: 200},
+	"POST /api/v1/users/import":               {path: "/api/v1/users/import", body: "upn,email\na@b,a@b\n", contentType: "text/csv", status: 200},
+	"GET /api/v1/users/{upn}":                 {path: "/api/v1/users/alice@example.test", status: 200},
+	"DELETE /api/v1/users/{upn}":              {path: "/api/v1/users/alice@example.test", status: 204},
+	"GET /api/v1/templates":                   {path: "/api/v1/templates", status: 200},
+	"POST /api/v1/templates":                  {path: "/api/v1/templates", body: "name: mail\n", contentType: yamlType, status: 200},
+	"GET /api/v1/templates/{name}":            {path: "/api/v1/templates/mail", status: 200},
+	"GET /api/v1/compliance/policies":         {path: "/api/v1/compliance/policies", status: 200},
+	"POST /api/v1/compliance/policies":        {path: "/api/v1/compliance/policies", body: "name: phones\n", contentType: yamlType, status: 200},
+	"GET /api/v1/compliance/policies/{name}":  {path: "/api/v1/compliance/policies/phones", status: 200},
+	"GET /api/v1/invitations":                 {path: "/api/v1/invitations?user=alice@example.test", status: 200},
+	"POST /api/v1/invitations":                {path: "/api/v1/invitations", body: `{"user":"alice@example.test","ownership":"personal","pin":true,"ttl":"72h"}`, contentType: jsonType, status: 201},
+	"DELETE /api/v1/invitations/{id}":         {path: "/api/v1/invitations/i1", status: 204},
+	"GET /api/v1/devices":                     {path: "/api/v1/devices?state=compliant&changed_since=2026-11-21T08:00:00Z&eas_device_id=ABC&user=a@b", status: 200},
+	"GET /api/v1/devices/{id}":                {path: "/api/v1/devices/" + deviceID, status: 200},
+	"GET /api/v1/devices/{id}/compliance":     {path: "/api/v1/devices/" + deviceID + "/compliance", status: 200},
+	"POST /api/v1/access/decisions":           {path: "/api/v1/access/decisions", body: `{"user":"alice@example.test","device_id":"ABC","device_type":"iPhone","user_agent":"Apple-iPhone"}`, contentType: jsonType, status: 200},
+	"GET /api/v1/tokens":                      {path: "/api/v1/tokens", status: 200},
+	"POST /api/v1/tokens":                     {path: "/api/v1/tokens", body: `{"role":"engine","owner":"gate","ttl":"720h"}`, contentType: jsonType, status: 201},
+	"DELETE /api/v1/tokens/{id}":              {path: "/api/v1/tokens/none", status: 404},
+	"GET /api/v1/audit":                       {path: "/api/v1/audit?action=user.&after=3&limit=1", status: 200},
+	"GET /api/v1/ca":                          {path: "/api/v1/ca", status: 200},
+	"GET /api/v1/backup":                      {path: "/api/v1/backup", status: 200},
+	"GET /api/v1/openapi.yaml":                {path: "/api/v1/openapi.yaml", status: 200},
+}
+
+func (e example) request(method, token string) *http.Request {
+	r := httptest.NewRequest(method, e.path, strings.NewReader(e.body))
+	if e.contentType != "" {
+		r.Header.Set("Content-Type", e.contentType)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	return r
+}
+
+func spec(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(api.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(t.Context(), openapi3.IsOpenAPI31OrLater()); err != nil {
+		t.Fatalf("api/openapi.yaml is not valid: %v", err)
+	}
+	return doc
+}
+
+// The table and the contract name the same routes with the same roles.
+func TestTableIsTheContract(t *testing.T) {
+	f, err := newFront(newWorld(t).config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := spec(t)
+	table := make(map[string]route)
+	for _, row := range f.routes {
+		table[row.method+" "+row.pattern] = row
+	}
+	for path, item := range doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			name := method + " " + path
+			row, found := table[name]
+			if !found {
+				t.Errorf("%s is in api/openapi.yaml and not in the table", name)
+				continue
+			}
+			delete(table, name)
+			var roles []auth.Role
+			if listed, ok := operation.Extensions["x-roles"].([]any); ok {
+				for _, role := range listed {
+					roles = append(roles, auth.Role(role.(string)))
+				}
+			}
+			if !slices.Equal(roles, row.roles) {
+				t.Errorf("%s: roles are %v in api/openapi.yaml, %v in the table", name, roles, row.roles)
+			}
+			open := operation.Security != nil && len(*operation.Security) == 0
+			if open != row.open || open == (len(row.roles) > 0) {
+				t.Errorf("%s: open is %v in api/openapi.yaml, %v in the table with roles %v", name, open, row.open, row.roles)
+			}
+		}
+	}
+	for name := range table {
+		t.Errorf("%s is in the table and not in api/openapi.yaml", name)
+	}
+}
+
+// Every route answers as the contract says: once well, and once in trouble.
+func TestEveryRouteAgainstTheContract(t *testing.T) {
+	doc := spec(t)
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	handlers, err := New(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := w.token(t, auth.Admin, time.Hour).Text.Reveal()
+	f, err := newFront(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range f.routes {
+		name := row.method + " " + row.pattern
+		t.Run(name, func(t *testing.T) {
+			e, found := examples[name]
+			if !found {
+				t.Fatal("no example: add one")
+			}
+			check(t, router, handlers.Public, e, row.method, token, e.status)
+			if row.open {
+				return
+			}
+			w.sleep(10 * time.Second) // bad tokens are limited
+			check(t, router, handlers.Public, e, row.method, "", http.StatusUnauthorized)
+		})
+	}
+}
+
+// The trouble of a room is one of the contract's answers too.
+func TestTroubleAgainstTheContract(t *testing.T) {
+	doc := spec(t)
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trouble := range []error{errFoo, context.DeadlineExceeded} {
+		w := newWorld(t)
+		handlers, err := New(w.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := w.token(t, auth.Admin, time.Hour).Text.Reveal()
+		w.err = trouble
+		for name, e := range examples {
+			method, _, _ := strings.Cut(name, " ")
+			recorder := httptest.NewRecorder()
+			r := e.request(method, token)
+			handlers.Public.ServeHTTP(recorder, r)
+			validateResponse(t, router, e.request(method, token), recorder)
+			if strings.Contains(recorder.Body.String(), errFoo.Error()) {
+				t.Errorf("%s tells the inner error", name)
+			}
+		}
+	}
+}
+
+func check(t *testing.T, router routers.Router, h http.Handler, e example, method, token string, status int) {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	validateRequest(t, router, e.request(method, token))
+	h.ServeHTTP(recorder, e.request(method, token))
+	if recorder.Code != status {
+		t.Errorf("status %d, want %d: %s", recorder.Code, status, recorder.Body)
+	}
+	validateResponse(t, router, e.request(method, token), recorder)
+}
+
+var anything = openapi3filter.Options{
+	AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc, // TestRoles tests that
+	IncludeResponseStatus: true,
+	ExcludeRequestBody:    true, // of types that have no schema
+}
+
+func input(t *testing.T, router routers.Router, r *http.Request) *openapi3filter.RequestValidationInput {
+	t.Helper()
+	found, values, err := router.FindRoute(r)
+	if err != nil {
+		t.Fatalf("the contract has no %s %s: %v", r.Method, r.URL.Path, err)
+	}
+	options := anything
+	options.ExcludeRequestBody = r.Header.Get("Content-Type") != jsonType
+	return &openapi3filter.RequestValidationInput{Request: r, PathParams: values, Route: found, Options: &options}
+}
+
+func validateRequest(t *testing.T, router routers.Router, r *http.Request) {
+	t.Helper()
+	if err := openapi3filter.ValidateRequest(t.Context(), input(t, router, r)); err != nil {
+		t.Errorf("the example breaks the contract: %v", err)
+	}
+}
+
+func validateResponse(t *testing.T, router routers.Router, r *http.Request, recorder *httptest.ResponseRecorder) {
+	t.Helper()
+	in := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input(t, router, r), Status: recorder.Code, Header: recorder.Header(), Options: &anything,
+	}
+	options := anything
+	kind, _, _ := strings.Cut(recorder.Header().Get("Content-Type"), ";")
+	options.ExcludeResponseBody = kind != jsonType && kind != "application/problem+json"
+	in.Options = &options
+	in.SetBodyBytes(recorder.Body.Bytes())
+	if err := openapi3filter.ValidateResponse(t.Context(), in); err != nil {
+		t.Errorf("%s %s: the answer %d breaks the contract: %v", r.Method, r.URL.Path, recorder.Code, err)
+	}
+	if r.Method == http.MethodHead || recorder.Code == http.StatusNoContent || recorder.Body.Len() == 0 {
+		return
+	}
+	response := in.RequestValidationInput.Route.Operation.Responses.Status(recorder.Code)
+	if response == nil {
+		response = in.RequestValidationInput.Route.Operation.Responses.Default()
+	}
+	if response == nil || response.Value.Content.Get(kind) == nil {
+		t.Errorf("%s %s: type %q is not among those of status %d", r.Method, r.URL.Path, kind, recorder.Code)
+	}
+}
