@@ -80,6 +80,9 @@ func open(ctx context.Context, options Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := removeLeftovers(options.Path); err != nil {
+		return nil, err
+	}
 	writer, reader, err := openSQLite(ctx, options.Path)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,168 @@
+package storetest
+
+import (
+	"testing"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/secret"
+	"sallyport/mdm"
+)
+
+func testSettings(t *testing.T, make Maker) {
+	t.Run("the first value holds", func(t *testing.T) {
+		w := newWorld(t, make)
+		value, err := w.DB.Setting(w.ctx, "public_url")
+		w.ok(err)
+		w.same(value, "")
+		for _, try := range []string{"https://a.example", "https://b.example"} {
+			value, err = w.DB.SetSettingOnce(w.ctx, "public_url", try)
+			w.ok(err)
+			w.same(value, "https://a.example")
+		}
+		value, err = w.DB.Setting(w.ctx, "public_url")
+		w.ok(err)
+		w.same(value, "https://a.example")
+	})
+	t.Run("all callers at once get the same", func(t *testing.T) {
+		w := newWorld(t, make)
+		values := [16]string{}
+		for _, err := range together(len(values), func(i int) (err error) {
+			values[i], err = w.DB.SetSettingOnce(w.ctx, "id", newID())
+			return err
+		}) {
+			w.ok(err)
+		}
+		for _, v := range values {
+			w.same(v, values[0])
+		}
+	})
+	t.Run("ping", func(t *testing.T) {
+		w := newWorld(t, make)
+		w.ok(w.DB.Ping(w.ctx))
+	})
+}
+
+func testAudit(t *testing.T, make Maker) {
+	w := newWorld(t, make)
+	log := w.DB.Audit()
+	empty, err := log.List(w.ctx, audit.Filter{})
+	w.ok(err)
+	w.same(empty, []audit.Entry{})
+
+	ctx := audit.WithRequestID(audit.WithActor(w.ctx, "admin"), "r1")
+	for _, action := range []string{"user.save", "user.remove", "userx.save", "certificate.issue"} {
+		w.ok(log.Append(ctx, audit.New(ctx, w.now(), action, "target of "+action, audit.Refused, "reason", "because")))
+	}
+	w.ok(log.Append(w.ctx, w.entry("user.save", "other")))
+
+	all, err := log.List(w.ctx, audit.Filter{})
+	w.ok(err)
+	w.same(all[0], audit.Entry{ID: all[0].ID, At: stored(start), Actor: "admin", Action: "user.save", Target: "target of user.save",
+		Outcome: audit.Refused, RequestID: "r1", Detail: map[string]string{"reason": "because"}})
+	for i := 1; i < len(all); i++ {
+		if all[i].ID <= all[i-1].ID {
+			t.Fatal("not in the order of ID")
+		}
+	}
+	tests := []struct {
+		name   string
+		filter audit.Filter
+		want   int
+	}{
+		{"all", audit.Filter{}, 5},
+		{"exact", audit.Filter{Action: "user.save"}, 2},
+		{"prefix ends at the dot", audit.Filter{Action: "user."}, 3},
+		{"case matters", audit.Filter{Action: "User."}, 0},
+		{"no wildcard", audit.Filter{Action: "user%."}, 0},
+		{"actor", audit.Filter{Actor: "system"}, 1},
+		{"target", audit.Filter{Target: "other"}, 1},
+		{"together", audit.Filter{Action: "user.", Actor: "admin"}, 2},
+		{"after", audit.Filter{After: all[2].ID}, 2},
+		{"limit", audit.Filter{Limit: 2}, 2},
+	}
+	for _, tt := range tests {
+		got, err := log.List(w.ctx, tt.filter)
+		w.ok(err)
+		if len(got) != tt.want {
+			t.Errorf("%s: %d entries, want %d", tt.name, len(got), tt.want)
+		}
+	}
+}
+
+func testOutbox(t *testing.T, make Maker) {
+	w := newWorld(t, make)
+	none, err := w.DB.Outbox().Pending(w.ctx, "a", 10)
+	w.ok(err)
+	w.same(none, []mdm.Event{})
+	if len(w.commitsSeen()) != 0 {
+		t.Fatal("woken without an event")
+	}
+
+	u := w.user("alice@example.test")
+	if len(w.commitsSeen()) != 0 {
+		t.Fatal("woken by a unit that writes no event")
+	}
+	first, second := w.enrolled(u, "U1"), w.enrolled(u, "U2")
+	w.same(w.commitsSeen(), []string{"activate enrolment", "activate enrolment"})
+
+	events, err := w.DB.Outbox().Pending(w.ctx, "a", 10)
+	w.ok(err)
+	if len(events) != 2 || events[0].ID >= events[1].ID {
+		t.Fatalf("got %v, want two events in the order of their ID", events)
+	}
+	w.same(events[0], mdm.Event{ID: events[0].ID, Kind: mdm.EventEnrolled, EnrollmentID: first.ID, At: stored(start)})
+	limited, err := w.DB.Outbox().Pending(w.ctx, "a", 1)
+	w.ok(err)
+	w.same(limited, events[:1])
+
+	w.ok(w.DB.Outbox().Done(w.ctx, "a", events[0].ID))
+	rest, err := w.DB.Outbox().Pending(w.ctx, "a", 10)
+	w.ok(err)
+	w.same(rest, events[1:])
+	other, err := w.DB.Outbox().Pending(w.ctx, "b", 10)
+	w.ok(err)
+	w.same(other, events)
+
+	w.ok(w.DB.Outbox().Done(w.ctx, "a", events[1].ID))
+	w.ok(w.DB.Outbox().Done(w.ctx, "a", events[0].ID)) // late and out of order
+	rest, err = w.DB.Outbox().Pending(w.ctx, "a", 10)
+	w.ok(err)
+	w.same(rest, []mdm.Event{})
+	if len(w.commitsSeen()) != 2 {
+		t.Fatal("moving a cursor wakes consumers: they would never sleep again")
+	}
+	_ = second
+}
+
+func testTokens(t *testing.T, make Maker) {
+	w := newWorld(t, make)
+	tokens := w.DB.Tokens()
+	_, err := tokens.TokenByHash(w.ctx, secret.Hash("unknown"))
+	w.is(err, auth.ErrNotFound)
+	list, err := tokens.ListTokens(w.ctx)
+	w.ok(err)
+	w.same(list, []auth.Token{})
+
+	want := []auth.Token{}
+	for _, owner := range []string{"first", "second"} {
+		token := auth.Token{ID: newID(), Hash: secret.Hash(owner), Role: auth.Operator, Owner: owner,
+			CreatedAt: stored(w.later()), ExpiresAt: stored(w.now().AddDate(0, 1, 0))}
+		w.ok(tokens.SaveToken(w.ctx, token, w.entry("token.create", token.ID)))
+		want = append([]auth.Token{token}, want...)
+	}
+	list, err = tokens.ListTokens(w.ctx)
+	w.ok(err)
+	w.same(list, want)
+
+	w.is(tokens.RevokeToken(w.ctx, newID(), w.now(), w.entry("token.revoke", "")), auth.ErrNotFound)
+	revoked := w.later()
+	w.ok(tokens.RevokeToken(w.ctx, want[0].ID, revoked, w.entry("token.revoke", "")))
+	w.unchangedBy(func() { w.ok(tokens.RevokeToken(w.ctx, want[0].ID, w.later(), w.entry("token.revoke", ""))) })
+	got, err := tokens.TokenByHash(w.ctx, want[0].Hash)
+	w.ok(err)
+	want[0].RevokedAt = stored(revoked)
+	w.same(got, want[0])
+	w.audited("token.create", 2)
+	w.audited("token.revoke", 1)
+}

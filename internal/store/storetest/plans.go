@@ -1,0 +1,96 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"sallyport/enroll"
+	"sallyport/mdm"
+)
+
+// command saves one and returns it as it should be stored.
+func (w *world) command(e mdm.EnrollmentID, requestType, subject string) mdm.Command {
+	w.t.Helper()
+	c := mdm.Command{ID: mdm.CommandID(uuid.NewString()), EnrollmentID: e, RequestType: requestType, Subject: subject,
+		Revision: "R", State: mdm.Sent, SentAt: stored(w.later())}
+	w.ok(w.DB.Plans().SaveCommand(w.ctx, c))
+	return c
+}
+
+func (w *world) plan(e mdm.EnrollmentID) enroll.Have {
+	w.t.Helper()
+	have, err := w.DB.Plans().LoadPlan(w.ctx, e)
+	w.ok(err)
+	return have
+}
+
+func testPlans(t *testing.T, make Maker) {
+	t.Run("load", func(t *testing.T) {
+		w := newWorld(t, make)
+		_, err := w.DB.Plans().LoadPlan(w.ctx, "unknown")
+		w.is(err, enroll.ErrNotFound)
+		u := w.user("alice@example.test")
+		e, other := w.enrolled(u, "U1"), w.enrolled(u, "U2")
+		w.same(w.plan(e.ID), enroll.Have{Enrollment: e, Commands: []mdm.Command{}})
+
+		want := []mdm.Command{}
+		for i := range 8 {
+			a := w.command(e.ID, "InstallProfile", "profile a")
+			b := w.command(e.ID, "InstallProfile", "profile b")
+			w.command(other.ID, "InstallProfile", "profile a")
+			if i >= 3 {
+				want = append(want, a, b)
+			}
+		}
+		once := w.command(e.ID, "SecurityInfo", "")
+		want = append(want, once)
+		slices.Reverse(want)
+		w.same(w.plan(e.ID).Commands, want)
+	})
+	t.Run("save", func(t *testing.T) {
+		w := newWorld(t, make)
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		c := w.command(e.ID, "SecurityInfo", "")
+		w.unchangedBy(func() {
+			w.is(w.DB.Plans().SaveCommand(w.ctx, c), enroll.ErrConflict)
+			c.ID, c.EnrollmentID = "new", "unknown"
+			w.is(w.DB.Plans().SaveCommand(w.ctx, c), enroll.ErrNotFound)
+		})
+	})
+	t.Run("advance", func(t *testing.T) {
+		w := newWorld(t, make)
+		advance := w.DB.Plans().Advance
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		w.later()
+		w.ok(advance(w.ctx, e.ID, mdm.Enrolled, mdm.Configured))
+		got, err := w.DB.Enrollments().EnrollmentByID(w.ctx, e.ID)
+		w.ok(err)
+		w.same(got.State, mdm.Configured)
+		row, err := w.DB.Devices().DeviceByID(w.ctx, e.DeviceID)
+		w.ok(err)
+		w.same(row.ChangedAt, stored(w.now()))
+		w.unchangedBy(func() {
+			w.is(advance(w.ctx, e.ID, mdm.Enrolled, mdm.Configured), enroll.ErrConflict)
+			w.is(advance(w.ctx, "unknown", mdm.Enrolled, mdm.Configured), enroll.ErrConflict)
+			if advance(w.ctx, e.ID, mdm.Configured, mdm.CheckedOut) == nil {
+				t.Error("an enrolment was ended without its event")
+			}
+		})
+		// Of several at once one wins.
+		e = w.enrolled(w.user("bob@example.test"), "U2")
+		errs := together(16, func(int) error { return advance(w.ctx, e.ID, mdm.Enrolled, mdm.Configured) })
+		w.same(count(errs, func(err error) bool { return err == nil }), 1)
+	})
+	t.Run("hundreds of commands", func(t *testing.T) {
+		w := newWorld(t, make)
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		for i := range 200 {
+			w.command(e.ID, "DeviceInformation", "")
+			w.command(e.ID, "InstallProfile", fmt.Sprint(i%2))
+		}
+		w.same(len(w.plan(e.ID).Commands), 15)
+	})
+}
