@@ -36,12 +36,17 @@ type Spec struct {
 }
 
 // Rules are the questions of this release.
+//
+// A template's new revision makes mail_profile fail on every phone until it has
+// installed it: a policy that asks for it wants some grace. reported_within looks
+// at the oldest of the facts that the other rules rest on, so it should be at
+// least twice the server's inquiry_max_age.
 type Rules struct {
 	MailProfile         bool     `yaml:"mail_profile" json:"mail_profile"`                 // the mail profile is installed, managed by us, at the current revision
 	Passcode            bool     `yaml:"passcode" json:"passcode"`                         // a passcode is present and compliant
 	MinimumOS           string   `yaml:"minimum_os" json:"minimum_os,omitempty"`           // "16.0": 1 to 3 numbers
 	IdentityCertificate bool     `yaml:"identity_certificate" json:"identity_certificate"` // the phone's identity is ours, unexpired, unrevoked
-	ReportedWithin      Duration `yaml:"reported_within" json:"reported_within,omitempty"` // 1h to 8760h; silent longer = unknown
+	ReportedWithin      Duration `yaml:"reported_within" json:"reported_within,omitempty"` // 1h to 8760h; silent for longer = unknown
 }
 
 // Store keeps policies and verdicts. internal/store implements it.
