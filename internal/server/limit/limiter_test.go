@@ -1,0 +1,125 @@
+package limit
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func clock() (func() time.Time, func(time.Duration)) {
+	var offset atomic.Int64
+	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	return func() time.Time { return begin.Add(time.Duration(offset.Load())) }, func(d time.Duration) { offset.Add(int64(d)) }
+}
+
+func TestPerKey(t *testing.T) {
+	now, sleep := clock()
+	l := New(Rate{PerSecond: 1, Burst: 3}, Rate{PerSecond: 100, Burst: 100}, now)
+	for i := range 5 {
+		if got, want := l.Allow("a"), i < 3; got != want {
+			t.Errorf("event %d of a: %v, want %v", i, got, want)
+		}
+	}
+	if !l.Spent("a") || l.Spent("b") || !l.Allow("b") {
+		t.Error("a key pays for another")
+	}
+	sleep(time.Second)
+	if l.Spent("a") || !l.Allow("a") || l.Allow("a") {
+		t.Error("one second does not give one event")
+	}
+}
+
+func TestForAllKeys(t *testing.T) {
+	now, sleep := clock()
+	l := New(Rate{PerSecond: 1, Burst: 100}, Rate{PerSecond: 1, Burst: 5}, now)
+	allowed := 0
+	for i := range 50 {
+		if l.Allow(fmt.Sprint(i)) {
+			allowed++
+		}
+	}
+	if allowed != 5 || !l.Spent("new") {
+		t.Errorf("%d events of 50 keys, want 5", allowed)
+	}
+	sleep(time.Second)
+	if l.Spent("new") {
+		t.Error("one second does not give one event")
+	}
+}
+
+// A key over its own limit does not use up what belongs to all.
+func TestNoisyKeyDoesNotStarveOthers(t *testing.T) {
+	now, _ := clock()
+	l := New(Rate{PerSecond: 1, Burst: 2}, Rate{PerSecond: 1, Burst: 10}, now)
+	for range 1000 {
+		l.Allow("noisy")
+	}
+	for i := range 8 {
+		if !l.Allow(fmt.Sprint(i)) {
+			t.Fatalf("key %d is refused", i)
+		}
+	}
+}
+
+func TestMapIsBounded(t *testing.T) {
+	now, _ := clock()
+	l := New(Rate{PerSecond: 0.001, Burst: 1}, Rate{PerSecond: 1e9, Burst: 1e9}, now)
+	l.Allow("oldest")
+	for i := range maxKeys {
+		l.Allow(fmt.Sprint(i))
+	}
+	if len(l.keys) != maxKeys || l.used.Len() != maxKeys {
+		t.Errorf("%d keys and %d entries, want %d", len(l.keys), l.used.Len(), maxKeys)
+	}
+	if l.Spent("oldest") {
+		t.Error("the oldest key was not the one forgotten")
+	}
+	if !l.Spent(fmt.Sprint(maxKeys - 1)) {
+		t.Error("the newest key was forgotten")
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	now, _ := clock()
+	l := New(Rate{PerSecond: 0, Burst: 10}, Rate{PerSecond: 0, Burst: 1000}, now)
+	var allowed atomic.Int64
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 100 {
+				l.Spent("one")
+				if l.Allow("one") {
+					allowed.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if allowed.Load() != 10 {
+		t.Errorf("%d events, want 10", allowed.Load())
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	tests := []struct{ remote, address, network string }{
+		{"192.0.2.7:1234", "192.0.2.7", "192.0.2.7"},
+		{"[::ffff:192.0.2.7]:1234", "::ffff:192.0.2.7", "192.0.2.7"},
+		{"[2001:db8:1:2:3:4:5:6]:1234", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+		{"[fe80::1%eth0]:1234", "fe80::1%eth0", "fe80::/64"},
+		{"@", "@", "@"},
+	}
+	for _, tt := range tests {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = tt.remote
+		r.Header.Set("X-Forwarded-For", "203.0.113.1")
+		if got := Address(r); got != tt.address {
+			t.Errorf("Address(%s) = %s, want %s", tt.remote, got, tt.address)
+		}
+		if got := Network(r); got != tt.network {
+			t.Errorf("Network(%s) = %s, want %s", tt.remote, got, tt.network)
+		}
+	}
+}
