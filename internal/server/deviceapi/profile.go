@@ -74,8 +74,7 @@ func (a *API) writeProfile(w http.ResponseWriter, r *http.Request, pin string) e
 		return a.count(r, err)
 	}
 	profileHeader(w)
-	_, _ = w.Write(profile) // the phone is gone if this fails
-	return nil
+	return wire.WriteBytes(w, http.StatusOK, mobileconfig.ContentType, profile)
 }
 
 // profileHeader names the file. Without the disposition some versions of Safari

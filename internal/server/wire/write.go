@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 )
 
 // ErrTorn says that an answer failed after it had begun: the connection must be
@@ -24,6 +25,7 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 // WriteBytes answers with body as it is.
 func WriteBytes(w http.ResponseWriter, status int, contentType string, body []byte) error {
 	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the caller is gone if this fails: nobody is left to tell
 	return nil
