@@ -38,8 +38,7 @@ type document struct {
 	Assign  directory.Audience `yaml:"assign"`
 	Wait    hours              `yaml:"wait"`
 	Parts   []part             `yaml:"parts"`
-	hidden  string
-	Other   string `yaml:"-"`
+	Other   string             `yaml:"-"`
 }
 
 func TestDecode(t *testing.T) {
@@ -62,7 +61,7 @@ parts:
 	no := false
 	want := document{Title: "yes", Version: "16.10", Assign: directory.Audience{Groups: []string{"sales", "7"}}, Wait: hours(90 * time.Minute),
 		Parts: []part{{Name: "true", Port: 12, SSL: &no}, {}}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(document{})); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -80,7 +79,6 @@ func TestDecodeRefuses(t *testing.T) {
 		{"one word", "title\n", "must be a mapping"},
 		{"nothing", "~\n", "has no value"},
 		{"unknown key", "title: a\ntitel: b\n", "titel: line 2, column 1: unknown key (use title, version, assign, wait, parts)"},
-		{"hidden field", "hidden: a\n", "hidden: line 1, column 1: unknown key"},
 		{"dash", "Other: a\n", "Other: line 1, column 1: unknown key"},
 		{"dash by its tag", "\"-\": a\n", "-: line 1, column 1: unknown key"},
 		{"unknown inner key", "parts:\n  - nam: a\n", "parts[0].nam: line 2, column 5: unknown key (use name, port, ssl)"},
