@@ -79,11 +79,14 @@ func removeLeftovers(path string) error {
 // checkIntegrity runs SQLite's own checks over a file that came from outside.
 func checkIntegrity(ctx context.Context, db *sql.DB) error {
 	var verdict string
-	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
+	err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict)
+	switch {
+	case code(err) != 0:
+		return refuseDamaged(err.Error())
+	case err != nil:
 		return err
-	}
-	if verdict != "ok" {
-		return fmt.Errorf("%w: %s", ErrDamaged, verdict)
+	case verdict != "ok":
+		return refuseDamaged(verdict)
 	}
 	rows, err := db.QueryContext(ctx, `PRAGMA foreign_key_check`)
 	if err != nil {
@@ -91,7 +94,7 @@ func checkIntegrity(ctx context.Context, db *sql.DB) error {
 	}
 	defer func() { _ = rows.Close() }()
 	if rows.Next() {
-		return fmt.Errorf("%w: a row refers to one that is not there", ErrDamaged)
+		return refuseDamaged("a row refers to one that is not there")
 	}
 	return rows.Err()
 }

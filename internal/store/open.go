@@ -96,7 +96,7 @@ func open(ctx context.Context, options Options) (*DB, error) {
 }
 
 func (db *DB) prepare(ctx context.Context) error {
-	if err := identify(ctx, db.writer); err != nil {
+	if err := mark(ctx, db.writer); err != nil {
 		return err
 	}
 	if err := migrate(ctx, db.writer); err != nil {
@@ -123,4 +123,8 @@ func (db *DB) now() time.Time { return whole(db.options.Now()) }
 
 func refuseForeignFile(reason string) error {
 	return refusal.New(ErrNotSallyport, "", reason, "name a file that sallyport serve or sallyport backup has made")
+}
+
+func refuseDamaged(finding string) error {
+	return refusal.New(ErrDamaged, "", "the file fails SQLite's own checks: "+finding, "take another backup")
 }

@@ -38,7 +38,8 @@ func Restore(ctx context.Context, file string, options Options) (kept string, er
 }
 
 func restore(ctx context.Context, file string, options Options) (string, error) {
-	if err := settle(ctx, options.Path); err != nil {
+	// An unsound database may be replaced too: it is moved aside with its log as it is.
+	if err := settle(ctx, options.Path); err != nil && !errors.Is(err, ErrDamaged) {
 		return "", err
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(options.Path), restoreDirs+"*")
@@ -80,12 +81,14 @@ func inspect(ctx context.Context, path string) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	var id int64
-	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if id != applicationID {
-		return refuseForeignFile("the file is another program's SQLite database")
+	ours, err := identify(ctx, db)
+	switch {
+	case code(err) != 0:
+		return refuseDamaged(err.Error())
+	case err != nil:
+		return err
+	case !ours:
+		return refuseForeignFile("the file holds no tables")
 	}
 	return checkIntegrity(ctx, db)
 }
@@ -111,8 +114,8 @@ func adopt(ctx context.Context, candidate Options, name string) error {
 }
 
 // settle folds the write-ahead log into the file, so that the file alone is
-// the database. Leaving WAL mode needs the file for ourselves: it fails while
-// any other process has the database open, which is what we ask here.
+// the database. Leaving WAL mode needs the file for ourselves: it is ErrInUse
+// while any other process has the database open, which is what we ask here.
 func settle(ctx context.Context, path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -122,13 +125,14 @@ func settle(ctx context.Context, path string) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	if err := leaveWAL(ctx, db); err != nil {
-		if isBusy(err) {
-			return refusal.New(ErrInUse, "", "another process has the database open", "stop the server first")
-		}
-		return nil // no sound database: it is moved aside with its log as it is
+	err = leaveWAL(ctx, db)
+	switch {
+	case isBusy(err):
+		return refusal.New(ErrInUse, "", "another process has the database open", "stop the server first")
+	case code(err) != 0:
+		return refuseDamaged(err.Error())
 	}
-	return nil
+	return err
 }
 
 func leaveWAL(ctx context.Context, db *sql.DB) error {

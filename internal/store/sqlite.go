@@ -32,6 +32,9 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	if err := makeFile(path); err != nil {
 		return nil, nil, err
 	}
+	if err := probe(ctx, path); err != nil {
+		return nil, nil, err
+	}
 	writer, err = pool(path, url.Values{"_txlock": {"immediate"}}, 1)
 	if err != nil {
 		return nil, nil, err
@@ -47,7 +50,8 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	return writer, reader, nil
 }
 
-// pool opens connections to path. synchronous=FULL syncs the log at every
+// pool prepares connections to path; more adds to the usual parameters,
+// replaces them, or with nil takes one away. synchronous=FULL syncs the log at every
 // commit: what was answered to a phone survives a power cut.
 func pool(path string, more url.Values, size int) (*sql.DB, error) {
 	dsn, err := dataSource(path, more)
@@ -79,6 +83,10 @@ func dataSource(path string, more url.Values) (string, error) {
 		"_pragma":       {"trusted_schema(0)"},
 	}
 	for key, values := range more {
+		if values == nil {
+			query.Del(key)
+			continue
+		}
 		query[key] = values
 	}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: query.Encode()}).String(), nil
@@ -105,21 +113,43 @@ func makeFile(path string) error {
 	return nil
 }
 
-// identify marks a new file as ours and refuses a file that is not.
-func identify(ctx context.Context, db *sql.DB) error {
+// probe refuses a file that is not ours before anything is written to it:
+// entering WAL mode already would be.
+func probe(ctx context.Context, path string) error {
+	db, err := pool(path, url.Values{"_journal_mode": nil, "_query_only": {"1"}}, 1)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	_, err = identify(ctx, db)
+	return err
+}
+
+// identify says whether the database is marked as ours. One that is not must
+// be empty: new, or left by a crash in its first moments.
+func identify(ctx context.Context, db *sql.DB) (ours bool, err error) {
 	var id, tables int64
 	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
-		return err
+		return false, err
 	}
 	if id == applicationID {
-		return nil
+		return true, nil
 	}
 	if err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master`).Scan(&tables); err != nil {
-		return err
+		return false, err
 	}
 	if id != 0 || tables != 0 {
-		return refuseForeignFile("the file is another program's SQLite database")
+		return false, refuseForeignFile("the file is another program's SQLite database")
 	}
-	_, err := db.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
+	return false, nil
+}
+
+// mark makes an empty database ours.
+func mark(ctx context.Context, db *sql.DB) error {
+	ours, err := identify(ctx, db)
+	if err != nil || ours {
+		return err
+	}
+	_, err = db.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
 	return err
 }
