@@ -1,0 +1,181 @@
+package scep
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/internal/audit"
+)
+
+// memory is a certs.Store and KeyStore for one invitation at a time, and an
+// audit.Log.
+type memory struct {
+	mu      sync.Mutex
+	open    map[string]certs.Challenge
+	claimed map[string]certs.Claimed
+	issued  int
+	keys    []certs.KeyRecord
+	refused []audit.Entry
+	fail    error // of the certificate store
+	mute    error // of the audit log
+}
+
+var (
+	_ certs.Store    = (*memory)(nil)
+	_ certs.KeyStore = (*memory)(nil)
+	_ audit.Log      = (*memory)(nil)
+)
+
+func (m *memory) SaveChallenge(_ context.Context, c certs.Challenge) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.open[string(c.Hash)] = c
+	return m.fail
+}
+
+func (m *memory) ClaimChallenge(_ context.Context, hash []byte, claim certs.Claim, now time.Time, _ audit.Entry) (certs.Claimed, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return certs.Claimed{}, m.fail
+	}
+	if c, ok := m.claimed[string(hash)]; ok {
+		if c.Claim.TransactionID != claim.TransactionID || !bytes.Equal(c.Claim.KeyHash, claim.KeyHash) {
+			return certs.Claimed{}, fmt.Errorf("%w: claimed by another", certs.ErrChallengeInvalid)
+		}
+		return c, nil
+	}
+	c, ok := m.open[string(hash)]
+	if !ok || !now.Before(c.ExpiresAt) {
+		return certs.Claimed{}, fmt.Errorf("%w: unknown or expired", certs.ErrChallengeInvalid)
+	}
+	m.claimed[string(hash)] = certs.Claimed{Grant: c.Grant, Claim: claim}
+	return m.claimed[string(hash)], nil
+}
+
+func (m *memory) RecordIssued(_ context.Context, hash []byte, cert certs.Certificate, _ time.Time, _ audit.Entry) (certs.Certificate, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.claimed[string(hash)]
+	if !ok {
+		return certs.Certificate{}, certs.ErrChallengeInvalid
+	}
+	if c.Certificate != nil {
+		cert.DER = c.Certificate
+		return cert, nil
+	}
+	c.Certificate = cert.DER
+	m.claimed[string(hash)] = c
+	m.issued++
+	return cert, m.fail
+}
+
+func (m *memory) CertificateByHash(context.Context, string) (certs.Certificate, error) {
+	return certs.Certificate{}, certs.ErrNotFound
+}
+
+func (m *memory) Certificates(context.Context, string, certs.RuleName) ([]certs.Certificate, error) {
+	return nil, nil
+}
+
+func (m *memory) Keys(context.Context) ([]certs.KeyRecord, error) {
+	list := slices.Clone(m.keys)
+	slices.Reverse(list)
+	return list, nil
+}
+
+func (m *memory) SaveKeys(_ context.Context, records []certs.KeyRecord, _ audit.Entry) error {
+	m.keys = append(m.keys, records...)
+	return nil
+}
+
+func (m *memory) Append(_ context.Context, e audit.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refused = append(m.refused, e)
+	return m.mute
+}
+
+func (m *memory) List(context.Context, audit.Filter) ([]audit.Entry, error) {
+	return nil, errors.New("not asked for here")
+}
+
+func (m *memory) count() (issued, refused int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.issued, len(m.refused)
+}
+
+// lastReason is the audit trail's newest word.
+func (m *memory) lastReason() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.refused) == 0 {
+		return ""
+	}
+	return m.refused[len(m.refused)-1].Detail["reason"]
+}
+
+var madeKeys = sync.OnceValue(func() []certs.KeyRecord {
+	store := &memory{}
+	must(certs.Open(context.Background(), store, certs.Options{Organization: "Example"}))
+	return store.keys
+})
+
+// fixture is a service on a fresh store; its clock stands at now plus skew.
+type fixture struct {
+	*Service
+	store *memory
+	skew  time.Duration
+}
+
+func newFixture(tb testing.TB) *fixture {
+	tb.Helper()
+	f := &fixture{store: &memory{
+		open: map[string]certs.Challenge{}, claimed: map[string]certs.Claimed{}, keys: slices.Clone(madeKeys()),
+	}}
+	now := func() time.Time { return time.Now().Add(f.skew) }
+	authority, err := certs.Open(tb.Context(), f.store, certs.Options{Organization: "Example", Now: now})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f.Service = &Service{
+		Authority: authority, Audit: f.store, Now: now,
+		Issuer: &certs.Issuer{Authority: authority, Store: f.store, Now: now},
+	}
+	return f
+}
+
+func (f *fixture) mint(tb testing.TB) string {
+	tb.Helper()
+	challenge, err := f.Issuer.Mint(tb.Context(), certs.Grant{
+		Rule: certs.RuleMDMIdentity, CommonName: "alice@example.test", UPN: "alice@example.test",
+		Mail: "alice@example.test", UserID: "user-1", InvitationID: "invitation-1",
+	}, time.Hour)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return challenge.Reveal()
+}
+
+// challengesUntouched reports whether no challenge was claimed.
+func (m *memory) challengesUntouched() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(slices.Collect(maps.Keys(m.claimed))) == 0
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
