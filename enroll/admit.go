@@ -163,16 +163,24 @@ func (s *Service) admit(ctx context.Context, id apple.Identity, m apple.Authenti
 	entry := audit.New(ctx, now, "enrollment.authenticate", string(e.ID), audit.Done,
 		"user", string(i.UserID), "udid", m.UDID, "invitation", string(i.ID), "ownership", string(i.Ownership))
 	admitted, err := s.Enrollments.Admit(ctx, d, e, entry)
-	if errors.Is(err, ErrForeign) {
-		return refusal.New(ErrForeign, "UDID", "this phone is enrolled for another user", "remove the management profile from the phone first (Settings, General, VPN & Device Management)")
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrForeign):
+		return foreign()
+	case errors.Is(err, ErrNotFound):
+		return refusal.New(ErrNotFound, "", "the user of this phone is no more", "ask your administrator for a new invitation")
+	case err != nil:
 		return fmt.Errorf("admit device: %w", err)
 	}
 	return repeated(admitted, m)
 }
 
-// TokenUpdate implements apple.Admitter.
+func foreign() error {
+	return refusal.New(ErrForeign, "UDID", "this phone is enrolled for another user", "remove the management profile from the phone first (Settings, General, VPN & Device Management)")
+}
+
+// TokenUpdate implements apple.Admitter. Two users' enrolments of one phone may
+// both have been admitted while neither was active: the first one to come here
+// holds it.
 func (s *Service) TokenUpdate(ctx context.Context, e mdm.Enrollment, m apple.TokenUpdate) error {
 	now := s.now()
 	push := mdm.Push{
@@ -184,10 +192,12 @@ func (s *Service) TokenUpdate(ctx context.Context, e mdm.Enrollment, m apple.Tok
 	}
 	entry := audit.New(ctx, now, "enrollment.enroll", string(e.ID), audit.Done, "user", string(e.UserID), "udid", e.UDID)
 	err := s.Enrollments.Activate(ctx, e.ID, push, now, entry)
-	if errors.Is(err, ErrConflict) {
+	switch {
+	case errors.Is(err, ErrForeign):
+		return foreign()
+	case errors.Is(err, ErrConflict):
 		return refusal.New(ErrConflict, "", "this enrolment has ended", enrolAgain)
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("activate enrolment %s: %w", e.ID, err)
 	}
 	return nil

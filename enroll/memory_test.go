@@ -169,19 +169,27 @@ func (m *memory) Admit(_ context.Context, d mdm.Device, e mdm.Enrollment, entry 
 			return other, nil
 		}
 	}
-	for _, other := range m.enrollments {
-		if other.UDID == e.UDID && other.State.Active() && other.UserID != e.UserID {
-			return mdm.Enrollment{}, ErrForeign
-		}
+	if m.foreign(e) {
+		return mdm.Enrollment{}, ErrForeign
 	}
 	for id, known := range m.devices {
 		if known.UDID == d.UDID {
-			d.ID, e.DeviceID = id, id
+			d.ID, e.DeviceID, d.CreatedAt = id, id, known.CreatedAt
 		}
 	}
 	m.devices[d.ID], m.enrollments[e.ID] = d, e
 	m.audit = append(m.audit, entry)
 	return e, nil
+}
+
+// foreign reports whether another user holds the phone.
+func (m *memory) foreign(e mdm.Enrollment) bool {
+	for _, other := range m.enrollments {
+		if _, known := m.users[other.UserID]; known && other.UDID == e.UDID && other.State.Active() && other.UserID != e.UserID {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *memory) Activate(_ context.Context, id mdm.EnrollmentID, push mdm.Push, now time.Time, entry audit.Entry) error {
@@ -194,6 +202,8 @@ func (m *memory) Activate(_ context.Context, id mdm.EnrollmentID, push mdm.Push,
 		return ErrNotFound
 	case e.State.Ended():
 		return ErrConflict
+	case m.foreign(e):
+		return ErrForeign
 	}
 	m.push[id] = push
 	if e.State.Active() {

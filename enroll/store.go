@@ -33,12 +33,13 @@ type EnrollmentStore interface {
 	// Admit creates the enrolment in state Authenticated and, if needed, its
 	// device (by platform and UDID), with the entry. The enrolment that the
 	// certificate already has is returned unchanged. ErrForeign when the device
-	// has an active enrolment of another user.
+	// has an active enrolment of another user, ErrNotFound when the user is unknown.
 	Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error)
 	// Activate stores the push data (sealed) and turns Authenticated into
 	// Enrolled at now; other active enrolments of the device become Replaced. It
 	// writes the entry and EventEnrolled, EventEnded. For an already active
-	// enrolment only the push data change. ErrConflict when it has ended.
+	// enrolment only the push data change. ErrConflict when it has ended,
+	// ErrForeign when the device meanwhile has an active enrolment of another user.
 	Activate(ctx context.Context, id mdm.EnrollmentID, push mdm.Push, now time.Time, entry audit.Entry) error
 	// End turns an enrolment that has not ended into state (CheckedOut), with the
 	// entry and EventEnded; one that has ended stays as it is, without error.
