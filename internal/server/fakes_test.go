@@ -394,7 +394,12 @@ func row() enroll.DeviceRow {
 		Device:     mdm.Device{ID: deviceID, Platform: mdm.Apple, UDID: "00008110-000A", Product: "iPhone15,4"},
 		Enrollment: mdm.Enrollment{ID: "e1", State: mdm.Configured, Ownership: mdm.Personal, CreatedAt: noon, EnrolledAt: noon, LastSeenAt: noon},
 		UPN:        alice.UPN, Verdict: "compliant", ChangedAt: noon,
-		Report: mdm.Report{Device: &mdm.DeviceFacts{At: noon, OSVersion: "18.1", EASDeviceID: "ABC", Supervised: &yes}},
+		Report: mdm.Report{
+			Device:       &mdm.DeviceFacts{At: noon, OSVersion: "18.1", EASDeviceID: "ABC", Supervised: &yes},
+			Security:     &mdm.SecurityFacts{At: noon, PasscodePresent: &yes},
+			Profiles:     &mdm.ProfileFacts{At: noon, Items: []mdm.ProfileOnFile{{Identifier: "p", UUID: "U", Managed: &yes, Encrypted: true}}},
+			Certificates: &mdm.CertificateFacts{At: noon, Items: []mdm.CertificateOnFile{{CommonName: "c", Identity: true, SHA256: "00", NotAfter: noon}}},
+		},
 	}
 }
 
