@@ -2,10 +2,8 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"syscall"
@@ -17,17 +15,8 @@ import (
 // ErrListen says that an address cannot be served.
 var ErrListen = errors.New("cannot listen")
 
-// Timeouts of every listener. A phone sends small messages over slow links; a
-// handler that streams for longer sets a deadline of its own.
-const (
-	headerTimeout   = 10 * time.Second
-	readTimeout     = 60 * time.Second
-	writeTimeout    = 120 * time.Second
-	idleTimeout     = 2 * time.Minute
-	shutdownTimeout = 20 * time.Second
-
-	maxHeaderBytes = 64 << 10 // all headers; one alone may have 16 KiB
-)
+// shutdownTimeout is how long running requests may take to finish.
+const shutdownTimeout = 20 * time.Second
 
 // front is one listener with what it serves.
 type front struct {
@@ -61,21 +50,6 @@ func dashed(setting string) string {
 		}
 	}
 	return string(b)
-}
-
-// newFront makes the server of a listener; conf is nil for one without TLS.
-func newFront(name string, l net.Listener, h http.Handler, conf *tls.Config, log *slog.Logger) *front {
-	return &front{name: name, listener: l, server: &http.Server{
-		Handler:           h,
-		TLSConfig:         conf,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		// What a port scanner does to TLS is no news.
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}}
 }
 
 // serve returns when the server was shut down (nil) or cannot go on.

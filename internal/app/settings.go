@@ -54,14 +54,15 @@ func placeholderTopic(installation uuid.UUID) string {
 
 // fixPublicURL returns what phones are told to call: the value of the first
 // start. Another one is refused by name. given is the setting, empty when it is
-// to be derived from the listener's address.
-func fixPublicURL(ctx context.Context, s settings, given, listener string) (string, error) {
+// to be derived from the listener's address; floating says that the system chose
+// its port.
+func fixPublicURL(ctx context.Context, s settings, given, listener string, floating bool) (string, error) {
 	stored, err := s.Setting(ctx, settingPublicURL)
 	if err != nil {
 		return "", err
 	}
 	if stored != "" {
-		return stored, samePublicURL(ctx, s, stored, given, listener)
+		return stored, samePublicURL(ctx, s, stored, given, listener, floating)
 	}
 	value, derived := given, "no"
 	if value == "" {
@@ -74,7 +75,7 @@ func fixPublicURL(ctx context.Context, s settings, given, listener string) (stri
 	return s.SetSettingOnce(ctx, settingPublicURL, value)
 }
 
-func samePublicURL(ctx context.Context, s settings, stored, given, listener string) error {
+func samePublicURL(ctx context.Context, s settings, stored, given, listener string, floating bool) error {
 	const why = "was fixed at the first start as %s: enrolled phones can learn no other"
 	if given != "" && given != stored {
 		return refusal.New(ErrFixed, "public_url", fmt.Sprintf(why, stored),
@@ -87,7 +88,8 @@ func samePublicURL(ctx context.Context, s settings, stored, given, listener stri
 	if err != nil {
 		return err
 	}
-	if derived == "yes" && stored != "https://"+listener {
+	// With port 0 nobody chose the port, so nobody is told to choose another.
+	if derived == "yes" && stored != "https://"+listener && !floating {
 		return refusal.New(ErrFixed, "listen", "public_url "+fmt.Sprintf(why, stored),
 			"start with --listen "+strings.TrimPrefix(stored, "https://")+", or with a new, empty --data directory; behind a proxy, say --public-url "+stored)
 	}

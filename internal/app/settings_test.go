@@ -30,23 +30,25 @@ func TestPublicURLIsFixedAtFirstStart(t *testing.T) {
 		firstGiven, firstListen string
 		given, listen           string
 		want, refused           string // refused: the field that is named
+		floating                bool
 	}{
-		{"given again", "https://mdm.example.com", "localhost:1", "https://mdm.example.com", "localhost:2", "https://mdm.example.com", ""},
-		{"left out later", "https://mdm.example.com", "localhost:1", "", "localhost:2", "https://mdm.example.com", ""},
-		{"another", "https://mdm.example.com", "localhost:1", "https://other.example.com", "localhost:1", "", "public_url"},
-		{"derived", "", "localhost:8443", "", "localhost:8443", "https://localhost:8443", ""},
-		{"derived, then said", "", "localhost:8443", "https://localhost:8443", "localhost:9", "https://localhost:8443", ""},
-		{"derived, another port", "", "localhost:8443", "", "localhost:9443", "", "listen"},
-		{"derived, then real", "", "localhost:8443", "https://mdm.example.com", "localhost:8443", "", "public_url"},
+		{"given again", "https://mdm.example.com", "localhost:1", "https://mdm.example.com", "localhost:2", "https://mdm.example.com", "", false},
+		{"left out later", "https://mdm.example.com", "localhost:1", "", "localhost:2", "https://mdm.example.com", "", false},
+		{"another", "https://mdm.example.com", "localhost:1", "https://other.example.com", "localhost:1", "", "public_url", false},
+		{"derived", "", "localhost:8443", "", "localhost:8443", "https://localhost:8443", "", false},
+		{"derived, then said", "", "localhost:8443", "https://localhost:8443", "localhost:9", "https://localhost:8443", "", false},
+		{"derived, another port", "", "localhost:8443", "", "localhost:9443", "", "listen", false},
+		{"derived, a port that the system chose", "", "localhost:8443", "", "localhost:9443", "https://localhost:8443", "", true},
+		{"derived, then real", "", "localhost:8443", "https://mdm.example.com", "localhost:8443", "", "public_url", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := fixed{}
-			if _, err := fixPublicURL(t.Context(), s, tt.firstGiven, tt.firstListen); err != nil {
+			if _, err := fixPublicURL(t.Context(), s, tt.firstGiven, tt.firstListen, false); err != nil {
 				t.Fatal(err)
 			}
-			got, err := fixPublicURL(t.Context(), s, tt.given, tt.listen)
+			got, err := fixPublicURL(t.Context(), s, tt.given, tt.listen, tt.floating)
 			if tt.refused != "" {
 				if !errors.Is(err, ErrFixed) || !strings.HasPrefix(err.Error(), tt.refused+": ") || !strings.Contains(err.Error(), "start with --") {
 					t.Errorf("got %v, want a refusal of %s with its remedy", err, tt.refused)

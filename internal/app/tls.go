@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sallyport/internal/cms"
 	"sallyport/internal/refusal"
 )
 
@@ -109,4 +111,28 @@ func checkHost(c tls.Certificate, publicURL string) error {
 
 func pairFault(setting string, err error) error {
 	return refusal.New(ErrCertificate, setting, err.Error(), "name PEM files of a certificate, with its chain, and of its key")
+}
+
+// loadSigner reads the certificate that signs profiles.
+func loadSigner(certFile, keyFile string, now time.Time) (cms.Identity, error) {
+	pair, err := loadPair("signing_cert", certFile, keyFile, now)
+	if err != nil {
+		return cms.Identity{}, err
+	}
+	key, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return cms.Identity{}, refusal.New(ErrCertificate, "signing_key", "cannot sign", "use an RSA or ECDSA key")
+	}
+	id := cms.Identity{Certificate: pair.Leaf, Key: key}
+	for _, der := range pair.Certificate[1:] {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return cms.Identity{}, pairFault("signing_cert", err)
+		}
+		id.Chain = append(id.Chain, c)
+	}
+	if _, err := cms.Sign([]byte("test"), id); err != nil {
+		return cms.Identity{}, refusal.New(ErrCertificate, "signing_cert", "cannot sign a profile: "+err.Error(), "use an RSA or ECDSA certificate whose usage allows digital signatures")
+	}
+	return id, nil
 }

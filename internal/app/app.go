@@ -1,0 +1,270 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport/internal/config"
+	"sallyport/internal/logkey"
+	"sallyport/internal/secret"
+	"sallyport/internal/store"
+	"sallyport/internal/work"
+)
+
+// Options are what a program adds to the settings.
+type Options struct {
+	Version string
+	Log     *slog.Logger     // nil means none
+	Now     func() time.Time // nil means time.Now
+
+	// StoreHook is called around the commit of every write transaction: tests
+	// kill the process in it.
+	StoreHook func(unit string, phase store.Phase)
+}
+
+// App is a server that is ready to run: its addresses are bound, its database
+// is open.
+type App struct {
+	version   string
+	log       *slog.Logger
+	now       func() time.Time
+	dir       string
+	publicURL string
+	adminURL  string
+	gaps      []Gap
+
+	unlock func()
+	sealer *secret.Sealer
+	db     *store.DB
+	wake   *work.Wake
+	rooms  *rooms
+	tls    *serverTLS
+	bound  map[string]net.Listener // by setting
+	fronts []*front
+
+	closed sync.Once
+}
+
+// New prepares everything up to the first request. Refusals name the setting
+// and its remedy; on an error nothing stays open.
+func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) {
+	a := &App{version: o.Version, log: o.Log, now: o.Now, dir: cfg.Data, wake: &work.Wake{}, bound: map[string]net.Listener{}}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := a.occupy(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if err := a.openStore(ctx, o.StoreHook); err != nil {
+		return nil, err
+	}
+	address := publicAddress(cfg.Listen, a.bound["listen"].Addr())
+	if a.publicURL, err = fixPublicURL(ctx, a.db, cfg.PublicURL, address, strings.HasSuffix(cfg.Listen, ":0")); err != nil {
+		return nil, err
+	}
+	id, err := installation(ctx, a.db)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.build(ctx, cfg, placeholderTopic(id)); err != nil {
+		return nil, err
+	}
+	if err := a.secure(ctx, cfg); err != nil {
+		return nil, err
+	}
+	a.gaps = gaps(cfg, a.publicURL, true)
+	if err := a.openFronts(cfg); err != nil {
+		return nil, err
+	}
+	return a, a.announce(ctx, cfg)
+}
+
+// occupy takes the data directory and the addresses: what fails most often
+// fails first, and leaves nothing behind.
+func (a *App) occupy(ctx context.Context, cfg config.Config) error {
+	for _, l := range []struct{ setting, address string }{
+		{"listen", cfg.Listen}, {"listen_http", cfg.ListenHTTP}, {"admin_listen", cfg.AdminListen},
+	} {
+		if l.address == "" {
+			continue
+		}
+		bound, err := listen(ctx, l.setting, l.address)
+		if err != nil {
+			return err
+		}
+		a.bound[l.setting] = bound
+	}
+	if err := prepareData(a.dir); err != nil {
+		return err
+	}
+	unlock, err := lock(a.dir)
+	if err != nil {
+		return err
+	}
+	a.unlock = unlock
+	return nil
+}
+
+func (a *App) openStore(ctx context.Context, hook func(string, store.Phase)) error {
+	sealer, err := openSealer(a.dir)
+	if err != nil {
+		return err
+	}
+	a.sealer = sealer
+	a.db, err = store.Open(ctx, store.Options{
+		Path: databasePath(a.dir), Sealer: sealer, Now: a.now, Hook: hook,
+		OnCommit: func(string) { a.wake.Notify() },
+	})
+	return err
+}
+
+// secure finds the server certificate: the one that was given, or our own.
+func (a *App) secure(ctx context.Context, cfg config.Config) error {
+	a.tls = &serverTLS{}
+	if cfg.TLSCert != "" {
+		a.tls.renew = fileTLS(cfg.TLSCert, cfg.TLSKey, a.now)
+	} else {
+		hosts := a.hosts(cfg)
+		a.tls.renew = func(ctx context.Context) (tls.Certificate, error) {
+			return a.rooms.authority.ServerCertificate(ctx, hosts)
+		}
+	}
+	if err := a.tls.refresh(ctx); err != nil {
+		return fmt.Errorf("server certificate: %w", err)
+	}
+	if cfg.TLSCert != "" {
+		return checkHost(*a.tls.current.Load(), a.publicURL)
+	}
+	return nil
+}
+
+// hosts are the names that our own server certificate is for.
+func (a *App) hosts(cfg config.Config) []string {
+	wanted := []string{hostOf(a.publicURL), "localhost", "127.0.0.1", "::1"}
+	for _, address := range []string{cfg.Listen, cfg.AdminListen} {
+		host, _, err := net.SplitHostPort(address)
+		if ip := net.ParseIP(host); err == nil && host != "" && (ip == nil || !ip.IsUnspecified()) {
+			wanted = append(wanted, host)
+		}
+	}
+	var hosts []string
+	seen := map[string]bool{}
+	for _, h := range wanted {
+		if h != "" && !seen[h] {
+			seen[h] = true
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
+}
+
+// announce leaves what the command line on this machine needs.
+func (a *App) announce(ctx context.Context, cfg config.Config) error {
+	if err := bootstrap(ctx, a.db.Tokens(), a.rooms.tokens, a.dir, a.now()); err != nil {
+		return err
+	}
+	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.rooms.authority.Root().Raw})
+	if err := writeFile(filepath.Join(a.dir, RootFile), root, 0o644); err != nil {
+		return err
+	}
+	setting, address := "listen", cfg.Listen
+	if cfg.AdminListen != "" {
+		setting, address = "admin_listen", cfg.AdminListen
+	}
+	bound := a.bound[setting].Addr()
+	local := Local{PublicURL: a.publicURL, PID: os.Getpid(), Version: a.version, Gaps: a.gaps}
+	local.URL = "https://" + publicAddress(address, bound)
+	local.Dial = dialAddress(bound)
+	if cfg.TLSCert != "" {
+		// A certificate from elsewhere is for the public name only.
+		_, port, err := net.SplitHostPort(bound.String())
+		if err != nil {
+			return fmt.Errorf("address of %s: %w", setting, err)
+		}
+		local.URL = "https://" + net.JoinHostPort(hostOf(a.publicURL), port)
+	}
+	a.adminURL = local.URL
+	return local.write(a.dir)
+}
+
+// URL is where the admin API answers.
+func (a *App) URL() string { return a.adminURL }
+
+// PublicURL is what phones call.
+func (a *App) PublicURL() string { return a.publicURL }
+
+// Gaps are what real phones need and this installation lacks.
+func (a *App) Gaps() []Gap { return a.gaps }
+
+// Run serves until ctx ends, then lets running requests finish. It returns nil
+// after an orderly end.
+func (a *App) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var background sync.WaitGroup
+	background.Go(func() { work.Run(ctx, a.room("work"), a.wake, a.consumers()...) })
+
+	failed := make(chan error, len(a.fronts))
+	for _, f := range a.fronts {
+		background.Go(func() { failed <- f.serve() })
+		a.log.InfoContext(ctx, "serving", slog.String("listener", f.name), slog.String("address", f.listener.Addr().String()))
+	}
+	a.log.InfoContext(ctx, "ready", slog.String("public_url", a.publicURL), slog.String("admin_url", a.adminURL),
+		slog.String("version", a.version), slog.Int("rehearsal_gaps", len(a.gaps)))
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		a.log.ErrorContext(ctx, "a listener stopped", slog.Any(logkey.Error, err))
+	}
+	var fronts sync.WaitGroup
+	for _, f := range a.fronts {
+		fronts.Go(f.shutdown)
+	}
+	fronts.Wait()
+	cancel()
+	background.Wait()
+	a.log.InfoContext(context.WithoutCancel(ctx), "stopped")
+	return err
+}
+
+// Close gives back everything that New took. It may be called more than once.
+func (a *App) Close() error {
+	var err error
+	a.closed.Do(func() {
+		for _, l := range a.bound {
+			if closeErr := l.Close(); closeErr != nil && !errors.Is(closeErr, net.ErrClosed) {
+				err = errors.Join(err, closeErr)
+			}
+		}
+		if a.db != nil {
+			err = errors.Join(err, a.db.Close())
+		}
+		if a.unlock != nil {
+			a.unlock()
+		}
+	})
+	return err
+}

@@ -1,0 +1,78 @@
+package app
+
+import (
+	"crypto/tls"
+	"net/http"
+
+	"sallyport/internal/config"
+	"sallyport/internal/server"
+	"sallyport/internal/server/accessapi"
+	"sallyport/internal/server/adminapi"
+	"sallyport/internal/server/deviceapi"
+)
+
+// openFronts puts the handlers before the bound addresses.
+func (a *App) openFronts(cfg config.Config) error {
+	r := a.rooms
+	handlers, err := server.New(server.Config{
+		Device: deviceapi.Deps{
+			Enroll: r.enroll, SCEP: r.scep, MDM: r.apple,
+			PublicURL: a.publicURL, Organization: cfg.Organization, Now: a.now,
+		},
+		Admin: adminapi.Deps{
+			Users: r.users, Templates: r.templates, Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens,
+			Audit: a.db.Audit(), Authority: r.authority, Backup: a.db, Now: a.now,
+		},
+		Access:    accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},
+		Tokens:    r.tokens,
+		Audit:     a.db.Audit(),
+		Ping:      a.db.Ping,
+		Version:   a.version,
+		Split:     cfg.AdminListen != "",
+		HSTS:      cfg.TLSCert != "",
+		Rehearsal: a.rehearsal,
+		Log:       a.room("server"),
+		Now:       a.now,
+	})
+	if err != nil {
+		return err
+	}
+	a.open("listen", handlers.Public, a.tls.config())
+	a.open("admin_listen", handlers.Admin, a.tls.config())
+	a.open("listen_http", plainPaths(handlers.Public), nil)
+	return nil
+}
+
+// open serves h on the address of a setting, where one was bound; conf is nil
+// for a listener without TLS.
+func (a *App) open(setting string, h http.Handler, conf *tls.Config) {
+	l, ok := a.bound[setting]
+	if !ok {
+		return
+	}
+	s := server.HTTP(h, a.room("server"))
+	s.TLSConfig = conf
+	a.fronts = append(a.fronts, &front{name: setting, listener: l, server: s})
+}
+
+// plainPaths lets through what may travel without TLS: SCEP, whose messages are
+// signed and encrypted by themselves (RFC 8894, section 4.1 allows HTTP), and
+// the health of the server. A code, a token or a page must not.
+func plainPaths(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/scep" && r.URL.Path != "/healthz" {
+			http.Error(w, "This address serves SCEP only. Use https.", http.StatusNotFound)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// rehearsal says in plain words what a real phone would miss.
+func (a *App) rehearsal() []string {
+	words := make([]string, len(a.gaps))
+	for i, g := range a.gaps {
+		words[i] = g.Problem
+	}
+	return words
+}

@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"sallyport/access"
+	"sallyport/certs"
+	"sallyport/certs/scep"
+	"sallyport/compliance"
+	"sallyport/enroll"
+	"sallyport/enroll/directory"
+	"sallyport/internal/auth"
+	"sallyport/internal/cms"
+	"sallyport/internal/config"
+	"sallyport/internal/store"
+	"sallyport/internal/work"
+	"sallyport/mdm"
+	"sallyport/mdm/apple"
+	"sallyport/templates"
+)
+
+// rooms are the services, each with the storage and the neighbours it asked for.
+type rooms struct {
+	authority  *certs.Authority
+	issuer     *certs.Issuer
+	scep       *scep.Service
+	users      *directory.Service
+	templates  *templates.Service
+	enroll     *enroll.Service
+	compliance *compliance.Service
+	access     *access.Engine
+	apple      *apple.Service
+	tokens     *auth.Service
+}
+
+// build opens the authority and wires the rooms.
+func (a *App) build(ctx context.Context, cfg config.Config, topic string) error {
+	authority, err := certs.Open(ctx, a.db.Keys(), certs.Options{Organization: cfg.Organization, Now: a.now})
+	if err != nil {
+		return fmt.Errorf("open certificate authority: %w", err)
+	}
+	signer, err := profileSigner(cfg, authority, a.now())
+	if err != nil {
+		return err
+	}
+	r := &rooms{authority: authority}
+	r.issuer = &certs.Issuer{Authority: authority, Store: a.db.Certificates(), Now: a.now}
+	r.scep = &scep.Service{Authority: authority, Issuer: r.issuer, Audit: a.db.Audit(), Now: a.now, Log: a.room("scep")}
+	r.users = &directory.Service{Store: a.db.Users(), Now: a.now}
+	r.templates = &templates.Service{Store: a.db.Templates(), Now: a.now}
+	r.tokens = &auth.Service{Store: a.db.Tokens(), Now: a.now}
+	r.enroll = &enroll.Service{
+		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),
+		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: a.db.Audit(),
+		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
+		Topic:     func() (string, bool) { return topic, true },
+		PublicURL: a.publicURL, Organization: cfg.Organization, InquiryMaxAge: cfg.InquiryMaxAge,
+		Now: a.now, Log: a.room("enroll"),
+	}
+	if err := r.enroll.Validate(); err != nil {
+		return err
+	}
+	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}
+	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
+	r.apple = &apple.Service{
+		Admitter: r.enroll, Planner: r.enroll, Audit: a.db.Audit(), Now: a.now, Log: a.room("apple"),
+		Trust: func() cms.Trust {
+			return cms.Trust{Roots: authority.Roots(), Intermediates: []*x509.Certificate{authority.Issuing()}, Now: a.now()}
+		},
+	}
+	a.rooms = r
+	return nil
+}
+
+func (a *App) room(name string) *slog.Logger { return a.log.With(slog.String("room", name)) }
+
+// profileSigner signs profiles with the certificate that was given, or our own.
+func profileSigner(cfg config.Config, authority *certs.Authority, now time.Time) (func() cms.Identity, error) {
+	if cfg.SigningCert == "" {
+		return authority.ProfileSigner, nil
+	}
+	given, err := loadSigner(cfg.SigningCert, cfg.SigningKey, now)
+	if err != nil {
+		return nil, err
+	}
+	return func() cms.Identity { return given }, nil
+}
+
+// Periods of what happens behind the requests. The outbox is also looked at
+// without a wake-up, as another process may have written an event.
+const (
+	outboxBatch  = 100
+	outboxEvery  = 5 * time.Second
+	sweepEvery   = 15 * time.Second
+	renewalEvery = 10 * time.Minute
+)
+
+// consumers are the background work. Floors 0 to 2 start no goroutines: these
+// are their steps.
+func (a *App) consumers() []work.Consumer {
+	const name = "compliance"
+	outbox := a.db.Outbox()
+	return []work.Consumer{
+		{Name: name, Every: outboxEvery, Step: work.Drain(outboxBatch, work.Queue[mdm.Event]{
+			Pending: func(ctx context.Context, limit int) ([]mdm.Event, error) { return outbox.Pending(ctx, name, limit) },
+			Handle:  a.rooms.compliance.Handle,
+			Done:    func(ctx context.Context, e mdm.Event) error { return outbox.Done(ctx, name, e.ID) },
+		})},
+		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
+		{Name: "server certificate", Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
+			return false, a.tls.refresh(ctx)
+		}},
+	}
+}
+
+func databasePath(dir string) string { return filepath.Join(dir, DatabaseFile) }
+
+var _ settings = (*store.DB)(nil)
