@@ -1,0 +1,102 @@
+#!/bin/sh
+# The whole story on one machine: a server, a sample organisation, a software
+# iPhone. `make run` calls it; PORT and DATA say where. Needs nothing but the
+# two programs in bin/.
+set -eu
+
+PORT=${PORT:-8443}
+DATA=${DATA:-var}
+HERE=$(dirname "$0")
+BIN=${BIN:-bin}
+USER_UPN=alice@example.test
+PHONE=$DATA/phone
+LOG=$DATA/serve.log
+SERVER=
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'make run: %s\n' "$*" >&2; exit 1; }
+sallyport() { "$BIN/sallyport" "$@" --data "$DATA"; }
+
+# Only the server that was started here is ever stopped.
+stop() {
+	status=$?
+	trap - EXIT INT TERM
+	if [ -n "$SERVER" ] && kill -0 "$SERVER" 2>/dev/null; then
+		kill "$SERVER" 2>/dev/null || true
+		wait "$SERVER" 2>/dev/null || true
+	fi
+	exit "$status"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+case $PORT in
+'' | *[!0-9]*) die "PORT=$PORT is not a number" ;;
+esac
+(umask 077 && mkdir -p "$DATA") || die "cannot make the directory DATA=$DATA"
+
+say "server: starting on https://localhost:$PORT, data in $DATA, log in $LOG"
+# inquiry_max_age 0: the phone is asked for its facts at every contact, so that
+# a change shows at once.
+"$BIN/sallyport" serve --data "$DATA" --listen "localhost:$PORT" --inquiry-max-age 0s >>"$LOG" 2>&1 &
+SERVER=$!
+
+tries=0
+until sallyport doctor --wait 1s --pid "$SERVER" >/dev/null 2>&1; do
+	if ! kill -0 "$SERVER" 2>/dev/null; then
+		tail -n 5 "$LOG" >&2
+		die "the server did not start; with another port or data directory: make run PORT=9443 DATA=/tmp/sallyport"
+	fi
+	tries=$((tries + 1))
+	[ "$tries" -lt 30 ] || { sallyport doctor >&2 || true; die "the server does not answer, see $LOG"; }
+done
+say "server: ready"
+
+# Kept data keep what was changed in them.
+if [ -z "$(sallyport user list 2>/dev/null)" ]; then
+	say "organisation: three users, one mail template for everyone, one compliance policy"
+	sallyport user import "$HERE/users.csv"
+	sallyport template apply -f "$HERE/template.yaml"
+	sallyport compliance apply -f "$HERE/compliance.yaml"
+else
+	say "organisation: kept as it was"
+fi
+
+# field prints one line of what is on the phone; nothing when there is no phone yet.
+field() {
+	"$BIN/sallyport-agent" show --dir "$PHONE" 2>/dev/null | while read -r key value; do
+		[ "$key" != "$1" ] || printf '%s\n' "$value"
+	done
+}
+
+if [ "$(field state)" = enrolled ]; then
+	say "phone: enrolled already, it connects again"
+	"$BIN/sallyport-agent" connect --dir "$PHONE"
+else
+	URL=$(sallyport invite --user "$USER_UPN" 2>/dev/null) || die "no invitation, see $LOG"
+	say "invitation: $URL"
+	"$BIN/sallyport-agent" enroll "$URL" --as iphone --dir "$PHONE" --ca "$DATA/ca.pem"
+fi
+
+DEVICE=$(field eas_device_id)
+# A verdict follows its report within milliseconds; a machine under load gets some seconds.
+decide() { sallyport access decide --user "$USER_UPN" --device-id "$DEVICE"; }
+tries=0
+until decide | grep -q '^decision: allow' || [ "$tries" -ge 5 ]; do
+	tries=$((tries + 1))
+	sleep 1
+done
+sallyport device show "$DEVICE"
+decide
+
+cat <<END
+
+Serving on https://localhost:$PORT until Ctrl-C. Open or type next, in another terminal:
+  $BIN/sallyport-agent set passcode=off --dir $PHONE && $BIN/sallyport-agent connect --dir $PHONE
+  $BIN/sallyport access decide --data $DATA --user $USER_UPN --device-id $DEVICE   # now: block, and why
+  $BIN/sallyport invite --data $DATA --user bob@example.test --qr                  # a page for another phone
+  $BIN/sallyport doctor --data $DATA                                               # what real phones still need
+  $BIN/sallyport audit list --data $DATA
+END
+wait "$SERVER" || die "the server stopped by itself, see $LOG"
