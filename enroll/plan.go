@@ -51,11 +51,18 @@ type Action struct {
 // (mdm.Enrollment.IdleAt); a fact is stale when it is older than InquiryMaxAge
 // seen from there, so that no fact is asked twice in one connection. Nothing is
 // ever removed here.
+//
+// Moments after now are those of a clock that was set back since: they count
+// for nothing, so that neither a phone is asked without end nor an enrolment
+// stands still until that time comes.
 func Plan(want Want, have Have, now time.Time) []Action {
 	if !have.Enrollment.State.Active() {
 		return nil
 	}
 	p := planner{want: want, have: have, now: now, idle: have.Enrollment.IdleAt}
+	if now.Before(p.idle) {
+		p.idle = now.Add(-connectionAtMost)
+	}
 	if again, ok := p.unanswered(); ok {
 		return []Action{again}
 	}
@@ -103,6 +110,10 @@ func installed(report mdm.Report, want WantedProfile) bool {
 	return false
 }
 
+// connectionAtMost stands for the beginning of a connection when the clock was
+// set back in its middle.
+const connectionAtMost = 10 * time.Minute
+
 type planner struct {
 	want    Want
 	have    Have
@@ -111,18 +122,26 @@ type planner struct {
 	actions []Action
 }
 
+// sane is t, or zero when our clock has not been there yet.
+func (p *planner) sane(t time.Time) time.Time {
+	if t.After(p.now) {
+		return time.Time{}
+	}
+	return t
+}
+
 // at is when the facts that a query brings were received; zero when never.
 func (p *planner) at(query string) time.Time {
 	report := p.have.Report
 	switch {
 	case query == askDevice && report.Device != nil:
-		return report.Device.At
+		return p.sane(report.Device.At)
 	case query == askSecurity && report.Security != nil:
-		return report.Security.At
+		return p.sane(report.Security.At)
 	case query == askProfiles && report.Profiles != nil:
-		return report.Profiles.At
+		return p.sane(report.Profiles.At)
 	case query == askCertificates && report.Certificates != nil:
-		return report.Certificates.At
+		return p.sane(report.Certificates.At)
 	}
 	return time.Time{}
 }
@@ -160,6 +179,7 @@ func (p *planner) past(requestType, subject string) []mdm.Command {
 	var past []mdm.Command
 	for _, c := range p.have.Commands {
 		if c.RequestType == requestType && c.Subject == subject {
+			c.SentAt, c.DoneAt = p.sane(c.SentAt), p.sane(c.DoneAt)
 			past = append(past, c)
 		}
 	}
@@ -172,7 +192,7 @@ func (p *planner) past(requestType, subject string) []mdm.Command {
 // command instead of making a new one leaves nothing behind.
 func (p *planner) unanswered() (Action, bool) {
 	for _, c := range p.have.Commands {
-		if c.State != mdm.Sent || c.SentAt.Before(p.idle) {
+		if c.State != mdm.Sent || p.sane(c.SentAt).Before(p.idle) {
 			continue
 		}
 		a := Action{Type: c.RequestType, Subject: c.Subject, Revision: c.Revision, ID: c.ID}
@@ -244,7 +264,7 @@ func pause(failures []mdm.Command) time.Duration {
 	if n < keptPast {
 		return firstPause << (n - 1)
 	}
-	gap := failures[0].DoneAt.Sub(failures[1].DoneAt)
+	gap := min(failures[0].DoneAt.Sub(failures[1].DoneAt), lastPause) // 2*gap must not overflow
 	return min(max(2*gap, firstPause<<(keptPast-1)), lastPause)
 }
 

@@ -2,10 +2,12 @@ package enroll
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"sallyport/mdm"
 )
@@ -148,6 +150,13 @@ func TestPlan(t *testing.T) {
 			report:   facts(never, after(2), after(8), after(9)),
 			commands: []mdm.Command{query(askDevice, mdm.Failed, after(1), after(1))}},
 
+		{name: "the clock was set back: facts from the future are none", maxAge: hour, report: facts(after(9e6), after(-60), after(-60), after(-60)),
+			want: ask(askDevice)},
+		{name: "the clock was set back: a command from the future does not block", profiles: mail, maxAge: hour,
+			report: facts(after(-60), after(-60), after(-60), after(-60)), commands: []mdm.Command{install(mdm.Failed, mailUUID, after(9e6), after(9e6))}, want: []Action{inst}},
+		{name: "the clock was set back in this connection: what was asked stays asked", now: after(-60),
+			report: facts(after(-70), after(-70), after(-70), after(-70))},
+
 		{name: "the answer got lost: the same command again", profiles: mail, report: facts(after(1), never, never, never),
 			commands: []mdm.Command{query(askSecurity, mdm.Sent, after(2), never)}, want: []Action{{Type: askSecurity, ID: "Q"}}},
 		{name: "the answer got lost: the same profile again", profiles: mail, report: facts(after(1), after(2), never, never),
@@ -218,53 +227,90 @@ func TestConfirmed(t *testing.T) {
 	}
 }
 
-// TestPlanEnds plays phones of several tempers: whatever they answer, a
-// connection comes to an end.
+// TestPlanEnds plays phones of every temper over several connections, while our
+// clock jumps now and then: whatever a phone answers and whatever time it is, a
+// connection comes to an end, and an honest phone is configured at last.
 func TestPlanEnds(t *testing.T) {
 	t.Parallel()
 	want := Want{Profiles: []WantedProfile{{Identifier: mailID, UUID: mailUUID}, {Identifier: "other", UUID: nextUUID}}}
-	for _, answer := range []mdm.CommandState{mdm.Acknowledged, mdm.Failed, mdm.NotNow} {
-		for _, reports := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, facts %v", answer, reports), func(t *testing.T) {
-				t.Parallel()
-				have := Have{Enrollment: mdm.Enrollment{State: mdm.Enrolled, IdleAt: noon}}
-				now := noon
-				sent := 0
-				for {
-					actions := Plan(want, have, now)
-					if len(actions) == 0 {
-						break
-					}
-					if sent++; sent > 20 {
-						t.Fatalf("no end: %+v", actions[0])
-					}
-					a := actions[0]
-					now = now.Add(time.Second)
-					c := mdm.Command{ID: "X", RequestType: a.Type, Subject: a.Subject, Revision: a.Revision, State: answer, SentAt: now}
-					now = now.Add(time.Second)
-					c.DoneAt = now
-					have.Commands = append([]mdm.Command{c}, have.Commands...)
-					if answer == mdm.Acknowledged && reports {
-						have.Report = answerFacts(have.Report, a.Type, now)
-					}
+	rapid.Check(t, func(t *rapid.T) {
+		want.InquiryMaxAge = rapid.SampledFrom([]time.Duration{0, time.Hour}).Draw(t, "max age")
+		have := Have{Enrollment: mdm.Enrollment{State: mdm.Enrolled}}
+		now := noon
+		tick := func() time.Time {
+			now = now.Add(time.Second)
+			if rapid.IntRange(0, 20).Draw(t, "jump") == 0 {
+				now = now.Add(rapid.SampledFrom([]time.Duration{-2 * time.Hour, 2 * time.Hour, -24 * 365 * time.Hour, 24 * 365 * time.Hour}).Draw(t, "by"))
+			}
+			return now
+		}
+		answers := rapid.SampledFrom([]mdm.CommandState{mdm.Acknowledged, mdm.Acknowledged, mdm.Failed, mdm.NotNow})
+		for range 4 {
+			have.idle(tick())
+			for sent := 0; ; sent++ {
+				actions := Plan(want, have, tick())
+				if len(actions) == 0 {
+					break
 				}
-				t.Logf("%d commands", sent)
-			})
+				if sent > 60 {
+					t.Fatalf("no end: %+v", actions[0])
+				}
+				have.answer(actions[0], answers.Draw(t, "answer"), tick(), tick(), rapid.Bool().Draw(t, "facts"))
+			}
+		}
+		// From here on the clock is right again and the phone does what it is told.
+		now = noon.Add(24 * 365 * 20 * time.Hour)
+		for range 3 {
+			now = now.Add(7 * time.Hour)
+			have.idle(now)
+			for actions := Plan(want, have, now); len(actions) > 0; actions = Plan(want, have, now) {
+				now = now.Add(time.Second)
+				have.answer(actions[0], mdm.Acknowledged, now, now.Add(time.Millisecond), true)
+				now = now.Add(time.Second)
+			}
+		}
+		if !Confirmed(want, have.Report) {
+			t.Fatalf("not configured: %+v", have)
+		}
+	})
+}
+
+// idle begins a connection, as the store does; its IdleAt never goes back.
+func (h *Have) idle(at time.Time) {
+	h.Enrollment.IdleAt = later(h.Enrollment.IdleAt, at)
+	for i := range h.Commands {
+		if h.Commands[i].State == mdm.Sent {
+			h.Commands[i].State, h.Commands[i].DoneAt = mdm.Superseded, at
 		}
 	}
 }
 
-// answerFacts is a phone that acknowledges installations and lists none of them.
-func answerFacts(r mdm.Report, requestType string, now time.Time) mdm.Report {
-	switch requestType {
-	case askDevice:
-		r.Device = &mdm.DeviceFacts{At: now}
-	case askSecurity:
-		r.Security = &mdm.SecurityFacts{At: now}
-	case askProfiles:
-		r.Profiles = &mdm.ProfileFacts{At: now}
-	case askCertificates:
-		r.Certificates = &mdm.CertificateFacts{At: now}
+// answer notes what a phone made of an action, the last 5 of a kind. A phone
+// without facts acknowledges installations and lists none of them.
+func (h *Have) answer(a Action, state mdm.CommandState, sent, done time.Time, facts bool) {
+	c := mdm.Command{ID: "X", RequestType: a.Type, Subject: a.Subject, Revision: a.Revision, State: state, SentAt: sent, DoneAt: done}
+	h.Commands = append([]mdm.Command{c}, h.Commands...)
+	kept := map[string]int{}
+	h.Commands = slices.DeleteFunc(h.Commands, func(c mdm.Command) bool {
+		kept[c.RequestType+c.Subject]++
+		return kept[c.RequestType+c.Subject] > keptPast
+	})
+	if state != mdm.Acknowledged {
+		return
 	}
-	return r
+	switch a.Type {
+	case askDevice:
+		h.Report.Device = &mdm.DeviceFacts{At: done}
+	case askSecurity:
+		h.Report.Security = &mdm.SecurityFacts{At: done}
+	case askCertificates:
+		h.Report.Certificates = &mdm.CertificateFacts{At: done}
+	case askProfiles:
+		h.Report.Profiles = &mdm.ProfileFacts{At: done}
+		for _, c := range h.Commands {
+			if facts && c.RequestType == installProfile && c.State == mdm.Acknowledged {
+				h.Report.Profiles.Items = append(h.Report.Profiles.Items, mdm.ProfileOnFile{Identifier: c.Subject, UUID: c.Revision})
+			}
+		}
+	}
 }
