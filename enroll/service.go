@@ -61,6 +61,9 @@ var (
 	_ apple.Admitter      = (*Service)(nil)
 	_ apple.Planner       = (*Service)(nil)
 	_ compliance.Expecter = (*Service)(nil)
+
+	_ Certifier      = (*certs.Issuer)(nil)
+	_ TemplateSource = templates.Store(nil)
 )
 
 // Validate reports every field that is missing.
