@@ -24,12 +24,12 @@ func (c *showCmd) Run() error {
 		e.SetIndent("", "  ")
 		return e.Encode(s)
 	}
-	print(os.Stdout, s)
+	printText(os.Stdout, s)
 	return nil
 }
 
-// print writes the snapshot as Settings would lay it out.
-func print(w io.Writer, s agent.Snapshot) {
+// printText writes the snapshot as Settings would lay it out.
+func printText(w io.Writer, s agent.Snapshot) {
 	line := func(name string, value any) { fmt.Fprintf(w, "%-16s %v\n", name, value) }
 	line("state", s.State)
 	if s.Server != "" {

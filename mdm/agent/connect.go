@@ -80,11 +80,14 @@ func (p *Phone) rest(postponed int) error {
 	if err := p.save(); err != nil {
 		return err
 	}
-	if postponed > 0 {
+	switch postponed {
+	case 0:
+		p.tell("done", "nothing more to do")
+	case 1:
+		p.tell("done", "1 command waits until the phone is unlocked")
+	default:
 		p.tell("done", "%d commands wait until the phone is unlocked", postponed)
-		return nil
 	}
-	p.tell("done", "nothing more to do")
 	return nil
 }
 

@@ -31,6 +31,7 @@ type door struct {
 	form     url.Values // fields to post; nil: a plain link
 	pinField string     // the field that the owner fills; empty: none
 	title    string     // what the page says first
+	alert    string     // what it says went wrong (role="alert")
 	invites  string     // the first mail address on the page
 }
 
@@ -52,6 +53,8 @@ func readPage(base *url.URL, body []byte) (door, error) {
 		case n.Type != html.ElementNode:
 		case n.DataAtom == atom.H1 && d.title == "":
 			d.title = lineOf(n)
+		case attribute(n, "role") == "alert" && d.alert == "":
+			d.alert = lineOf(n)
 		case n.DataAtom == atom.A && d.url == nil:
 			if u := toProfile(base, attribute(n, "href")); u != nil {
 				d.url = u
@@ -147,7 +150,7 @@ func (p *Phone) fetchProfile(ctx context.Context, address *url.URL) ([]byte, err
 		return nil, err
 	}
 	if a.status != http.StatusOK {
-		return nil, said("enrolment page", a.status, d.title)
+		return nil, said("enrolment page", a.status, d.says())
 	}
 	text := shown(address)
 	if d.invites != "" {
@@ -182,9 +185,9 @@ func (p *Phone) download(ctx context.Context, d door) ([]byte, error) {
 	if a.status != http.StatusOK || kind == "text/html" {
 		again, _ := readPage(a.url, a.body)
 		if again.pinField != "" { // the form again: the PIN was not right
-			return nil, fmt.Errorf("%w: %s", ErrPINNeeded, again.title)
+			return nil, fmt.Errorf("%w: the server did not take this one: %q", ErrPINNeeded, again.says())
 		}
-		return nil, said("enrolment profile", a.status, again.title)
+		return nil, said("enrolment profile", a.status, again.says())
 	}
 	if kind != profileType {
 		return nil, fmt.Errorf("enrolment profile: %w: content type %q instead of %s: Safari would only save the file", ErrProtocol, kind, profileType)
@@ -192,12 +195,20 @@ func (p *Phone) download(ctx context.Context, d door) ([]byte, error) {
 	return a.body, nil
 }
 
-// said reports a refusal in the words of the page that came with it.
-func said(what string, status int, title string) error {
-	if title == "" {
-		title = http.StatusText(status)
+// says is the page's complaint, or else its title.
+func (d door) says() string {
+	if d.alert != "" {
+		return d.alert
 	}
-	return fmt.Errorf("%s: %w: %q (%d)", what, ErrRefused, title, status)
+	return d.title
+}
+
+// said reports a refusal in the words of the page that came with it.
+func said(what string, status int, words string) error {
+	if words == "" {
+		words = http.StatusText(status)
+	}
+	return fmt.Errorf("%s: %w: %q (%d)", what, ErrRefused, words, status)
 }
 
 // shown is a URL without what makes it secret: everything behind the first
