@@ -39,9 +39,12 @@ func (a *API) ProfileHead(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// ProfileByPIN answers POST, with the PIN in the form's field pin.
+// ProfileByPIN answers POST, with the PIN in the form's field pin. Tries are
+// counted by invitation, so that codes which do not exist cannot push a count
+// out of the limiter's bounded memory.
 func (a *API) ProfileByPIN(w http.ResponseWriter, r *http.Request) error {
-	if err := a.admit(r); err != nil {
+	welcome, err := a.open(r)
+	if err != nil {
 		return err
 	}
 	if err := wire.MediaType(r, "application/x-www-form-urlencoded"); err != nil {
@@ -54,7 +57,7 @@ func (a *API) ProfileByPIN(w http.ResponseWriter, r *http.Request) error {
 	if len(pin) > maxPIN {
 		pin = pin[:maxPIN]
 	}
-	if !a.d.PINs.Allow(code(r)) {
+	if welcome.PINAsked && !a.d.PINs.Allow(string(welcome.Invitation.ID)) {
 		return problem.ErrTooMany
 	}
 	return a.writeProfile(w, r, pin)

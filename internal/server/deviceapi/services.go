@@ -41,7 +41,7 @@ type Deps struct {
 	// Limits; nil means the defaults.
 	Requests *limit.Limiter // of /enroll/*, by network
 	Failures *limit.Limiter // unknown codes, by network
-	PINs     *limit.Limiter // typed PINs, by code
+	PINs     *limit.Limiter // typed PINs, by invitation
 	Now      func() time.Time
 }
 
@@ -52,7 +52,7 @@ type API struct{ d Deps }
 //
 // The defaults: an office behind one address sends 60 phones at once, then two
 // a second. A code has 40 bits; unknown ones are bounded to 5 a second over all
-// networks. A PIN has 6 digits: 10 tries for a code, then 6 an hour, so that a
+// networks. A PIN has 6 digits: 10 tries for an invitation, then 6 an hour, so that a
 // week of trying finds one in about 1,000.
 func New(d Deps) *API {
 	if d.Rehearsal == nil {
