@@ -52,11 +52,11 @@ func Open(ctx context.Context, keys KeyStore, o Options) (*Authority, error) {
 	if _, ok := a.family.newest(roleRoot); !ok && len(records) > 0 {
 		return nil, errors.New("load CA keys: there are keys but no root: restore the data directory from a backup")
 	}
+	if root, ok := a.family.newest(roleRoot); ok && a.now().After(root.cert.NotAfter) {
+		return nil, fmt.Errorf("load CA keys: the root certificate expired on %s: phones trust nothing under it any more", root.cert.NotAfter.Format(time.DateOnly))
+	}
 	if err := a.Maintain(ctx); err != nil {
 		return nil, err
-	}
-	if root := a.Root(); a.now().After(root.NotAfter) {
-		return nil, fmt.Errorf("the root certificate expired on %s: phones trust nothing under it any more", root.NotAfter.Format(time.DateOnly))
 	}
 	return a, nil
 }

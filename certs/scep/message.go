@@ -128,8 +128,7 @@ func (s *Service) open(raw []byte, m *cms.SCEPRequest) (request, error) {
 var errOpen = errors.New("envelope, certificate request or its signature does not hold")
 
 // decrypt hands the message to smallstep/scep, which reads the request and its
-// challenge, and then does what that leaves out: the request's own signature
-// (proof that the client has the key) and a bound on what was inside.
+// challenge, and then checks the request.
 func decrypt(raw []byte, ra cms.Identity, key crypto.Decrypter) (csr *scep.CSRReqMessage, err error) {
 	defer func() {
 		if recover() != nil { // bad CBC padding is a panic in the library
@@ -143,11 +142,20 @@ func decrypt(raw []byte, ra cms.Identity, key crypto.Decrypter) (csr *scep.CSRRe
 	if err := message.DecryptPKIEnvelope(ra.Certificate, key); err != nil {
 		return nil, errOpen
 	}
-	if bounded.DER(message.RawDecrypted, bounded.MaxCMS, bounded.MaxDepth) != nil {
-		return nil, errOpen
-	}
-	if message.CSR.CheckSignature() != nil {
+	if checkRequest(message.CSRReqMessage) != nil {
 		return nil, errOpen
 	}
 	return message.CSRReqMessage, nil
+}
+
+// checkRequest is what smallstep/scep leaves out: bounds, and the request's own
+// signature, which proves that the client has the key.
+func checkRequest(m *scep.CSRReqMessage) error {
+	if err := bounded.DER(m.RawDecrypted, bounded.MaxCMS, bounded.MaxDepth); err != nil {
+		return err
+	}
+	if err := cms.CheckKeySize(m.CSR.PublicKey); err != nil {
+		return err
+	}
+	return m.CSR.CheckSignature()
 }

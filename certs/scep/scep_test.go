@@ -338,6 +338,7 @@ func TestRefusals(t *testing.T) {
 		{"nothing encrypted", func(_ *testing.T, _ *fixture, p *phone) { p.csr = []byte{} }, scep.BadMessageCheck},
 		{"no request encrypted", func(_ *testing.T, _ *fixture, p *phone) { p.csr = []byte("hello") }, scep.BadMessageCheck},
 		{"a certificate for a request", func(_ *testing.T, _ *fixture, p *phone) { p.csr = p.cert.Raw }, scep.BadMessageCheck},
+		{"request with a key of 200,000 bits", func(_ *testing.T, _ *fixture, p *phone) { p.csr = hugeRequest(p) }, scep.BadMessageCheck},
 		{"request of another's key", func(_ *testing.T, _ *fixture, p *phone) { p.csr = swapSignature(p) }, scep.BadMessageCheck},
 	}
 	for _, tt := range tests {
@@ -351,6 +352,53 @@ func TestRefusals(t *testing.T) {
 				t.Error("the challenge was used up")
 			}
 		})
+	}
+}
+
+// hugeRequest is a request whose key takes 5 seconds to verify with.
+func hugeRequest(p *phone) []byte {
+	var csr struct {
+		TBS struct {
+			Version int
+			Subject asn1.RawValue
+			Key     struct {
+				Algorithm pkix.AlgorithmIdentifier
+				Key       asn1.BitString
+			}
+			Attributes asn1.RawValue `asn1:"tag:0"`
+		}
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	der := must(x509.CreateCertificateRequest(rand.Reader, &p.template, p.csrKey))
+	must(asn1.Unmarshal(der, &csr))
+	modulus := new(big.Int).Lsh(big.NewInt(1), 200_000)
+	key := must(asn1.Marshal(struct{ N, E *big.Int }{modulus.SetBit(modulus, 0, 1), big.NewInt(1<<31 - 1)}))
+	signature := make([]byte, 25_001)
+	signature[1] = 1
+	csr.TBS.Key.Key = asn1.BitString{Bytes: key, BitLength: 8 * len(key)}
+	csr.Signature = asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
+	return must(asn1.Marshal(csr))
+}
+
+// TestRequestIsCheckedBeforeItsKeyIsUsed tells by the error that no signature
+// was verified with the huge key; to the client all of these look alike.
+func TestRequestIsCheckedBeforeItsKeyIsUsed(t *testing.T) {
+	t.Parallel()
+	p := newPhone(newFixture(t), "")
+	der := hugeRequest(p)
+	m := &scep.CSRReqMessage{RawDecrypted: der, CSR: must(x509.ParseCertificateRequest(der))}
+	if err := checkRequest(m); !errors.Is(err, bounded.ErrTooLarge) {
+		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+	der = swapSignature(p)
+	m = &scep.CSRReqMessage{RawDecrypted: der, CSR: must(x509.ParseCertificateRequest(der))}
+	if err := checkRequest(m); err == nil {
+		t.Error("a signature of another key was taken")
+	}
+	m.RawDecrypted = bytes.Repeat([]byte{0x30, 0x80}, 1000)
+	if err := checkRequest(m); !errors.Is(err, bounded.ErrTooDeep) {
+		t.Errorf("got %v, want ErrTooDeep", err)
 	}
 }
 

@@ -363,6 +363,31 @@ func TestBombsAreRefusedByCount(t *testing.T) {
 	}
 }
 
+// TestHugeKeysAreRefusedBeforeUse sends keys that take seconds to verify with,
+// as the signer's and as that of a certificate that might stand above it.
+func TestHugeKeysAreRefusedBeforeUse(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	modulus := new(big.Int).Lsh(big.NewInt(1), 200_000)
+	huge := &rsa.PublicKey{N: modulus.SetBit(modulus, 0, 1), E: 1<<31 - 1}
+	cert := p.issue(t, "huge", huge, p.sub, p.subKey, true, 0)
+	id := p.identity(t, ecKey())
+	for name, der := range map[string][]byte{
+		"signer": forge(t, id, []byte("x"), func(sd *smallstep.SignedData) {
+			sd.AddCertificate(cert)
+			sd.GetSignedData().SignerInfos[0].IssuerAndSerialNumber.SerialNumber = cert.SerialNumber
+		}),
+		"above": forge(t, id, []byte("x"), func(sd *smallstep.SignedData) { sd.AddCertificate(cert) }),
+	} {
+		if _, _, err := Verify(der, p.trust()); !errors.Is(err, bounded.ErrTooLarge) {
+			t.Errorf("%s: got %v, want ErrTooLarge", name, err)
+		}
+		if _, err := ParseSCEP(der); !errors.Is(err, bounded.ErrTooLarge) {
+			t.Errorf("%s over SCEP: got %v, want ErrTooLarge", name, err)
+		}
+	}
+}
+
 // TestNeighboursSettings has the package variables of both libraries at their
 // worst, as a neighbour might leave them.
 func TestNeighboursSettings(t *testing.T) {
