@@ -23,9 +23,6 @@ import (
 	"sallyport/internal/server/problem"
 )
 
-// defaultData is the data directory of the embedded default.
-const defaultData = "var"
-
 // Globals says which installation a command is about.
 type Globals struct {
 	Data      string `help:"Data directory of the server on this machine (SALLYPORT_DATA; default var)." placeholder:"DIR"`

@@ -44,12 +44,12 @@ type check struct {
 }
 
 func (c *doctorCmd) Run(p *program) error {
-	if c.Wait > 0 {
-		p.await(c.Wait, c.PID)
-	}
 	var checks []check
+	if c.Wait > 0 && !p.await(c.Wait, c.PID) && c.PID != 0 {
+		checks = []check{{"server", broken, fmt.Sprintf("process %d does not serve %s", c.PID, p.dataDir()), "look at its log"}}
+	}
 	if p.server() == "" {
-		checks = localChecks(p.dataDir())
+		checks = append(checks, localChecks(p.dataDir())...)
 	}
 	checks = append(checks, serverChecks(p)...)
 	if c.json() {
@@ -76,20 +76,19 @@ func printChecks(p *program, checks []check) {
 	}
 }
 
-// await returns when the server answers, or when the time is over: the checks
-// say which it was.
-func (p *program) await(limit time.Duration, pid int) {
+// await returns when the server answers (true), or when the time is over.
+func (p *program) await(limit time.Duration, pid int) bool {
 	ctx, cancel := context.WithTimeout(p.ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		if p.answers(ctx, pid) {
-			return
+			return true
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-tick.C:
 		}
 	}
