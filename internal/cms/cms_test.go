@@ -377,6 +377,11 @@ func TestHugeKeysAreRefusedBeforeUse(t *testing.T) {
 			sd.AddCertificate(cert)
 			sd.GetSignedData().SignerInfos[0].IssuerAndSerialNumber.SerialNumber = cert.SerialNumber
 		}),
+		"crowd": forge(t, id, []byte("x"), func(sd *smallstep.SignedData) {
+			for range maxCertificates {
+				sd.AddCertificate(id.Certificate)
+			}
+		}),
 		"above": forge(t, id, []byte("x"), func(sd *smallstep.SignedData) { sd.AddCertificate(cert) }),
 	} {
 		if _, _, err := Verify(der, p.trust()); !errors.Is(err, bounded.ErrTooLarge) {

@@ -90,6 +90,9 @@ func parseSigned(der []byte, maxBytes int) (s *signed, err error) {
 	if s.signer == nil {
 		return nil, fmt.Errorf("%w: the signer's certificate is missing", ErrMalformed)
 	}
+	if len(s.certs) > maxCertificates {
+		return nil, fmt.Errorf("%w: %w: %d certificates", ErrMalformed, bounded.ErrTooLarge, len(s.certs))
+	}
 	for _, c := range s.certs {
 		if err := CheckKeySize(c.PublicKey); err != nil {
 			return nil, err
@@ -107,6 +110,10 @@ func parseSigned(der []byte, maxBytes int) (s *signed, err error) {
 	}
 	return s, nil
 }
+
+// maxCertificates is how many a message may bring along: each could have to be
+// tried as the issuer of the signer.
+const maxCertificates = 16
 
 // MaxRSABits is the largest RSA modulus with which we verify anything.
 const MaxRSABits = 8192
