@@ -1,0 +1,295 @@
+package app_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sallyport/access"
+	"sallyport/internal/app"
+	"sallyport/internal/secret"
+	"sallyport/internal/server/adminapi"
+	"sallyport/internal/store"
+	"sallyport/mdm/agent"
+)
+
+const (
+	alice        = "alice@example.test"
+	mailTemplate = `name: mail
+display_name: Company mail
+assign: everyone
+accounts:
+  - name: Company mail
+    host_type: on_premises
+    host: mail.example.test
+    user_name: "%upn%"
+    email: "%email%"
+    identity: scep
+`
+	baseline = `name: baseline
+assign: everyone
+rules:
+  mail_profile: true
+  passcode: true
+  minimum_os: "16.0"
+  identity_certificate: true
+  reported_within: 24h
+`
+)
+
+// client calls the API of a server as the command line does: with what the
+// server left in its data directory.
+type client struct {
+	t     testing.TB
+	local app.Local
+	http  *http.Client
+	root  *x509.Certificate
+}
+
+func newClient(t testing.TB, data string) *client {
+	t.Helper()
+	local, err := app.ReadLocal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := readRoot(t, data)
+	return &client{t: t, local: local, http: trusting(root), root: root}
+}
+
+// call sends one request and decodes the answer into out where that is not nil.
+func (c *client) call(method, path, contentType string, body []byte, out any) int {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.local.URL+path, bytes.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.local.Token.Reveal())
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if out != nil {
+		if resp.StatusCode >= 300 {
+			c.t.Fatalf("%s %s: %s\n%s", method, path, resp.Status, answer)
+		}
+		if err := json.Unmarshal(answer, out); err != nil {
+			c.t.Fatalf("%s %s: %v\n%s", method, path, err, answer)
+		}
+	}
+	return resp.StatusCode
+}
+
+func (c *client) post(path string, in, out any) {
+	c.t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.call(http.MethodPost, path, "application/json", body, out)
+}
+
+// seed makes the sample organisation.
+func (c *client) seed() {
+	c.t.Helper()
+	c.post("/api/v1/users", adminapi.UserInput{UPN: alice, Email: alice, DisplayName: "Alice Example"}, &struct{}{})
+	c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(mailTemplate), &adminapi.TemplateApplied{})
+	c.call(http.MethodPost, "/api/v1/compliance/policies", "application/yaml", []byte(baseline), &adminapi.PolicyApplied{})
+}
+
+func (c *client) invite(r adminapi.InvitationRequest) adminapi.IssuedInvitation {
+	c.t.Helper()
+	var issued adminapi.IssuedInvitations
+	c.post("/api/v1/invitations", r, &issued)
+	if len(issued.Invitations) != 1 {
+		c.t.Fatalf("got %d invitations, want 1", len(issued.Invitations))
+	}
+	return issued.Invitations[0]
+}
+
+func (c *client) decide(user, deviceID string) access.Decision {
+	c.t.Helper()
+	var d access.Decision
+	c.post("/api/v1/access/decisions", access.Client{User: user, DeviceID: deviceID, DeviceType: "iPhone", UserAgent: "Apple-iPhone14C5/2201.1"}, &d)
+	return d
+}
+
+// decided waits until the decision is want. Events travel behind the answers,
+// within milliseconds.
+func (c *client) decided(user, deviceID string, want access.Effect) access.Decision {
+	c.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		d := c.decide(user, deviceID)
+		if d.Effect == want || time.Now().After(deadline) {
+			if d.Effect != want {
+				c.t.Fatalf("decision is %s, want %s: %+v", d.Effect, want, d.Reasons)
+			}
+			return d
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func trusting(root *x509.Certificate) *http.Client {
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig.RootCAs = pool
+	return &http.Client{Transport: transport, Timeout: patience}
+}
+
+// newPhone is a phone that trusts the server's root by hand, as a rehearsal needs.
+func newPhone(t testing.TB, dir string, root *x509.Certificate, pin string) *agent.Phone {
+	t.Helper()
+	p, err := agent.New(agent.Options{
+		Dir: dir, CA: []*x509.Certificate{root}, PIN: secret.New(pin),
+		Story: func(step, text string) { t.Log("phone:", step, text) },
+		Retry: agent.Retry{First: 20 * time.Millisecond, Max: 200 * time.Millisecond, Attempts: 1000, Total: patience},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func show(t testing.TB, p *agent.Phone) agent.Snapshot {
+	t.Helper()
+	s, err := p.Show()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// process is a server in a process of its own.
+type process struct {
+	cmd    *exec.Cmd
+	lines  chan string
+	exited chan struct{}
+}
+
+func startProcess(t *testing.T, data, listen string, killAt int, phase store.Phase) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(os.Args[0]), lines: make(chan string, 16), exited: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), envServe+"="+data, envAddr+"="+listen, fmt.Sprintf("%s=%d", envKill, killAt), envPhase+"="+string(phase))
+	p.cmd.Stderr = os.Stderr
+	stdout, err := p.cmd.StdoutPipe()
+	must(t, err)
+	must(t, p.cmd.Start())
+	go func() {
+		scanner := bufio.NewScanner(stdout)
+		for scanner.Scan() {
+			p.lines <- scanner.Text()
+		}
+		_ = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(p.kill)
+	p.expect(t, "ready")
+	return p
+}
+
+func (p *process) expect(t *testing.T, word string) {
+	t.Helper()
+	select {
+	case line := <-p.lines:
+		if !strings.HasPrefix(line, word) {
+			t.Fatalf("server says %q, want %q", line, word)
+		}
+	case <-p.exited:
+		t.Fatalf("server ended before it said %q", word)
+	case <-time.After(patience):
+		t.Fatalf("server does not say %q", word)
+	}
+}
+
+func (p *process) arm(t *testing.T) {
+	t.Helper()
+	must(t, p.cmd.Process.Signal(syscall.SIGUSR1))
+	p.expect(t, "armed")
+}
+
+// stop ends the server in order and waits. It reports whether the server had
+// been killed, or was before it could end.
+func (p *process) stop(t *testing.T) (killed bool) {
+	t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error means that it is gone
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		t.Fatal("server does not stop")
+	}
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// kill ends the server at once, if it still runs.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// startInside is a server in this process, on a port of its own.
+func startInside(t *testing.T, data string) *client {
+	t.Helper()
+	a, err := app.New(t.Context(), testConfig(data, "127.0.0.1:0"), app.Options{Version: "test"})
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		must(t, a.Close())
+	})
+	return newClient(t, data)
+}
+
+// freeAddress is a loopback address that was free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func readRoot(t testing.TB, data string) *x509.Certificate {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(data, app.RootFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsePEM(t, text)
+}
