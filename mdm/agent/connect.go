@@ -142,6 +142,7 @@ func (p *Phone) obey(ctx context.Context, body []byte) (outcome, error) {
 	if len(o.chain) > 0 {
 		result["ErrorChain"] = o.chain
 	}
+	p.s.Pending = nil // a command that is answered leaves no certificate request behind
 	if p.s.Answer, err = encodePlist(result); err != nil {
 		return o, fmt.Errorf("result of %s: %w", c.name, err)
 	}

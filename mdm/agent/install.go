@@ -36,7 +36,6 @@ func (p *Phone) installProfile(ctx context.Context, c command, o *outcome) error
 	if err != nil {
 		return err
 	}
-	next.Pending = p.s.Pending
 	next = next.withoutProfile(prof.Identifier)
 	next.Identities = append(next.Identities, identities...)
 	next.Authorities = append(next.Authorities, parts.authorities...)
