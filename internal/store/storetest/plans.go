@@ -84,10 +84,10 @@ func testPlans(t *testing.T, make Maker) {
 		errs := together(16, func(int) error { return advance(w.ctx, e.ID, mdm.Enrolled, mdm.Configured) })
 		w.same(count(errs, func(err error) bool { return err == nil }), 1)
 	})
-	t.Run("hundreds of commands", func(t *testing.T) {
+	t.Run("a hundred commands", func(t *testing.T) {
 		w := newWorld(t, make)
 		e := w.enrolled(w.user("alice@example.test"), "U1")
-		for i := range 200 {
+		for i := range 50 {
 			w.command(e.ID, "DeviceInformation", "")
 			w.command(e.ID, "InstallProfile", fmt.Sprint(i%2))
 		}
