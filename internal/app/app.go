@@ -80,7 +80,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) 
 		return nil, err
 	}
 	address := publicAddress(cfg.Listen, a.bound["listen"].Addr())
-	if a.publicURL, err = fixPublicURL(ctx, a.db, cfg.PublicURL, address, strings.HasSuffix(cfg.Listen, ":0")); err != nil {
+	if a.publicURL, err = publicURL(ctx, a.db, cfg.PublicURL, address, strings.HasSuffix(cfg.Listen, ":0")); err != nil {
 		return nil, err
 	}
 	id, err := installation(ctx, a.db)
@@ -95,6 +95,9 @@ func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) 
 	}
 	a.gaps = gaps(cfg, a.publicURL, true)
 	if err := a.openFronts(cfg); err != nil {
+		return nil, err
+	}
+	if err := fixPublicURL(ctx, a.db, a.publicURL, cfg.PublicURL); err != nil {
 		return nil, err
 	}
 	return a, a.announce(ctx, cfg)

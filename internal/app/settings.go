@@ -21,7 +21,7 @@ var ErrFixed = errors.New("setting is fixed")
 const (
 	settingInstallation = "app.installation"
 	settingPublicURL    = "app.public_url"
-	settingDerived      = "app.public_url_derived" // "yes" when it was not given but taken from listen
+	settingDerived      = "app.public_url_derived" // the same when it was not given but taken from listen
 )
 
 // settings is the part of store.DB that this file needs.
@@ -52,27 +52,37 @@ func placeholderTopic(installation uuid.UUID) string {
 	return topicPrefix + uuid.NewSHA1(installation, []byte("push topic")).String()
 }
 
-// fixPublicURL returns what phones are told to call: the value of the first
-// start. Another one is refused by name. given is the setting, empty when it is
-// to be derived from the listener's address; floating says that the system chose
-// its port.
-func fixPublicURL(ctx context.Context, s settings, given, listener string, floating bool) (string, error) {
+// publicURL returns what phones are told to call: the value of the first start.
+// Another one is refused by name. given is the setting, empty when it is to be
+// derived from the listener's address; floating says that the system chose its
+// port.
+func publicURL(ctx context.Context, s settings, given, listener string, floating bool) (string, error) {
 	stored, err := s.Setting(ctx, settingPublicURL)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if stored != "" {
+	case stored != "":
 		return stored, samePublicURL(ctx, s, stored, given, listener, floating)
+	case given != "":
+		return given, nil
 	}
-	value, derived := given, "no"
-	if value == "" {
-		value, derived = "https://"+listener, "yes"
+	return "https://" + listener, nil
+}
+
+// fixPublicURL makes value the one for ever. It comes last in a first start, so
+// that a slip which is refused for another reason can still be mended.
+func fixPublicURL(ctx context.Context, s settings, value, given string) error {
+	if given == "" {
+		// The mark goes first: after a crash between the two nothing is fixed yet.
+		if _, err := s.SetSettingOnce(ctx, settingDerived, value); err != nil {
+			return err
+		}
 	}
-	// The mark goes first: after a crash between the two nothing is fixed yet.
-	if _, err := s.SetSettingOnce(ctx, settingDerived, derived); err != nil {
-		return "", err
+	holds, err := s.SetSettingOnce(ctx, settingPublicURL, value)
+	if err == nil && holds != value {
+		err = fmt.Errorf("public URL was fixed as %s meanwhile", holds)
 	}
-	return s.SetSettingOnce(ctx, settingPublicURL, value)
+	return err
 }
 
 func samePublicURL(ctx context.Context, s settings, stored, given, listener string, floating bool) error {
@@ -89,7 +99,7 @@ func samePublicURL(ctx context.Context, s settings, stored, given, listener stri
 		return err
 	}
 	// With port 0 nobody chose the port, so nobody is told to choose another.
-	if derived == "yes" && stored != "https://"+listener && !floating {
+	if derived == stored && stored != "https://"+listener && !floating {
 		return refusal.New(ErrFixed, "listen", "public_url "+fmt.Sprintf(why, stored),
 			"start with --listen "+strings.TrimPrefix(stored, "https://")+", or with a new, empty --data directory; behind a proxy, say --public-url "+stored)
 	}

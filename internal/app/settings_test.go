@@ -45,10 +45,14 @@ func TestPublicURLIsFixedAtFirstStart(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := fixed{}
-			if _, err := fixPublicURL(t.Context(), s, tt.firstGiven, tt.firstListen, false); err != nil {
+			first, err := publicURL(t.Context(), s, tt.firstGiven, tt.firstListen, false)
+			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := fixPublicURL(t.Context(), s, tt.given, tt.listen, tt.floating)
+			if err := fixPublicURL(t.Context(), s, first, tt.firstGiven); err != nil {
+				t.Fatal(err)
+			}
+			got, err := publicURL(t.Context(), s, tt.given, tt.listen, tt.floating)
 			if tt.refused != "" {
 				if !errors.Is(err, ErrFixed) || !strings.HasPrefix(err.Error(), tt.refused+": ") || !strings.Contains(err.Error(), "start with --") {
 					t.Errorf("got %v, want a refusal of %s with its remedy", err, tt.refused)
