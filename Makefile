@@ -23,7 +23,7 @@ help: ## list the targets
 .PHONY: build
 build: ## build bin/sallyport and bin/sallyport-agent (static, no cgo)
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: run
 run: build ## the whole story: server, sample organisation, a software iPhone (PORT=8443 DATA=var)
@@ -31,7 +31,7 @@ run: build ## the whole story: server, sample organisation, a software iPhone (P
 
 .PHONY: test
 test: ## every test; tells loudly what was skipped and how to get it (RACE=1: race detector)
-	@$(GO) -C tools build -o bin/testsum ./testsum
+	@$(GO) -C tools build -buildvcs=false -o bin/testsum ./testsum
 	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 10m ./...
 
 .PHONY: bench
@@ -44,7 +44,7 @@ lint: ## gofmt, vet, staticcheck
 	if [ -n "$$unformatted" ]; then echo "gofmt: run 'gofmt -w' on"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) -C tools vet ./...
-	@$(GO) -C tools build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	@$(GO) -C tools build -buildvcs=false -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	tools/bin/staticcheck ./...
 
 .PHONY: fuzz
