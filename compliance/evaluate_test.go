@@ -101,6 +101,7 @@ func TestEvaluateRules(t *testing.T) {
 		{"UUID in lower case", func(s *scene) { s.report.Profiles.Items[1].UUID = "aaaa" }, compliance.Compliant, "", "", "", "", now.Add(12*h - time.Minute)},
 		{"made by hand", func(s *scene) { noGrace(s); s.report.Profiles.Items[1].Managed = ptr(false) }, compliance.NotCompliant, compliance.RuleMailProfile, compliance.Failed, "by hand", "VPN & Device Management", now.Add(12*h - time.Minute)},
 		{"not told who manages it", func(s *scene) { s.report.Profiles.Items[1].Managed = nil }, compliance.NotEvaluated, compliance.RuleMailProfile, compliance.Unasked, "not told who", "", now.Add(12*h - time.Minute)},
+		{"supervised phones do not tell who manages it", func(s *scene) { s.report.Profiles.Items[1].Managed = nil; s.report.Device.Supervised = ptr(true) }, compliance.Compliant, "", "", "", "", now.Add(12*h - time.Minute)},
 		{"one of two profiles missing", func(s *scene) {
 			noGrace(s)
 			s.expected.Mail = append(s.expected.Mail, compliance.ExpectedProfile{Name: "second", Identifier: "test.second", UUID: "CCCC"})

@@ -50,7 +50,7 @@ func ruleMail(e Expected, r mdm.Report, now time.Time) outcome {
 	worst := met(RuleMailProfile, "", time.Time{})
 	var facts []string
 	for _, want := range e.Mail {
-		o := mailProfile(want, r.Profiles, now)
+		o := mailProfile(want, r, now)
 		facts = append(facts, o.Fact)
 		if severity(o.State) > severity(worst.State) {
 			worst.State, worst.Fix = o.State, o.Fix
@@ -62,35 +62,39 @@ func ruleMail(e Expected, r mdm.Report, now time.Time) outcome {
 	return worst
 }
 
-func mailProfile(want ExpectedProfile, listed *mdm.ProfileFacts, now time.Time) outcome {
+func mailProfile(want ExpectedProfile, r mdm.Report, now time.Time) outcome {
 	if want.UUID == "" {
 		return failed(RuleMailProfile, fmt.Sprintf("mail profile %q cannot be made for this user", want.Name), fixRender)
 	}
+	listed, supervised := r.Profiles, r.Device != nil && is(r.Device.Supervised, true)
 	// A list from before the acknowledgement cannot know of the installation.
 	if listed != nil && (want.AcknowledgedAt.IsZero() || listed.At.After(want.AcknowledgedAt)) {
-		return listedProfile(want, listed.Items)
+		return listedProfile(want, listed.Items, supervised)
 	}
 	if age := now.Sub(want.AcknowledgedAt); !want.AcknowledgedAt.IsZero() && age.Abs() < Credit {
 		return met(RuleMailProfile, fmt.Sprintf("mail profile %q was installed just now", want.Name), want.AcknowledgedAt.Add(Credit))
 	}
 	// An older list that already shows the current revision is as good.
 	if listed != nil {
-		if o := listedProfile(want, listed.Items); o.State == Met {
+		if o := listedProfile(want, listed.Items, supervised); o.State == Met {
 			return o
 		}
 	}
 	return unasked(RuleMailProfile, fmt.Sprintf("the phone has not confirmed mail profile %q yet", want.Name))
 }
 
-func listedProfile(want ExpectedProfile, items []mdm.ProfileOnFile) outcome {
+// listedProfile looks for the profile in the phone's own list. A supervised
+// phone does not say who installed a profile, as its management may replace any
+// (https://developer.apple.com/documentation/devicemanagement/profilelistresponse).
+func listedProfile(want ExpectedProfile, items []mdm.ProfileOnFile, supervised bool) outcome {
 	name := fmt.Sprintf("mail profile %q", want.Name)
 	for _, item := range items {
 		switch {
 		case item.Identifier != want.Identifier:
 			continue
-		case item.Managed == nil:
+		case item.Managed == nil && !supervised:
 			return unasked(RuleMailProfile, name+": the phone has not told who installed it")
-		case !*item.Managed:
+		case is(item.Managed, false):
 			return failed(RuleMailProfile, name+" was installed by hand",
 				fmt.Sprintf("Remove %s in Settings > General > VPN & Device Management; the managed one is then installed by itself.", name))
 		case !strings.EqualFold(item.UUID, want.UUID):
