@@ -32,6 +32,7 @@ run: build ## the whole story: server, sample organisation, a software iPhone (P
 .PHONY: test
 test: ## every test; tells loudly what was skipped and how to get it (RACE=1: race detector)
 	@$(GO) -C tools build -buildvcs=false -o bin/testsum ./testsum
+	@$(GO) -C tools test ./testsum
 	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 10m ./...
 
 .PHONY: bench

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, stream string
+		ok           bool
+		want         []string
+		not          string
+	}{
+		{"skip with its reason", `{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:7: no openssl: apt-get install openssl\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}
+{"Action":"skip","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p","Test":"TestB"}
+{"Action":"output","Package":"p","Output":"PASS\n"}
+{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}
+{"Action":"pass","Package":"p"}`,
+			true, []string{"!!! SKIPPED: 1 test(s)", "p TestA", "no openssl: apt-get install openssl", "1 passed, 0 failed, 1 skipped", "ok  \tp"}, "=== RUN"},
+		{"failure with its output", `{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:7: broken\n"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"fail","Package":"p"}`,
+			false, []string{"broken", "0 passed, 1 failed, 0 skipped"}, ""},
+		{"build failure", `{"ImportPath":"p","Action":"build-output","Output":"p.go:1: undefined: x\n"}
+{"ImportPath":"p","Action":"build-fail"}
+{"Action":"output","Package":"p","Output":"FAIL\tp [build failed]\n"}`,
+			false, []string{"undefined: x", "[build failed]", "no test ran"}, ""},
+		{"nothing at all", ``, false, []string{"no test ran"}, ""},
+		{"not JSON", "go: no such tool\n", false, []string{"go: no such tool"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			s := newSummary(&out)
+			s.read(strings.NewReader(tt.stream))
+			if got := s.report(); got != tt.ok {
+				t.Errorf("got %t, want %t", got, tt.ok)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("%q is missing in:\n%s", want, out.String())
+				}
+			}
+			if tt.not != "" && strings.Contains(out.String(), tt.not) {
+				t.Errorf("%q is in:\n%s", tt.not, out.String())
+			}
+		})
+	}
+}
