@@ -227,6 +227,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel()
 	var background sync.WaitGroup
 	background.Go(func() { work.Run(ctx, a.room("work"), a.wake, a.consumers()...) })
+	background.Go(func() { work.Run(ctx, a.room("work"), &work.Wake{}, a.periodic()...) })
 
 	failed := make(chan error, len(a.fronts))
 	for _, f := range a.fronts {

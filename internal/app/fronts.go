@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
 	"sallyport/internal/server/deviceapi"
+	"sallyport/internal/store"
 )
 
 // openFronts puts the handlers before the bound addresses.
@@ -23,16 +24,18 @@ func (a *App) openFronts(cfg config.Config) error {
 			Users: r.users, Templates: r.templates, Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens,
 			Audit: a.db.Audit(), Authority: r.authority, Backup: a.db, Now: a.now,
 		},
-		Access:    accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},
-		Tokens:    r.tokens,
-		Audit:     a.db.Audit(),
-		Ping:      a.db.Ping,
-		Version:   a.version,
-		Split:     cfg.AdminListen != "",
-		HSTS:      cfg.TLSCert != "",
-		Rehearsal: a.rehearsal,
-		Log:       a.room("server"),
-		Now:       a.now,
+		Access: accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},
+		Tokens: r.tokens,
+		Audit:  a.db.Audit(),
+		Ping:   a.db.Ping,
+		// What passes by itself is "try again later" to every caller.
+		Unavailable: store.Temporary,
+		Version:     a.version,
+		Split:       cfg.AdminListen != "",
+		HSTS:        cfg.TLSCert != "",
+		Rehearsal:   a.rehearsal,
+		Log:         a.room("server"),
+		Now:         a.now,
 	})
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -70,7 +69,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.apple = &apple.Service{
 		Admitter: r.enroll, Planner: r.enroll, Audit: a.db.Audit(), Now: a.now, Log: a.room("apple"),
 		Trust: func() cms.Trust {
-			return cms.Trust{Roots: authority.Roots(), Intermediates: []*x509.Certificate{authority.Issuing()}, Now: a.now()}
+			return cms.Trust{Roots: authority.Roots(), Intermediates: authority.Intermediates(), Now: a.now()}
 		},
 	}
 	a.rooms = r
@@ -94,14 +93,15 @@ func profileSigner(cfg config.Config, authority *certs.Authority, now time.Time)
 // Periods of what happens behind the requests. The outbox is also looked at
 // without a wake-up, as another process may have written an event.
 const (
-	outboxBatch  = 100
-	outboxEvery  = 5 * time.Second
-	sweepEvery   = 15 * time.Second
-	renewalEvery = 10 * time.Minute
+	outboxBatch   = 100
+	outboxEvery   = 5 * time.Second
+	sweepEvery    = 15 * time.Second
+	renewalEvery  = 10 * time.Minute
+	maintainEvery = 24 * time.Hour
 )
 
-// consumers are the background work. Floors 0 to 2 start no goroutines: these
-// are their steps.
+// consumers are the background work that a commit wakes. Floors 0 to 2 start no
+// goroutines: these are their steps.
 func (a *App) consumers() []work.Consumer {
 	const name = "compliance"
 	outbox := a.db.Outbox()
@@ -111,9 +111,18 @@ func (a *App) consumers() []work.Consumer {
 			Handle:  a.rooms.compliance.Handle,
 			Done:    func(ctx context.Context, e mdm.Event) error { return outbox.Done(ctx, name, e.ID) },
 		})},
+	}
+}
+
+// periodic is the background work that only time makes necessary.
+func (a *App) periodic() []work.Consumer {
+	return []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "server certificate", Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.tls.refresh(ctx)
+		}},
+		{Name: "own certificates", Every: maintainEvery, Step: func(ctx context.Context) (bool, error) {
+			return false, a.rooms.authority.Maintain(ctx)
 		}},
 	}
 }

@@ -32,6 +32,10 @@ func isUnique(err error) bool {
 // isForeignKey reports that a row which is referred to does not exist.
 func isForeignKey(err error) bool { return code(err) == codeForeignKey }
 
+// Temporary reports whether an error of a store passes by itself: nothing was
+// written, and the same act may be tried again.
+func Temporary(err error) bool { return isBusy(err) }
+
 // isBusy reports that another process held the database for too long: nothing
 // was written and the same unit of work may be tried again.
 func isBusy(err error) bool { return code(err)&0xff == codeBusy }
