@@ -61,6 +61,7 @@ func (w *world) issue(c certs.Challenge) certs.Certificate {
 func testChallenges(t *testing.T, make Maker) {
 	t.Run("claim, repeat, record, repeat", testClaimPath(make))
 	t.Run("refusals", testClaimRefusals(make))
+	t.Run("a user who was removed", testClaimRemoved(make))
 	t.Run("siblings", testClaimSiblings(make))
 	t.Run("64 at once", testClaimRace(make))
 	t.Run("64 siblings at once", testSiblingRace(make))
@@ -162,6 +163,31 @@ func testClaimRefusals(make Maker) func(*testing.T) {
 			if err == nil {
 				t.Error("a certificate with another serial was recorded")
 			}
+		})
+	}
+}
+
+// A user may be removed at any point of an issue: nothing is handed out after it.
+func testClaimRemoved(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		store := w.DB.Certificates()
+		u := w.user("alice@example.test")
+		open, claimed, issued := w.challenge(mailGrant(u, "E1")), w.challenge(mailGrant(u, "E2")), w.challenge(mailGrant(u, "E3"))
+		taken, err := store.ClaimChallenge(w.ctx, claimed.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
+		w.ok(err)
+		done, err := store.ClaimChallenge(w.ctx, issued.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
+		w.ok(err)
+		_, err = store.RecordIssued(w.ctx, issued.Hash, certificate(done), w.now(), w.entry("certificate.issue", ""))
+		w.ok(err)
+		w.ok(w.DB.Users().RemoveUser(w.ctx, u.ID, w.now(), w.entry("user.remove", "")))
+		w.unchangedBy(func() {
+			for _, c := range []certs.Challenge{open, claimed, issued} {
+				_, err := store.ClaimChallenge(w.ctx, c.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
+				w.is(err, certs.ErrChallengeInvalid)
+			}
+			_, err := store.RecordIssued(w.ctx, claimed.Hash, certificate(taken), w.now(), w.entry("certificate.issue", ""))
+			w.is(err, certs.ErrChallengeInvalid)
 		})
 	}
 }
