@@ -28,7 +28,7 @@ type Globals struct {
 	Data      string `help:"Data directory of the server on this machine (SALLYPORT_DATA; default var)." placeholder:"DIR"`
 	Server    string `help:"URL of a server elsewhere (SALLYPORT_SERVER); its token comes from SALLYPORT_TOKEN or --token-file." placeholder:"URL"`
 	TokenFile string `help:"File that holds the token for --server." placeholder:"FILE"`
-	RootCA    string `name:"root-ca" help:"File with the root certificate to trust for --server, besides the system's." placeholder:"FILE"`
+	RootCA    string `name:"ca" help:"File with the root certificate to trust for --server, besides the system's." placeholder:"FILE"`
 }
 
 // dataDir is the data directory: the flag, the variable, or the default.
@@ -69,7 +69,7 @@ func (g *Globals) client() (*client, error) {
 		return g.remoteClient(url)
 	}
 	if g.TokenFile != "" || g.RootCA != "" {
-		return nil, usageError{"--token-file and --root-ca belong to --server URL"}
+		return nil, usageError{"--token-file and --ca belong to --server URL"}
 	}
 	dir := g.dataDir()
 	local, err := app.ReadLocal(dir)
@@ -99,6 +99,9 @@ func (g *Globals) remoteClient(server string) (*client, error) {
 	token = strings.TrimSpace(token)
 	if token == "" {
 		return nil, usageError{"--server needs a token: set SALLYPORT_TOKEN or name a file with --token-file"}
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, usageError{"what should be the token is not one: it looks like spt_… and is one word"}
 	}
 	pool, err := trust(g.RootCA)
 	if err != nil {
@@ -234,7 +237,7 @@ func unreachable(base string, err error) error {
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &unknown):
-		return fmt.Errorf("cannot trust %s: %w (name its root certificate with --root-ca FILE)", base, err)
+		return fmt.Errorf("cannot trust %s: %w (name its root certificate with --ca FILE)", base, err)
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
 	}

@@ -15,9 +15,9 @@ import (
 )
 
 type inviteCmd struct {
-	User      string        `xor:"whom" required:"" help:"Invite one user, by UPN." placeholder:"UPN"`
-	Group     string        `xor:"whom" required:"" help:"Invite every user of a group; prints CSV with a URL for each." placeholder:"GROUP"`
-	All       bool          `xor:"whom" required:"" help:"Invite every user; prints CSV with a URL for each."`
+	User      string        `xor:"whom" help:"Invite one user, by UPN." placeholder:"UPN"`
+	Group     string        `xor:"whom" help:"Invite every user of a group; prints CSV with a URL for each." placeholder:"GROUP"`
+	All       bool          `xor:"whom" help:"Invite every user; prints CSV with a URL for each."`
 	Ownership string        `help:"Whose phone it is: corporate, or personal (we may not erase it)." enum:"corporate,personal" default:"corporate"`
 	PIN       bool          `name:"pin" help:"Also ask for a PIN, which you tell apart from the URL."`
 	TTL       time.Duration `name:"ttl" help:"How long the invitation holds (default 168h)." placeholder:"DURATION"`
@@ -26,6 +26,9 @@ type inviteCmd struct {
 }
 
 func (c *inviteCmd) Run(p *program) error {
+	if c.User == "" && c.Group == "" && !c.All {
+		return usageError{"whom? give --user UPN, --group GROUP or --all"}
+	}
 	if c.QR && c.User == "" {
 		return usageError{"--qr goes with --user: one code for one phone"}
 	}
