@@ -49,6 +49,8 @@ type Store interface {
 	// one transaction with the entries. It returns the users as stored: an
 	// existing one keeps its ID and CreatedAt. An email that belongs to another
 	// UPN fails with ErrConflict. A UPN that was removed before starts a new user.
+	// Groups, names and addresses decide what a phone should have, so each active
+	// enrolment of an existing user gets an outbox event.
 	SaveUsers(ctx context.Context, users []User, entries []audit.Entry) ([]User, error)
 	// UserByID and UserByUPN return ErrNotFound for unknown and removed users.
 	UserByID(ctx context.Context, id UserID) (User, error)

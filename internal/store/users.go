@@ -101,7 +101,26 @@ func (t *tx) saveUser(ctx context.Context, u directory.User) (directory.User, er
 	if err != nil {
 		return u, err
 	}
-	return stored, t.saveMemberships(ctx, stored)
+	if err := t.saveMemberships(ctx, stored); err != nil {
+		return stored, err
+	}
+	return stored, t.emitUserChanged(ctx, stored)
+}
+
+// emitUserChanged tells each phone's consumers of its user's new data; a new
+// user has no phones.
+func (t *tx) emitUserChanged(ctx context.Context, u directory.User) error {
+	rows, err := t.QueryContext(ctx, `SELECT id FROM enroll_enrollments WHERE user_id = $1 AND state IN ('enrolled', 'configured') ORDER BY id`, u.ID)
+	enrollments, err := collect(rows, err, scanEnrollmentID)
+	if err != nil {
+		return err
+	}
+	for _, enrollment := range enrollments {
+		if err := t.emit(ctx, mdm.EventUserChanged, enrollment, u.UpdatedAt); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tx) saveMemberships(ctx context.Context, u directory.User) error {

@@ -37,6 +37,18 @@ func testUsers(t *testing.T, make Maker) {
 		_, err = w.DB.Users().UserByID(w.ctx, "nobody")
 		w.is(err, directory.ErrNotFound)
 	})
+	t.Run("a change is told for every active enrolment", func(t *testing.T) {
+		w := newWorld(t, make)
+		alice := w.user("alice@example.test", "sales")
+		active := w.enrolled(alice, "U1")
+		w.enrolled(w.user("bob@example.test"), "U2")
+		alice.Groups = []string{"staff"}
+		got := w.newEvents(func() {
+			_, err := w.DB.Users().SaveUsers(w.ctx, []directory.User{alice}, []audit.Entry{w.entry("user.save", "a")})
+			w.ok(err)
+		})
+		w.same(got, []string{"user_changed " + string(active.ID)})
+	})
 	t.Run("update keeps ID and creation", func(t *testing.T) {
 		w := newWorld(t, make)
 		old := w.user("alice@example.test", "sales")
