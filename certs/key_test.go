@@ -2,7 +2,8 @@ package certs_test
 
 import (
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // to see it refused
+	//lint:ignore SA1019 to see it refused
+	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -56,7 +57,8 @@ func TestCheckKey(t *testing.T) {
 		by3.Add(by3, big.NewInt(3))
 	}
 	offCurve := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).PublicKey
-	offCurve.Y = new(big.Int).Add(offCurve.Y, big.NewInt(1)) //nolint:staticcheck // an invalid point cannot be made otherwise
+	//lint:ignore SA1019 an invalid point cannot be made otherwise
+	offCurve.Y = new(big.Int).Add(offCurve.Y, big.NewInt(1))
 	edwards, _, _ := ed25519.GenerateKey(rand.Reader)
 	tests := []struct {
 		name string

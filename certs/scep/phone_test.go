@@ -21,7 +21,6 @@ import (
 var (
 	attrMessageType = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 2}
 	attrNonce       = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 5}
-	attrRecipient   = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 6}
 	attrTransaction = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 7}
 )
 

@@ -57,7 +57,9 @@ type implicitRejection struct {
 }
 
 func (d implicitRejection) Decrypt(random io.Reader, message []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	//lint:ignore SA1019 phones and SCEP clients send no other key transport (RFC 8894, section 3.1)
 	if _, ok := opts.(*rsa.PKCS1v15DecryptOptions); ok && d.keySize > 0 {
+		//lint:ignore SA1019 the same; a session key length is what makes it safe to answer
 		opts = &rsa.PKCS1v15DecryptOptions{SessionKeyLen: d.keySize}
 	}
 	return d.Decrypter.Decrypt(random, message, opts)

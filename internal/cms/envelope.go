@@ -101,6 +101,7 @@ func envelope(content []byte, to *x509.Certificate, with Cipher) ([]byte, error)
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
+	//lint:ignore SA1019 iOS and SCEP clients are not known to open any other key transport (RFC 8894, section 3.1)
 	encryptedKey, err := rsa.EncryptPKCS1v15(rand.Reader, public, key)
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w: %w", ErrUnsupported, err) // a key that is too short
