@@ -32,7 +32,7 @@ func plan() map[string]room {
 		"enroll": {floor: 2},
 		"access": {floor: 2},
 
-		"templates":   {floor: 1},
+		"templates":   {floor: 1, whole: true},
 		"compliance":  {floor: 1},
 		"certs/scep":  {floor: 1},
 		"mdm/apple":   {floor: 1, whole: true},
