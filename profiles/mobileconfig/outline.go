@@ -1,0 +1,121 @@
+package mobileconfig
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// redacted stands for a secret in whatever is shown to people.
+const redacted = "[redacted]"
+
+// first are the keys that say what something is; they come before the others.
+var first = [...]string{"PayloadType", "PayloadDisplayName", "PayloadIdentifier", "PayloadUUID"}
+
+// Outline writes a decoded profile as an indented tree for a person: one line a
+// value, secrets redacted, certificates by their subject, other data by length
+// and hash. Text from outside cannot draw on a terminal.
+func Outline(profile map[string]any) string {
+	o := outline{}
+	o.dict(profile, 0, asText(profile["PayloadType"]))
+	return o.b.String()
+}
+
+type outline struct{ b strings.Builder }
+
+func (o *outline) dict(dict map[string]any, depth int, payloadType string) {
+	if own := asText(dict["PayloadType"]); own != "" {
+		payloadType = own
+	}
+	for _, key := range orderedKeys(dict) {
+		value := dict[key]
+		o.indent(depth)
+		o.b.WriteString(printable(key))
+		o.b.WriteByte(':')
+		if SecretKey(payloadType, key, value) {
+			o.b.WriteString(" " + redacted + "\n")
+			continue
+		}
+		o.value(value, depth, payloadType)
+	}
+}
+
+func (o *outline) value(value any, depth int, payloadType string) {
+	switch v := value.(type) {
+	case map[string]any:
+		o.b.WriteByte('\n')
+		o.dict(v, depth+1, payloadType)
+	case []any:
+		o.b.WriteByte('\n')
+		for i, item := range v {
+			o.indent(depth + 1)
+			o.b.WriteString(strconv.Itoa(i+1) + ".")
+			o.value(item, depth+1, payloadType)
+		}
+	default:
+		o.b.WriteString(" " + leaf(value) + "\n")
+	}
+}
+
+func (o *outline) indent(depth int) { o.b.WriteString(strings.Repeat("  ", depth)) }
+
+func leaf(value any) string {
+	switch v := value.(type) {
+	case string:
+		return printable(v)
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
+	case []byte:
+		return describeData(v)
+	case time.Time:
+		return v.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprint(value)
+}
+
+func describeData(data []byte) string {
+	if certificate, err := x509.ParseCertificate(data); err == nil {
+		return fmt.Sprintf("certificate of %s, valid until %s", printable(certificate.Subject.String()), certificate.NotAfter.UTC().Format(time.DateOnly))
+	}
+	sum := sha256.Sum256(data)
+	return fmt.Sprintf("%d bytes, SHA-256 %s", len(data), hex.EncodeToString(sum[:]))
+}
+
+// printable quotes what would not show as what it is.
+func printable(s string) string {
+	if s == "" || strings.TrimSpace(s) != s || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+func orderedKeys(dict map[string]any) []string {
+	keys := slices.Sorted(maps.Keys(dict))
+	rank := func(key string) int {
+		if i := slices.Index(first[:], key); i >= 0 {
+			return i
+		}
+		switch dict[key].(type) {
+		case map[string]any, []any:
+			return len(first) + 1
+		}
+		return len(first)
+	}
+	slices.SortStableFunc(keys, func(a, b string) int { return rank(a) - rank(b) })
+	return keys
+}
+
+func asText(v any) string {
+	s, _ := v.(string)
+	return s
+}
