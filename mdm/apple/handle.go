@@ -141,9 +141,10 @@ func (s *Service) poll(ctx context.Context, e mdm.Enrollment, m message, t *trai
 	return body, nil
 }
 
-// refused leaves an audit row. One that cannot be written is logged: the
-// refusal stands either way.
+// refused leaves an audit row, also for a caller who has hung up meanwhile. One
+// that cannot be written is logged: the refusal stands either way.
 func (s *Service) refused(ctx context.Context, r Request, t *trail, err error) {
+	ctx = context.WithoutCancel(ctx)
 	target, actor := string(t.enrollment), "phone:"+string(t.enrollment)
 	if target == "" {
 		target, actor = t.hash, "address:"+r.RemoteAddr

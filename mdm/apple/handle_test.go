@@ -69,7 +69,10 @@ type trailLog struct {
 	err     error
 }
 
-func (l *trailLog) Append(_ context.Context, e audit.Entry) error {
+func (l *trailLog) Append(ctx context.Context, e audit.Entry) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	l.entries = append(l.entries, e)
 	return l.err
 }
@@ -216,6 +219,21 @@ func TestSignature(t *testing.T) {
 				t.Errorf("got audit row %+v", last)
 			}
 		})
+	}
+}
+
+// Whoever hangs up right after a forged message leaves the row all the same: the
+// answer to a half-closed connection still arrives.
+func TestRefusalOfOneWhoHungUp(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ctx, hangUp := context.WithCancel(context.Background())
+	hangUp()
+	if _, err := d.Handle(ctx, Request{Body: []byte("x"), RemoteAddr: "192.0.2.1"}); !errors.Is(err, ErrUnauthenticated) {
+		t.Fatalf("got %v, want %v", err, ErrUnauthenticated)
+	}
+	if len(d.log.entries) != 1 {
+		t.Errorf("got %d audit rows, want 1", len(d.log.entries))
 	}
 }
 
