@@ -246,6 +246,21 @@ func TestBadInvitations(t *testing.T) {
 	}
 }
 
+// Whoever hangs up right after a guess leaves the row all the same: the answer
+// to a half-closed connection still arrives.
+func TestRefusalOfOneWhoHungUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, hangUp := context.WithCancel(context.Background())
+	hangUp()
+	if _, err := h.enroll.Open(ctx, "ABCDEFGH"); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("got %v, want %v", err, ErrNotFound)
+	}
+	if len(h.audit) != 1 {
+		t.Errorf("got %d audit rows, want 1", len(h.audit))
+	}
+}
+
 func (h *house) set(id InvitationID, change func(*Invitation)) {
 	i := h.invitations[id]
 	change(&i)

@@ -412,8 +412,11 @@ func (m *memory) RemoveUser(_ context.Context, id directory.UserID, _ time.Time,
 
 // The trail, templates and certificates.
 
-func (m *memory) Append(_ context.Context, e audit.Entry) error {
+func (m *memory) Append(ctx context.Context, e audit.Entry) error {
 	defer m.lock()()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	m.audit = append(m.audit, e)
 	return m.broken
 }

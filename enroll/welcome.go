@@ -86,13 +86,15 @@ func unknownCode() error {
 	return refusal.New(ErrNotFound, "code", "there is no such invitation", "check the 8 characters, or ask your administrator for a new invitation")
 }
 
-// refused leaves an audit row when err is a refusal, and returns err. A row that
-// cannot be written is logged: the refusal stands either way.
+// refused leaves an audit row when err is a refusal, and returns err. The row is
+// written for a caller who has hung up meanwhile too; one that cannot be written
+// is logged: the refusal stands either way.
 func (s *Service) refused(ctx context.Context, action, target string, err error) error {
 	refusals := refusal.All(err)
 	if len(refusals) == 0 {
 		return err
 	}
+	ctx = context.WithoutCancel(ctx)
 	entry := audit.New(ctx, s.now(), action, target, audit.Refused, "reason", refusals[0].Reason)
 	if failure := s.Audit.Append(ctx, entry); failure != nil {
 		s.log().ErrorContext(ctx, "audit row of a refusal not written", "action", action, "error", failure)
