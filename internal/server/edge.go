@@ -90,7 +90,7 @@ func (f *front) refuse(r *http.Request, row route, action, target string, err er
 	if !f.refused.Allow(limit.Network(r)) {
 		return problem.ErrTooMany
 	}
-	ctx := r.Context()
+	ctx := context.WithoutCancel(r.Context()) // who hangs up leaves the row all the same
 	if target == "" {
 		ctx = audit.WithActor(ctx, "address:"+limit.Address(r))
 	}

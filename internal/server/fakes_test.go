@@ -145,9 +145,12 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 
 type trail struct{ w *world }
 
-func (f trail) Append(_ context.Context, e audit.Entry) error {
+func (f trail) Append(ctx context.Context, e audit.Entry) error {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	e.ID = int64(len(f.w.trail) + 1)
 	f.w.trail = append(f.w.trail, e)
 	return nil

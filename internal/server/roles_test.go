@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -111,6 +112,22 @@ func TestRefusedTokensAreAudited(t *testing.T) {
 	}
 	if got := get(w.token(t, auth.Admin, time.Hour).Text.Reveal()); got != http.StatusOK {
 		t.Errorf("a good token from the same address: status %d, want 200", got)
+	}
+}
+
+// Whoever hangs up right after a bad token leaves the row all the same: the
+// answer to a half-closed connection still arrives.
+func TestRefusedTokenOfOneWhoHungUp(t *testing.T) {
+	w := newWorld(t)
+	handlers, err := New(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	status := call(handlers.Public, example{path: "/api/v1/users"}.request("GET", "spt_garbage").WithContext(ctx))
+	if rows := w.entries("token.refuse"); status != http.StatusUnauthorized || len(rows) != 1 {
+		t.Errorf("status %d and %d audit rows, want 401 and 1", status, len(rows))
 	}
 }
 
