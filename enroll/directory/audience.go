@@ -69,6 +69,14 @@ func (a *Audience) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// MarshalYAML writes the same two forms.
+func (a Audience) MarshalYAML() (any, error) {
+	if a.Everyone {
+		return everyone, nil
+	}
+	return audienceForm{Groups: a.Groups, Users: a.Users}, nil
+}
+
 // UnmarshalYAML reads the same two forms; an unknown key is an error with its line.
 func (a *Audience) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind == yaml.ScalarNode {
