@@ -27,7 +27,7 @@ build: ## build bin/sallyport and bin/sallyport-agent (static, no cgo)
 
 .PHONY: run
 run: build ## the whole story: server, sample organisation, a software iPhone (PORT=8443 DATA=var)
-	@PORT='$(PORT)' DATA='$(DATA)' sh deploy/demo/run.sh
+	@PORT='$(PORT)' DATA='$(DATA)' exec sh deploy/demo/run.sh
 
 .PHONY: test
 test: ## every test; tells loudly what was skipped and how to get it (RACE=1: race detector)
@@ -36,7 +36,7 @@ test: ## every test; tells loudly what was skipped and how to get it (RACE=1: ra
 	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 10m ./...
 
 .PHONY: bench
-bench: ## the benchmarks: decision, render and sign, idle poll
+bench: ## the benchmarks: decision, render, enrolment profile
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: lint
