@@ -24,29 +24,54 @@ const (
 type IdentitySource string
 
 const (
-	IdentityNone IdentitySource = "none"
-	IdentitySCEP IdentitySource = "scep" // issued by our own CA when the profile is installed
+	IdentityNone   IdentitySource = "none"
+	IdentitySCEP   IdentitySource = "scep"   // issued by our own CA when the profile is installed
+	IdentityPKCS12 IdentitySource = "pkcs12" // uploaded by an admin
 )
 
 // ExchangeAccount is one EAS account. In a template its strings may hold
 // %variables%; everywhere else they are expanded.
 type ExchangeAccount struct {
-	Name     string         `yaml:"name" json:"name"` // shown on the phone as the account's name
-	HostType HostType       `yaml:"host_type" json:"host_type"`
-	Host     string         `yaml:"host" json:"host,omitempty"`     // name or address, optional :port; no scheme, no path
-	UserName string         `yaml:"user_name" json:"user_name"`     // default %upn%
-	Domain   string         `yaml:"domain" json:"domain,omitempty"` // on premises only; becomes DOMAIN\user
-	Email    string         `yaml:"email" json:"email"`             // default %email%
-	SSL      *bool          `yaml:"ssl" json:"ssl,omitempty"`       // default true; always written, Apple's own default is false
-	Identity IdentitySource `yaml:"identity" json:"identity,omitempty"`
+	Name     string   `yaml:"name" json:"name"` // shown on the phone as the account's name
+	HostType HostType `yaml:"host_type" json:"host_type"`
+	Host     string   `yaml:"host" json:"host,omitempty"`     // name or address, optional :port; no scheme, no path
+	UserName string   `yaml:"user_name" json:"user_name"`     // default %upn%
+	Domain   string   `yaml:"domain" json:"domain,omitempty"` // on premises only; becomes DOMAIN\user
+	Email    string   `yaml:"email" json:"email"`             // default %email%
+	SSL      *bool    `yaml:"ssl" json:"ssl,omitempty"`       // default true; always written, Apple's own default is false
+
+	Password                 *PasswordSource `yaml:"password" json:"password,omitempty"` // absent: the phone asks
+	OverridePreviousPassword bool            `yaml:"override_previous_password" json:"override_previous_password,omitempty"`
+	Identity                 IdentitySource  `yaml:"identity" json:"identity,omitempty"`
+	PKCS12                   string          `yaml:"pkcs12" json:"pkcs12,omitempty"` // name of the secret, for identity pkcs12
+	OAuth                    OAuth           `yaml:"oauth" json:"oauth,omitzero"`
+
+	PreventMove        bool   `yaml:"prevent_move" json:"prevent_move,omitempty"`                 // no move to, reply or forward from another account
+	BlockNonMailApps   bool   `yaml:"block_non_mail_apps" json:"block_non_mail_apps,omitempty"`   // other apps cannot send with this account
+	DisableRecentsSync bool   `yaml:"disable_recents_sync" json:"disable_recents_sync,omitempty"` // keeps recent addresses out of iCloud
+	AllowMailDrop      bool   `yaml:"allow_mail_drop" json:"allow_mail_drop,omitempty"`
+	AudioCallApp       string `yaml:"audio_call_app" json:"audio_call_app,omitempty"` // bundle identifier of the default app for audio calls
+	SMIME              SMIME  `yaml:"smime" json:"smime,omitzero"`
+	Sync               Sync   `yaml:"sync" json:"sync,omitzero"`
+	DaysToKeepOffline  *int   `yaml:"days_to_keep_offline" json:"days_to_keep_offline,omitempty"` // 1, 3, 7, 14, 31, or 0 for no limit; absent: the phone's own, 7
 }
 
-// WithDefaults fills what an admin may leave out. The defaults of user name and
-// email are variables: in a template they are expanded for each user.
+// PasswordSource says where an account's password comes from.
+type PasswordSource struct {
+	Secret string `yaml:"secret" json:"secret"` // name of a sealed secret
+}
+
+// WithDefaults fills what an admin may leave out. Exchange Online gets its host
+// and OAuth. The defaults of user name and email are variables: in a template
+// they are expanded for each user.
 func (a ExchangeAccount) WithDefaults() ExchangeAccount {
 	a.HostType = cmp.Or(a.HostType, OnPremises)
 	if a.HostType == Office365 {
 		a.Host = cmp.Or(a.Host, Office365Host)
+		if a.OAuth.Enabled == nil {
+			modern := true
+			a.OAuth.Enabled = &modern
+		}
 	}
 	a.UserName = cmp.Or(a.UserName, "%upn%")
 	a.Email = cmp.Or(a.Email, "%email%")

@@ -1,4 +1,5 @@
 // Package profiles describes one EAS account as an admin means it, with every
-// variable already expanded, and validates it. Its sub-packages write it for a
-// platform.
+// variable already expanded, and the security policy beside it; it validates
+// both. Its sub-packages write them for a platform, and report by field what
+// that platform makes of each setting.
 package profiles

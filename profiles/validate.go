@@ -34,8 +34,13 @@ func (a ExchangeAccount) Validate() error {
 		domain(a),
 		email(a.Email),
 		ssl(a),
-		oneOf("identity", string(a.Identity), string(IdentityNone), string(IdentitySCEP)),
+		password(a),
 	)
+	list.Add(identity("", a.Identity, a.PKCS12)...)
+	list.Add(oauth(a)...)
+	list.Add(audioCallApp(a.AudioCallApp))
+	list.Add(smime(a.SMIME)...)
+	list.Add(services(a.Sync), days(a))
 	return list.OrNil()
 }
 
@@ -57,6 +62,9 @@ func oneOf(field, value string, allowed ...string) *refusal.Error {
 
 func host(a ExchangeAccount) *refusal.Error {
 	const field = "host"
+	if a.Host == "" && a.OAuth.SignInURL != "" {
+		return missing(field, "with oauth.sign_in_url the phone no longer looks for the server itself; for example mail.example.test")
+	}
 	if a.Host == "" {
 		return missing(field, "the name of the mail server, for example mail.example.test")
 	}

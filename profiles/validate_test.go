@@ -59,7 +59,7 @@ func TestValidate(t *testing.T) {
 		{"no email", func(a *ExchangeAccount) { a.Email = "" }, "email"},
 		{"email without domain", func(a *ExchangeAccount) { a.Email = "alice@" }, "email"},
 		{"SSL off in the cloud", func(a *ExchangeAccount) { a.HostType, a.SSL = Office365, &off }, "ssl"},
-		{"identity", func(a *ExchangeAccount) { a.Identity = "pkcs12" }, "identity"},
+		{"identity", func(a *ExchangeAccount) { a.Identity = "acme" }, "identity"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
