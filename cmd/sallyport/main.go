@@ -50,6 +50,7 @@ type commands struct {
 	Doctor     doctorCmd     `cmd:"" help:"Check an installation; name each gap and its next step."`
 	User       userCmd       `cmd:"" help:"Users: the people with mailboxes."`
 	Template   templateCmd   `cmd:"" help:"EAS templates: the mail profile as an admin writes it."`
+	Profile    profileCmd    `cmd:"" help:"Mail profiles as files: check, build, show, compare; without a server."`
 	Compliance complianceCmd `cmd:"" help:"Compliance policies: what a phone must be like."`
 	Invite     inviteCmd     `cmd:"" help:"Invite users to enrol a phone."`
 	Invitation invitationCmd `cmd:"" help:"Invitations that were made."`

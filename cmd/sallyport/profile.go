@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"sallyport/internal/bounded"
+	"sallyport/templates"
+	"sallyport/templates/builtin"
+)
+
+// profileCmd works on files alone: it needs no server, no data directory and no
+// network.
+type profileCmd struct {
+	Lint     profileLintCmd     `cmd:"" help:"Check templates and security policies; each fault with its line and column."`
+	Verify   profileVerifyCmd   `cmd:"" help:"Verify a signed .mobileconfig, and say what the phone will show."`
+	Schema   profileSchemaCmd   `cmd:"" help:"JSON Schema of a template or a security policy, for editors."`
+	Starters profileStartersCmd `cmd:"" help:"Templates to begin with."`
+}
+
+// maxProfile bounds a .mobileconfig: the XML, and what a signature adds to it.
+const maxProfile = bounded.MaxPlist + bounded.MaxPlist/2
+
+var errTooLong = errors.New("is too long")
+
+// readFile reads a file, or standard input for "-", of at most limit bytes.
+func (p *program) readFile(name string, limit int) ([]byte, error) {
+	source := p.stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		source = file
+	}
+	data, err := bounded.Read(source, limit)
+	if errors.Is(err, bounded.ErrTooLarge) {
+		return nil, fmt.Errorf("%s %w: more than %d bytes", name, errTooLong, limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return data, nil
+}
+
+type profileSchemaCmd struct {
+	Of string `arg:"" optional:"" help:"template (default) or security-policy." enum:"template,security-policy" default:"template"`
+}
+
+func (c *profileSchemaCmd) Run(p *program) error {
+	made, err := templates.JSONSchema()
+	if err != nil {
+		return err
+	}
+	_, err = p.stdout.Write(made)
+	return err
+}
+
+type profileStartersCmd struct {
+	Name string `arg:"" optional:"" help:"Starter to print; without one, all are listed."`
+	Output
+}
+
+func (c *profileStartersCmd) Run(p *program) error {
+	starters, err := builtin.Starters()
+	if err != nil {
+		return err
+	}
+	if c.Name == "" {
+		return list(p, c.Output, starters, "NAME FOR", func(s builtin.Starter) []string { return []string{s.Name, s.Summary} })
+	}
+	names := make([]string, 0, len(starters))
+	for _, s := range starters {
+		if s.Name != c.Name {
+			names = append(names, s.Name)
+			continue
+		}
+		if c.json() {
+			return printJSON(p.stdout, s)
+		}
+		_, err := io.WriteString(p.stdout, s.Source)
+		return err
+	}
+	return usageError{fmt.Sprintf("there is no starter %.64q; there are %s", c.Name, strings.Join(names, ", "))}
+}
