@@ -93,7 +93,8 @@ type Store interface {
 	// there is one, its certificate. Everything else is ErrChallengeInvalid,
 	// wrapped with a reason that is fit for the audit trail only: unknown,
 	// expired at now (a claim made in time may still be repeated), claimed by
-	// another, void, invitation revoked or used by another challenge, user removed.
+	// another, void, invitation revoked or used by another challenge, enrolment
+	// ended, user removed.
 	ClaimChallenge(ctx context.Context, hash []byte, claim Claim, now time.Time, entry audit.Entry) (Claimed, error)
 	// RecordIssued writes the certificate under its claimed challenge, with the
 	// entry, and burns the invitation of the grant in the same transaction. When

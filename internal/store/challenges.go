@@ -112,7 +112,9 @@ func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, 
 			AND (user_id = '' OR EXISTS (SELECT 1 FROM directory_users u
 				WHERE u.id = certs_challenges.user_id AND u.removed_at = 0))
 			AND (invitation_id = '' OR EXISTS (SELECT 1 FROM enroll_invitations i
-				WHERE i.id = certs_challenges.invitation_id AND i.state = 'open'))`,
+				WHERE i.id = certs_challenges.invitation_id AND i.state = 'open'))
+			AND NOT EXISTS (SELECT 1 FROM enroll_enrollments e
+				WHERE e.id = certs_challenges.enrollment_id AND e.state IN ('checked_out', 'replaced'))`,
 		hash, micros(now), claim.TransactionID, claim.KeyHash, claim.Serial, micros(claim.NotBefore), micros(claim.NotAfter))
 	return n == 1, err
 }
@@ -147,7 +149,7 @@ func (t *tx) repeatClaim(ctx context.Context, row challengeRow, claim certs.Clai
 	case row.claimedAt.IsZero() && !now.Before(row.expiresAt):
 		return certs.Claimed{}, refuseChallenge("expired")
 	case row.claimedAt.IsZero():
-		return certs.Claimed{}, refuseChallenge("not open")
+		return certs.Claimed{}, refuseChallenge("not open, or the enrolment has ended")
 	}
 	claimed := certs.Claimed{Grant: row.grant, Claim: row.claim}
 	if row.certificate == "" {

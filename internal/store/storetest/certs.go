@@ -219,6 +219,12 @@ func testClaimSiblings(make Maker) func(*testing.T) {
 		w.ok(w.DB.Enrollments().End(w.ctx, e.ID, mdm.CheckedOut, w.now(), w.entry("device.checkout", "")))
 		_, err := w.DB.Certificates().ClaimChallenge(w.ctx, left.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
 		w.is(err, certs.ErrChallengeInvalid)
+		// One that was being minted meanwhile is saved only after the end.
+		minted := w.challenge(mailGrant(u, e.ID))
+		w.unchangedBy(func() {
+			_, err := w.DB.Certificates().ClaimChallenge(w.ctx, minted.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
+			w.is(err, certs.ErrChallengeInvalid)
+		})
 	}
 }
 
