@@ -16,7 +16,7 @@ type Config struct {
 	Data string
 	// Listen is where HTTPS is served: "host:port".
 	Listen string
-	// ListenHTTP also serves /scep and /healthz without TLS, for clients that cannot; empty = off.
+	// ListenHTTP serves /scep and /healthz without TLS on an address of its own, for SCEP clients that cannot do TLS; empty = off.
 	ListenHTTP string
 	// AdminListen splits /api and /metrics off to an HTTPS listener of their own; empty = same as Listen.
 	AdminListen string

@@ -48,7 +48,7 @@ func TestLoadDefaults(t *testing.T) {
 func TestLoadFlagsOverEnvironmentOverFile(t *testing.T) {
 	t.Parallel()
 	file := write(t, "# ours\nlisten: file:1\nlisten_http: file:2\nadmin_listen: file:3\ninquiry_max_age: 0\norganization: 2026\n")
-	env := []string{"SALLYPORT_LISTEN_HTTP=env:2", "SALLYPORT_ADMIN_LISTEN=env:3", "SALLYPORT_LOG_LEVEL=", "HOME=/", "SALLYPORT_TOKEN=x", "SALLYPORT_SERVER=y"}
+	env := []string{"SALLYPORT_LISTEN_HTTP=env:2", "SALLYPORT_ADMIN_LISTEN=env:3", "SALLYPORT_LOG_LEVEL=", "HOME=/", "SALLYPORT_TOKEN=x", "SALLYPORT_SERVER=y", "SALLYPORT_AGENT_DIR=z", "SALLYPORT_AGENT_PIN=1"}
 	c, err := config.Load(file, env, map[string]any{"admin_listen": "flag:3", "inquiry_max_age": 90 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +105,8 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "unknown variable", env: []string{"SALLYPORT_PUBLICURL=https://x"},
 			want: []string{"SALLYPORT_PUBLICURL: unknown setting in the environment|did you mean SALLYPORT_PUBLIC_URL?"}},
 		{name: "unknown flag", flags: map[string]any{"tls_certificate": "x"}, want: []string{"--tls-certificate: unknown setting in the flag|did you mean --tls-cert?"}},
+		{name: "nothing like it", env: []string{"SALLYPORT_COLOUR=x"},
+			want: []string{"SALLYPORT_COLOUR: unknown setting in the environment|remove it; sallyport config show lists every setting"}},
 		{name: "nested", yaml: "listen:\n  host: x", want: []string{"listen: one plain value|"}},
 		{name: "list", yaml: "listen: [a, b]", want: []string{"listen: one plain value|"}},
 		{name: "empty value", yaml: "listen:", want: []string{"listen: has no value|"}},

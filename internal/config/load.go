@@ -17,6 +17,10 @@ import (
 // EnvPrefix begins the name of every variable that is ours.
 const EnvPrefix = "SALLYPORT_"
 
+// agentPrefix begins the variables of sallyport-agent, which may stand in the
+// same shell.
+const agentPrefix = EnvPrefix + "AGENT_"
+
 // clientVariables belong to the command line's client half, not to the server.
 func clientVariables() []string { return []string{"SALLYPORT_TOKEN", "SALLYPORT_SERVER"} }
 
@@ -117,8 +121,11 @@ func apply(c *Config, l layer) refusal.List {
 		c.origin[s.key] = l.origin
 	}
 	for _, key := range sortedKeys(left) {
-		faults = append(faults, refusal.New(ErrInvalid, l.name(key), fmt.Sprintf("unknown setting in the %s", l.origin),
-			fmt.Sprintf("did you mean %s?", l.name(nearest(key, Keys())))))
+		remedy := "remove it; sallyport config show lists every setting"
+		if near := nearest(key, Keys()); near != "" {
+			remedy = fmt.Sprintf("did you mean %s?", l.name(near))
+		}
+		faults = append(faults, refusal.New(ErrInvalid, l.name(key), fmt.Sprintf("unknown setting in the %s", l.origin), remedy))
 	}
 	return faults
 }
@@ -127,7 +134,7 @@ func apply(c *Config, l layer) refusal.List {
 // to nothing counts as not set, as service managers and compose files leave
 // them behind.
 func fromEnv(name, value string) (string, any) {
-	if value == "" || slices.Contains(clientVariables(), name) {
+	if value == "" || slices.Contains(clientVariables(), name) || strings.HasPrefix(name, agentPrefix) {
 		return "", nil
 	}
 	return strings.ToLower(strings.TrimPrefix(name, EnvPrefix)), value

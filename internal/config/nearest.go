@@ -1,10 +1,17 @@
 package config
 
-// nearest returns the known word with the smallest edit distance to word.
+import "strings"
+
+// nearest returns the known word that word was most likely meant to be, by edit
+// distance: where one holds the other, or at most a third of the letters are
+// wrong. A guess that is far off is worse than none: empty.
 func nearest(word string, known []string) string {
-	best, bestDistance := "", 0
+	best, bestDistance := "", len(word)+1
 	for _, candidate := range known {
-		if d := distance(word, candidate); best == "" || d < bestDistance {
+		d := distance(word, candidate)
+		near := d <= max(len(word), len(candidate))/3 ||
+			min(len(word), len(candidate)) >= 4 && (strings.Contains(candidate, word) || strings.Contains(word, candidate))
+		if near && d < bestDistance {
 			best, bestDistance = candidate, d
 		}
 	}

@@ -22,7 +22,7 @@ func settings() []setting {
 	return []setting{
 		{"data", "directory that holds everything: database, keys, tokens", func(c *Config) any { return &c.Data }},
 		{"listen", "where HTTPS is served, host:port", func(c *Config) any { return &c.Listen }},
-		{"listen_http", "also serves /scep and /healthz without TLS; empty = off", func(c *Config) any { return &c.ListenHTTP }},
+		{"listen_http", "another address, host:port, that serves /scep and /healthz alone, without TLS; empty = off", func(c *Config) any { return &c.ListenHTTP }},
 		{"admin_listen", "HTTPS listener of its own for /api and /metrics; empty = same as listen", func(c *Config) any { return &c.AdminListen }},
 		{"public_url", "what phones call, fixed at first start; empty = derived from listen", func(c *Config) any { return &c.PublicURL }},
 		{"organization", "name that people read in profiles and pages", func(c *Config) any { return &c.Organization }},

@@ -55,7 +55,7 @@ func TestSecretsAreReadButNotShown(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	t.Parallel()
-	for word, want := range map[string]string{"lisen": "listen", "public": "public_url", "inquiry_age": "inquiry_max_age", "signingcert": "signing_cert"} {
+	for word, want := range map[string]string{"lisen": "listen", "public": "public_url", "inquiry_age": "inquiry_max_age", "signingcert": "signing_cert", "colour": "", "agent_dir": "", "x": "", "port": ""} {
 		if got := nearest(word, Keys()); got != want {
 			t.Errorf("nearest(%q): got %q, want %q", word, got, want)
 		}
