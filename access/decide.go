@@ -80,7 +80,7 @@ func withoutVerdict(bindings []Binding, now time.Time) Decision {
 	if bindings[0].State == mdm.Replaced {
 		fact = "the phone was enrolled anew"
 	}
-	return plain(Block, now, RuleDevice, fact, "Open your enrolment link again, or ask your administrator for a new one.")
+	return plain(Block, now, RuleDevice, fact, "Ask your administrator for a new invitation: this phone must be set up again.")
 }
 
 // byVerdict turns a verdict into a decision. Every refusal carries at least one

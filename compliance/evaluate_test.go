@@ -64,10 +64,10 @@ func TestEvaluateRules(t *testing.T) {
 	}{
 		{"all met", func(*scene) {}, compliance.Compliant, "", "", "", "", now.Add(12*h - time.Minute)},
 
-		{"checked out", func(s *scene) { s.expected.State = mdm.CheckedOut }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "removed from the phone", "enrolment link again", now.Add(3650 * 24 * h)},
-		{"replaced", func(s *scene) { s.expected.State = mdm.Replaced }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "enrolled anew", "ask your administrator", now.Add(3650 * 24 * h)},
+		{"checked out", func(s *scene) { s.expected.State = mdm.CheckedOut }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "removed from the phone", "new invitation", now.Add(3650 * 24 * h)},
+		{"replaced", func(s *scene) { s.expected.State = mdm.Replaced }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "enrolled anew", "new invitation", now.Add(3650 * 24 * h)},
 		{"user removed", func(s *scene) { s.expected.UserRemoved = true }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "user was removed", "administrator", now.Add(3650 * 24 * h)},
-		{"ended without a policy", func(s *scene) { s.expected.State, s.policy = mdm.CheckedOut, nil }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "removed", "link", now.Add(3650 * 24 * h)},
+		{"ended without a policy", func(s *scene) { s.expected.State, s.policy = mdm.CheckedOut, nil }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "removed", "new invitation", now.Add(3650 * 24 * h)},
 		{"not finished", func(s *scene) { s.expected.State = mdm.Authenticated }, compliance.NotEvaluated, compliance.RuleEnrolled, compliance.Unasked, "not finished", "install the downloaded profile", now.Add(24 * h)},
 		{"no policy", func(s *scene) { s.policy = nil }, compliance.NotEvaluated, "", "", "", "", now.Add(24 * h)},
 
@@ -131,9 +131,9 @@ func TestEvaluateRules(t *testing.T) {
 		}, compliance.NotCompliant, compliance.RuleMinimumOS, compliance.Failed, "iPadOS 15", "iPadOS 16.0", now.Add(12*h - time.Minute)},
 		{"Android", func(s *scene) { noGrace(s); s.expected.Platform = mdm.Android; s.report.Device.OSVersion = "13" }, compliance.NotCompliant, compliance.RuleMinimumOS, compliance.Failed, "Android 13", "System > Software update", now.Add(12*h - time.Minute)},
 
-		{"identity expired", func(s *scene) { noGrace(s); s.expected.Identity.NotAfter = now }, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "expired on 2026-11-21", "enrolment link", now.Add(12*h - time.Minute)},
+		{"identity expired", func(s *scene) { noGrace(s); s.expected.Identity.NotAfter = now }, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "expired on 2026-11-21", "new invitation", now.Add(12*h - time.Minute)},
 		{"identity expires soon", func(s *scene) { s.expected.Identity.NotAfter = now.Add(time.Second) }, compliance.Compliant, "", "", "", "", now.Add(time.Second)},
-		{"identity revoked", func(s *scene) { noGrace(s); s.expected.Identity.Revoked = true }, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "revoked", "enrolment link", now.Add(12*h - time.Minute)},
+		{"identity revoked", func(s *scene) { noGrace(s); s.expected.Identity.Revoked = true }, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "revoked", "new invitation", now.Add(12*h - time.Minute)},
 		{"identity not on record", func(s *scene) { noGrace(s); s.expected.Identity = compliance.ExpectedIdentity{} }, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "no certificate of ours", "", now.Add(12*h - time.Minute)},
 
 		{"silent", func(s *scene) { s.expected.LastSeenAt = ago(12 * h) }, compliance.Unknown, compliance.RuleReported, compliance.Failed, "last complete report 2026-11-20 21:00 UTC", "connect it to the internet", now.Add(24 * h)},

@@ -34,7 +34,7 @@ func unasked(rule RuleName, fact string) outcome {
 // The words of a fix are for the person who holds the phone.
 const (
 	fixUnasked  = "Unlock the phone and keep it connected to the internet for a few minutes: it is being asked."
-	fixEnroll   = "Open your enrolment link again, or ask your administrator for a new one."
+	fixEnroll   = "Ask your administrator for a new invitation: this phone must be set up again."
 	fixSilent   = "Unlock the phone and connect it to the internet; it then reports by itself within a few minutes."
 	fixInstall  = "Unlock the phone and keep it connected to the internet for a few minutes: the mail profile is then installed by itself."
 	fixTemplate = "Ask your administrator to assign a mail template to you: none is."
