@@ -1,6 +1,7 @@
 package accessapi
 
 import (
+	"cmp"
 	"time"
 
 	"sallyport/enroll"
@@ -78,6 +79,7 @@ func deviceOf(row enroll.DeviceRow) Device {
 	}
 	if facts := row.Report.Device; facts != nil {
 		d.OSVersion, d.EASDeviceID = facts.OSVersion, facts.EASDeviceID
+		d.Name = cmp.Or(facts.Name, d.Name) // its owner may change it
 	}
 	return d
 }
