@@ -25,7 +25,7 @@ func (c Certificate) Type() string {
 	return "com.apple.security.pkcs1"
 }
 
-func (c Certificate) fill(dict map[string]any, _ bool) {
+func (c Certificate) fill(dict map[string]any, _ mode) {
 	dict["PayloadContent"] = c.DER
 	text(dict, "PayloadCertificateFileName", c.FileName)
 }

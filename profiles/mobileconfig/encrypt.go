@@ -15,7 +15,7 @@ func Encrypt(p Profile, to *x509.Certificate) ([]byte, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	content, err := encode(p.content(true))
+	content, err := encode(p.content(sent))
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func Encrypt(p Profile, to *x509.Certificate) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encrypt profile %s: %w", p.Identifier, err)
 	}
-	dict := p.head(p.TopUUID())
+	dict := p.head(p.TopUUID(), sent)
 	dict["IsEncrypted"] = true
 	dict["EncryptedPayloadContent"] = sealed
 	return encode(dict)

@@ -13,7 +13,7 @@ func ExampleProfile_Encode() {
 	p := mobileconfig.Profile{
 		Identifier: "test.example.mail", DisplayName: "Company mail",
 		Payloads: []mobileconfig.Payload{
-			mobileconfig.NewEAS(account, mobileconfig.Common{Identifier: "test.example.mail.0", UUID: mobileconfig.UUID("mail", "0")}, ""),
+			mobileconfig.NewEAS(account, mobileconfig.Common{Identifier: "test.example.mail.0", UUID: mobileconfig.UUID("mail", "0")}, mobileconfig.Refs{}),
 		},
 	}
 	data, err := p.Encode() // unsigned; cms.Sign signs it

@@ -70,7 +70,7 @@ func mail(name string) Profile {
 		Identifier: "test.mail", DisplayName: name, Organization: name,
 		Payloads: []Payload{
 			SCEP{Common: common("identity"), URL: "https://mdm.example.test/scep", CommonName: "alice@example.test", Challenge: secret.New(challenge)},
-			NewEAS(account, common("account.0"), UUID("test", "identity")),
+			NewEAS(account, common("account.0"), Refs{Identity: UUID("test", "identity")}),
 		},
 	}
 }

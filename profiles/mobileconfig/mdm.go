@@ -38,7 +38,7 @@ type MDM struct {
 // Type implements Payload.
 func (MDM) Type() string { return "com.apple.mdm" }
 
-func (m MDM) fill(dict map[string]any, _ bool) {
+func (m MDM) fill(dict map[string]any, _ mode) {
 	dict["IdentityCertificateUUID"] = m.IdentityUUID
 	dict["Topic"] = m.Topic
 	dict["ServerURL"] = m.ServerURL

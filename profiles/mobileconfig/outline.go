@@ -13,9 +13,6 @@ import (
 	"unicode"
 )
 
-// redacted stands for a secret in whatever is shown to people.
-const redacted = "[redacted]"
-
 // first are the keys that say what something is; they come before the others.
 var first = [...]string{"PayloadType", "PayloadDisplayName", "PayloadIdentifier", "PayloadUUID"}
 
@@ -24,40 +21,32 @@ var first = [...]string{"PayloadType", "PayloadDisplayName", "PayloadIdentifier"
 // and hash. Text from outside cannot draw on a terminal.
 func Outline(profile map[string]any) string {
 	o := outline{}
-	o.dict(profile, 0, asText(profile["PayloadType"]))
+	o.dict(rewriteDict(profile, func(any) any { return redacted }), 0)
 	return o.b.String()
 }
 
 type outline struct{ b strings.Builder }
 
-func (o *outline) dict(dict map[string]any, depth int, payloadType string) {
-	if own := asText(dict["PayloadType"]); own != "" {
-		payloadType = own
-	}
+func (o *outline) dict(dict map[string]any, depth int) {
 	for _, key := range orderedKeys(dict) {
-		value := dict[key]
 		o.indent(depth)
 		o.b.WriteString(printable(key))
 		o.b.WriteByte(':')
-		if SecretKey(payloadType, key, value) {
-			o.b.WriteString(" " + redacted + "\n")
-			continue
-		}
-		o.value(value, depth, payloadType)
+		o.value(dict[key], depth)
 	}
 }
 
-func (o *outline) value(value any, depth int, payloadType string) {
+func (o *outline) value(value any, depth int) {
 	switch v := value.(type) {
 	case map[string]any:
 		o.b.WriteByte('\n')
-		o.dict(v, depth+1, payloadType)
+		o.dict(v, depth+1)
 	case []any:
 		o.b.WriteByte('\n')
 		for i, item := range v {
 			o.indent(depth + 1)
 			o.b.WriteString(strconv.Itoa(i+1) + ".")
-			o.value(item, depth+1, payloadType)
+			o.value(item, depth+1)
 		}
 	default:
 		o.b.WriteString(" " + leaf(value) + "\n")
@@ -113,9 +102,4 @@ func orderedKeys(dict map[string]any) []string {
 	}
 	slices.SortStableFunc(keys, func(a, b string) int { return rank(a) - rank(b) })
 	return keys
-}
-
-func asText(v any) string {
-	s, _ := v.(string)
-	return s
 }

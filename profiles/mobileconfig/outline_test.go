@@ -41,16 +41,3 @@ PayloadContent:
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
-
-func TestSecretKey(t *testing.T) {
-	for _, key := range []string{"Password", "SharedSecret", "Challenge", "ProxyPassword", "RemovalPasscode", "CertificatePassword", "Passphrase", "WEP Password"} {
-		if !SecretKey("com.example.any", key, "x") {
-			t.Errorf("%s is shown", key)
-		}
-	}
-	for key, value := range map[string]any{"OverridePreviousPassword": true, "Host": "x", "PayloadContent": []byte("x")} {
-		if SecretKey("com.apple.security.root", key, value) {
-			t.Errorf("%s is hidden", key)
-		}
-	}
-}

@@ -31,17 +31,21 @@ type Profile struct {
 	// RemovalDisallowed is honoured on supervised phones only.
 	RemovalDisallowed bool
 	Payloads          []Payload
+	// Kept are top-level keys that we do not model, from an imported profile.
+	Kept map[string]any
+	// KeptRevision stands in TopUUID for what may be secret in Kept.
+	KeptRevision string
 }
 
-// Payload is one part of a profile: EAS, SCEP, MDM or Certificate.
+// Payload is one part of a profile: EAS, SCEP, PKCS12, Passcode, MDM, Certificate
+// or Foreign.
 type Payload interface {
 	// Type is the PayloadType.
 	Type() string
 	// Header returns the keys that every payload has.
 	Header() Common
-	// fill writes the payload's own keys. secrets says whether one-time values
-	// are written too; without them the encoding tells one revision from another.
-	fill(dict map[string]any, secrets bool)
+	// fill writes the payload's own keys; m says what stands for secrets.
+	fill(dict map[string]any, m mode)
 	// check refuses values that the phone would.
 	check() refusal.List
 	// references are the UUIDs of payloads that this one needs, by key.
@@ -72,6 +76,7 @@ func (p Profile) Validate() error {
 		"PayloadIdentifier": p.Identifier, "PayloadUUID": p.UUID, "PayloadDisplayName": p.DisplayName,
 		"PayloadDescription": p.Description, "PayloadOrganization": p.Organization,
 	})...)
+	list.Add(p.checkKept()...)
 	if len(p.Payloads) == 0 {
 		list.Add(refusal.New(ErrInvalid, "PayloadContent", "holds no payload", "add one"))
 	}
@@ -97,6 +102,24 @@ func (p Profile) Validate() error {
 		}
 	}
 	return list.OrNil()
+}
+
+// reserved are the top-level keys that we write, or that decide over all others.
+var reserved = map[string]bool{
+	"PayloadContent": true, "IsEncrypted": true, "EncryptedPayloadContent": true, "PayloadRemovalDisallowed": true,
+}
+
+func (p Profile) checkKept() refusal.List {
+	list := keepable("", p.Kept)
+	for _, key := range slices.Sorted(maps.Keys(p.Kept)) {
+		if reserved[key] {
+			list.Add(refusal.New(ErrInvalid, key, "is among the kept keys, but is written anew", "remove it from what is kept"))
+		}
+	}
+	if holdsSecret("", p.Kept) && p.KeptRevision == "" {
+		list.Add(refusal.New(ErrInvalid, "", "the kept keys hold a secret without a revision", "give the revision of what was imported"))
+	}
+	return list
 }
 
 func checkPayload(payload Payload) refusal.List {

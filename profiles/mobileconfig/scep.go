@@ -44,7 +44,7 @@ func (s SCEP) WithChallenge(challenge secret.Value) SCEP {
 	return s
 }
 
-func (s SCEP) fill(dict map[string]any, secrets bool) {
+func (s SCEP) fill(dict map[string]any, m mode) {
 	content := map[string]any{
 		"URL":              s.URL,
 		"Keysize":          cmp.Or(s.KeySize, scepKeySize),
@@ -64,8 +64,8 @@ func (s SCEP) fill(dict map[string]any, secrets bool) {
 	if len(names) > 0 {
 		content["SubjectAltName"] = names
 	}
-	if secrets && !s.Challenge.IsZero() {
-		content["Challenge"] = s.Challenge.Reveal()
+	if m != canonical { // a challenge is used once: it tells nothing of the revision
+		hidden(content, "Challenge", s.Challenge, "", m)
 	}
 	if len(s.CAFingerprint) > 0 {
 		content["CAFingerprint"] = s.CAFingerprint
