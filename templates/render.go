@@ -86,7 +86,7 @@ func Render(r Revision, u directory.User, o Options) (Rendered, error) {
 		if account.Identity == profiles.IdentitySCEP {
 			certificate = identity.UUID
 		}
-		p.Payloads = append(p.Payloads, mobileconfig.NewEAS(account, slots.common("account."+strconv.Itoa(i)), certificate))
+		p.Payloads = append(p.Payloads, mobileconfig.NewEAS(account, slots.common("account."+strconv.Itoa(i)), mobileconfig.Refs{Identity: certificate}))
 	}
 	if err := p.Validate(); err != nil {
 		return Rendered{}, fmt.Errorf("render template %s for %s: %w", r.Name, u.ID, err)
