@@ -241,6 +241,8 @@ func nextStep(err error) string {
 		return "ask for an invitation, then: sallyport-agent enroll URL --dir STATE"
 	case errors.Is(err, agent.ErrDismissed):
 		return "ask for a new invitation; the server's audit list says why it let the phone go"
+	case errors.Is(err, agent.ErrTooMany):
+		return "wait so long, then give the same command again"
 	case errors.Is(err, agent.ErrUnreachable):
 		return "check that the server runs (its /healthz), then give the same command again: it continues where it stopped"
 	case errors.Is(err, agent.ErrRefused):

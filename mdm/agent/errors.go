@@ -15,6 +15,9 @@ var (
 	ErrAlreadyEnrolled = errors.New("phone is enrolled already")
 	// ErrUnreachable says that a server gave no usable answer within the retries.
 	ErrUnreachable = errors.New("server not reachable")
+	// ErrTooMany says that a server wants to be left alone for longer than the
+	// phone would wait; the error says how long.
+	ErrTooMany = errors.New("too many tries")
 	// ErrRefused says that a server understood and said no.
 	ErrRefused = errors.New("refused by the server")
 	// ErrUntrusted says that a certificate or signature does not lead to a root that the phone trusts.

@@ -51,6 +51,7 @@ type fakeServer struct {
 	answerWith int                                // status of every MDM answer; 0: the proper one
 	profile    func(der []byte) []byte            // changes the signed profile on its way out
 	fault      func(phase, what string) faultKind // injects failures
+	limited    func() string                      // Retry-After of the enrolment page; "": not limited
 	requests   []string
 	bodies     map[string]map[string]bool // what -> distinct bodies seen
 }
@@ -163,6 +164,13 @@ func (f *fakeServer) route(w http.ResponseWriter, r *http.Request, body []byte) 
 func (f *fakeServer) enrolment(w http.ResponseWriter, r *http.Request, body []byte) {
 	if !strings.Contains(r.UserAgent(), "iPhone") || !strings.Contains(r.UserAgent(), "Safari") {
 		f.t.Errorf("the page was asked by %q", r.UserAgent())
+	}
+	if f.limited != nil {
+		if after := f.limited(); after != "" {
+			w.Header().Set("Retry-After", after)
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
 	}
 	if r.URL.Path == "/enroll/"+goodCode {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

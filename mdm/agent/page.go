@@ -31,7 +31,7 @@ type door struct {
 	form     url.Values // fields to post; nil: a plain link
 	pinField string     // the field that the owner fills; empty: none
 	title    string     // what the page says first
-	alert    string     // what it says went wrong (role="alert")
+	alert    string     // what it says went wrong (role="alert"), beside the form rather than elsewhere
 	invites  string     // the first mail address on the page
 }
 
@@ -64,6 +64,9 @@ func readPage(base *url.URL, body []byte) (door, error) {
 			if u := toProfile(base, attribute(n, "action")); u != nil && strings.EqualFold(attribute(n, "method"), "post") {
 				d.url = u
 				d.form, d.pinField = fields(n)
+				if own := alertIn(n); own != "" {
+					d.alert = own
+				}
 			}
 		}
 	}
@@ -105,6 +108,16 @@ func fields(form *html.Node) (prepared url.Values, asked string) {
 		}
 	}
 	return prepared, asked
+}
+
+// alertIn is the first complaint below n.
+func alertIn(n *html.Node) string {
+	for c := range n.Descendants() {
+		if attribute(c, "role") == "alert" {
+			return lineOf(c)
+		}
+	}
+	return ""
 }
 
 func attribute(n *html.Node, name string) string {

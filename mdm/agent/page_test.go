@@ -25,6 +25,7 @@ func TestReadPage(t *testing.T) {
 		{name: "without TLS", body: `<a href="http://mdm.example.test/enroll/ABCD2345/enroll.mobileconfig">go</a>`},
 		{name: "only in a script", body: `<script>"/enroll/ABCD2345/enroll.mobileconfig bob@example.test"</script>`},
 		{name: "alert", body: `<h1>Set up your mail</h1><p role="alert">The PIN is <b>not</b> right.</p>`, says: "The PIN is not right."},
+		{name: "the form's alert counts more than the banner's", body: `<h1>Set up your mail</h1><section role="alert">Stop: a rehearsal</section><form method=post action="/enroll/ABCD2345/enroll.mobileconfig"><p role="alert">Wrong PIN.</p><input name=pin></form>`, url: download, field: "pin", says: "Wrong PIN."},
 		{name: "nothing"},
 	}
 	for _, tt := range tests {

@@ -141,6 +141,37 @@ func TestEnrolmentWithPIN(t *testing.T) {
 	}
 }
 
+// A server that says how long to wait is not one that cannot be reached.
+func TestTooManyTries(t *testing.T) {
+	for _, tt := range []struct {
+		after, says string
+		want        error
+	}{
+		{"599", "wait 10 minutes", ErrTooMany},
+		{"86400", "wait 24 hours", ErrTooMany},
+		{"7", "wait 7 seconds", ErrTooMany},
+		{"1", "", nil}, // within the two seconds of the test's limit
+	} {
+		f := newFakeServer(t)
+		asked, limited := time.Time{}, true
+		f.limited = func() string {
+			if !limited {
+				return ""
+			}
+			asked, limited = time.Now(), false
+			return tt.after
+		}
+		p, _ := newPhone(t, f)
+		err := p.Enroll(context.Background(), f.invitation())
+		if !errors.Is(err, tt.want) || errors.Is(err, ErrUnreachable) || err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("Retry-After %s: %v, want %v that says %q", tt.after, err, tt.want, tt.says)
+		}
+		if took := time.Since(asked); tt.want == nil && took < time.Second {
+			t.Errorf("asked again before the second was over: %s", took)
+		}
+	}
+}
+
 // Whatever a phone would not accept leaves it as it was: nothing is sent to the
 // CA or the MDM server.
 func TestEnrolmentRefused(t *testing.T) {

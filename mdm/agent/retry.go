@@ -71,6 +71,7 @@ type answer struct {
 type errTransient struct {
 	err   error
 	after time.Duration // what the server asked for, or 0
+	told  bool          // the server asked for exactly that: sooner is of no use (429)
 }
 
 func (e *errTransient) Error() string { return e.err.Error() }
@@ -91,6 +92,12 @@ func (p *Phone) send(ctx context.Context, r request) (*answer, error) {
 			return nil, fmt.Errorf("%s: %w", r.what, ctx.Err())
 		}
 		wait := max(pause, min(transient.after, retry.Max))
+		if transient.told {
+			wait = max(pause, transient.after)
+			if r.once || time.Since(start)+wait > retry.Total {
+				return nil, fmt.Errorf("%s: %w: wait %s", r.what, ErrTooMany, inWords(transient.after))
+			}
+		}
 		if r.once || attempt >= retry.Attempts || time.Since(start)+wait > retry.Total {
 			return nil, fmt.Errorf("%s: %w: %w (asked %d times)", r.what, ErrUnreachable, transient.err, attempt)
 		}
@@ -98,7 +105,12 @@ func (p *Phone) send(ctx context.Context, r request) (*answer, error) {
 			p.tell("waiting", "%s: %v; asking again", r.what, transient.err)
 		}
 		// Up to a quarter of jitter: a fleet must not come back in one wave.
-		timer := time.NewTimer(wait - time.Duration(rand.Int64N(int64(wait)/4+1)))
+		// Never less than what the server named.
+		jitter := time.Duration(rand.Int64N(int64(wait)/4 + 1))
+		if transient.told {
+			jitter = -jitter / 4
+		}
+		timer := time.NewTimer(wait - jitter)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -135,6 +147,9 @@ func (p *Phone) sendOnce(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, &errTransient{err: errors.New("connection lost in the middle of the answer")}
 	}
+	if after := retryAfter(resp.Header); resp.StatusCode == http.StatusTooManyRequests && after > 0 {
+		return nil, &errTransient{err: errors.New("server asks to wait"), after: after, told: true}
+	}
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout {
 		return nil, &errTransient{err: fmt.Errorf("server answered %s", resp.Status), after: retryAfter(resp.Header)}
 	}
@@ -164,8 +179,22 @@ func networkError(what string, err error) error {
 // retryAfter reads the form in seconds, the only one that we wait for.
 func retryAfter(h http.Header) time.Duration {
 	seconds, err := strconv.Atoi(h.Get("Retry-After"))
-	if err != nil || seconds < 0 || seconds > 3600 {
+	if err != nil || seconds < 0 || seconds > 7*24*3600 {
 		return 0
 	}
 	return time.Duration(seconds) * time.Second
+}
+
+// inWords rounds up, so that who waits so long is not early.
+func inWords(d time.Duration) string {
+	for _, unit := range []struct {
+		of   time.Duration
+		from time.Duration // the unit is used from here on
+		name string
+	}{{time.Hour, 2 * time.Hour, "hours"}, {time.Minute, 2 * time.Minute, "minutes"}} {
+		if d >= unit.from {
+			return fmt.Sprintf("%d %s", (d+unit.of-1)/unit.of, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d seconds", (d+time.Second-1)/time.Second)
 }
