@@ -48,14 +48,15 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		return err
 	}
 	r := &rooms{authority: authority}
+	trail := a.strangers()
 	r.issuer = &certs.Issuer{Authority: authority, Store: a.db.Certificates(), Now: a.now}
-	r.scep = &scep.Service{Authority: authority, Issuer: r.issuer, Audit: a.db.Audit(), Now: a.now, Log: a.room("scep")}
+	r.scep = &scep.Service{Authority: authority, Issuer: r.issuer, Audit: trail, Now: a.now, Log: a.room("scep")}
 	r.users = &directory.Service{Store: a.db.Users(), Now: a.now}
 	r.templates = &templates.Service{Store: a.db.Templates(), Now: a.now}
 	r.tokens = &auth.Service{Store: a.db.Tokens(), Now: a.now}
 	r.enroll = &enroll.Service{
 		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),
-		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: a.db.Audit(),
+		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
 		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
 		Topic:     func() (string, bool) { return topic, true },
 		PublicURL: a.publicURL, Organization: cfg.Organization, InquiryMaxAge: cfg.InquiryMaxAge,
@@ -67,7 +68,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}
 	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
 	r.apple = &apple.Service{
-		Admitter: r.enroll, Planner: r.enroll, Audit: a.db.Audit(), Now: a.now, Log: a.room("apple"),
+		Admitter: r.enroll, Planner: r.enroll, Audit: trail, Now: a.now, Log: a.room("apple"),
 		Trust: func() cms.Trust {
 			return cms.Trust{Roots: authority.Roots(), Intermediates: authority.Intermediates(), Now: a.now()}
 		},
