@@ -25,8 +25,10 @@ type Envelope struct {
 
 // ParseEnvelope bounds EnvelopedData and reads, without a key, whom it is for
 // and how it was encrypted.
-func ParseEnvelope(der []byte) (Envelope, error) {
-	if err := check(der, bounded.MaxCMS); err != nil {
+func ParseEnvelope(der []byte) (Envelope, error) { return parseBounded(der, bounded.MaxCMS) }
+
+func parseBounded(der []byte, maxBytes int) (Envelope, error) {
+	if err := check(der, maxBytes); err != nil {
 		return Envelope{}, err
 	}
 	e, err := parseEnvelope(der)
@@ -68,8 +70,14 @@ func (d implicitRejection) Decrypt(random io.Reader, message []byte, opts crypto
 // Decrypt opens EnvelopedData of at most bounded.MaxCMS bytes that was closed
 // with AES or 3DES for cert. Whatever is wrong once the key is in use is
 // ErrDecrypt and nothing else.
-func Decrypt(der []byte, cert *x509.Certificate, key crypto.PrivateKey) (content []byte, err error) {
-	e, err := ParseEnvelope(der)
+func Decrypt(der []byte, cert *x509.Certificate, key crypto.PrivateKey) ([]byte, error) {
+	return DecryptUpTo(der, cert, key, bounded.MaxCMS)
+}
+
+// DecryptUpTo is Decrypt for an envelope of at most maxBytes: a profile that
+// holds certificates is larger than a message of the network may be.
+func DecryptUpTo(der []byte, cert *x509.Certificate, key crypto.PrivateKey, maxBytes int) (content []byte, err error) {
+	e, err := parseBounded(der, maxBytes)
 	if err != nil {
 		return nil, err
 	}
