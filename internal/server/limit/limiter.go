@@ -2,6 +2,7 @@ package limit
 
 import (
 	"container/list"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -61,6 +62,44 @@ func (l *Limiter) Allow(key string) bool {
 	now := l.now()
 	return l.bucketOf(key).AllowN(now, 1) && l.all.AllowN(now, 1)
 }
+
+// Return gives back an event that Allow took and that turned out not to count.
+// Taking first and giving back keeps many at once from passing together.
+func (l *Limiter) Return(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	for _, b := range []*rate.Limiter{l.bucketOf(key), l.all} {
+		b.AllowN(now, -1) // a bucket that is full stays so: rate caps it at its burst
+	}
+}
+
+// Wait is how long Allow will go on saying no; zero when it would say yes.
+func (l *Limiter) Wait(key string) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	wait := until(l.all, now)
+	if element, known := l.keys[key]; known {
+		wait = max(wait, until(element.Value.(*entry).bucket, now))
+	}
+	return wait
+}
+
+// until is how long the bucket takes to hold one event.
+func until(b *rate.Limiter, now time.Time) time.Duration {
+	missing := 1 - b.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
+	if b.Limit() <= 0 {
+		return never
+	}
+	return min(never, time.Duration(math.Ceil(missing/float64(b.Limit())*float64(time.Second))))
+}
+
+// never stands for a wait without an end.
+const never = 24 * time.Hour
 
 // Spent reports whether Allow would say no, and takes nothing.
 func (l *Limiter) Spent(key string) bool {

@@ -32,6 +32,51 @@ func TestPerKey(t *testing.T) {
 	}
 }
 
+func TestWaitIsTheRealTime(t *testing.T) {
+	now, sleep := clock()
+	l := New(Rate{PerSecond: 0.1, Burst: 2}, Rate{PerSecond: 100, Burst: 100}, now)
+	if got := l.Wait("a"); got != 0 {
+		t.Errorf("new key: %s", got)
+	}
+	l.Allow("a")
+	l.Allow("a")
+	l.Allow("a")
+	if got := l.Wait("a"); got != 10*time.Second {
+		t.Errorf("spent: %s, want 10s", got)
+	}
+	sleep(l.Wait("a") - time.Second)
+	if got := l.Wait("a"); l.Allow("a") || got < time.Second-time.Millisecond || got > time.Second+time.Millisecond {
+		t.Errorf("a second early: %s", got)
+	}
+	sleep(l.Wait("a"))
+	if got := l.Wait("a"); got != 0 || !l.Allow("a") {
+		t.Errorf("after the wait: %s", got)
+	}
+	never := New(Rate{PerSecond: 0, Burst: 1}, Rate{PerSecond: 1, Burst: 1}, now)
+	never.Allow("a")
+	if got := never.Wait("a"); got < time.Hour {
+		t.Errorf("without an end: %s", got)
+	}
+}
+
+func TestReturnedEventsDoNotCount(t *testing.T) {
+	now, sleep := clock()
+	l := New(Rate{PerSecond: 1, Burst: 3}, Rate{PerSecond: 1, Burst: 4}, now)
+	for i := range 100 {
+		sleep(10 * time.Millisecond)
+		if !l.Allow("a") {
+			t.Fatalf("event %d that never counted is refused", i)
+		}
+		l.Return("a")
+	}
+	l.Return("a") // one too many gives nothing beyond the burst
+	for i := range 5 {
+		if got, want := l.Allow("a"), i < 3; got != want {
+			t.Errorf("event %d: %v, want %v", i, got, want)
+		}
+	}
+}
+
 func TestForAllKeys(t *testing.T) {
 	now, sleep := clock()
 	l := New(Rate{PerSecond: 1, Burst: 100}, Rate{PerSecond: 1, Burst: 5}, now)

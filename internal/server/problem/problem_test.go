@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
@@ -73,6 +74,7 @@ func TestWrite(t *testing.T) {
 		auth.ErrUnauthenticated: {"WWW-Authenticate", `Bearer realm="sallyport"`},
 		ErrTooMany:              {"Retry-After", "30"},
 		ErrUnavailable:          {"Retry-After", "30"},
+		fmt.Errorf("x: %w", TooMany(599*time.Second+1)): {"Retry-After", "600"},
 	} {
 		w := httptest.NewRecorder()
 		Write(w, r, Of(err))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"sallyport/access"
 	"sallyport/certs"
@@ -26,6 +27,19 @@ var (
 	ErrCrossOrigin = errors.New("request from a foreign page")
 	ErrUnavailable = errors.New("temporarily unavailable")
 )
+
+// tooMany is ErrTooMany with the time after which it is over.
+type tooMany struct{ after time.Duration }
+
+func (tooMany) Error() string { return ErrTooMany.Error() }
+func (tooMany) Unwrap() error { return ErrTooMany }
+
+// TooMany is ErrTooMany for a caller who may come again after that time.
+func TooMany(after time.Duration) error { return tooMany{after} }
+
+// retryAfter is what a caller is told who comes too often or too early, where
+// nobody knows better.
+const retryAfter = 30 * time.Second
 
 type row struct {
 	err    error
@@ -83,7 +97,15 @@ func Of(err error) Problem {
 	}
 	for _, r := range table {
 		if errors.Is(err, r.err) {
-			return Problem{Type: TypePrefix + r.name, Title: r.title, Status: r.status, Errors: refusal.All(err)}
+			p := Problem{Type: TypePrefix + r.name, Title: r.title, Status: r.status, Errors: refusal.All(err)}
+			if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+				p.RetryAfter = retryAfter
+			}
+			var known tooMany
+			if errors.As(err, &known) && known.after > 0 {
+				p.RetryAfter = known.after
+			}
+			return p
 		}
 	}
 	return Problem{Type: TypePrefix + "internal", Title: "Internal error", Status: http.StatusInternalServerError}

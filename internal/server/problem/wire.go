@@ -1,6 +1,10 @@
 package problem
 
-import "sallyport/internal/refusal"
+import (
+	"time"
+
+	"sallyport/internal/refusal"
+)
 
 // ContentType is that of a Problem (RFC 9457, section 3).
 const ContentType = "application/problem+json"
@@ -13,6 +17,8 @@ type Problem struct {
 	Detail    string           `json:"detail,omitempty"` // in words for the caller; empty where it could tell too much
 	Errors    []*refusal.Error `json:"errors,omitempty"` // field, reason, remedy
 	RequestID string           `json:"request_id,omitempty"`
+
+	RetryAfter time.Duration `json:"-"` // of the header: for "too many" and "unavailable", a default where nobody knows better
 }
 
 // TypePrefix starts every Problem's Type.

@@ -9,9 +9,6 @@ import (
 	"sallyport/internal/audit"
 )
 
-// retryAfter is what a caller is told who comes too often or too early.
-const retryAfter = 30 * time.Second
-
 // Write answers r with p.
 func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	p.RequestID = audit.RequestID(r.Context())
@@ -23,12 +20,18 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	h := w.Header()
 	h.Set("Content-Type", ContentType)
 	h.Set("Cache-Control", "no-store")
-	switch p.Status {
-	case http.StatusUnauthorized:
+	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="sallyport"`)
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		h.Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
+	SetRetryAfter(h, p.RetryAfter)
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(body, '\n')) // the caller is gone if this fails: nobody is left to tell
+}
+
+// SetRetryAfter tells how long to wait, in whole seconds and never too few; not
+// at all where there is nothing to wait for (RFC 9110, section 10.2.3).
+func SetRetryAfter(h http.Header, wait time.Duration) {
+	if wait > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
+	}
 }
