@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	localOwner   = "local admin" // of the token in the data directory
 	localTTL     = 365 * 24 * time.Hour
 	localRenewal = 30 * 24 * time.Hour // a start that finds less life left makes a new token
 )
@@ -30,7 +29,7 @@ func bootstrap(ctx context.Context, store auth.Store, tokens *auth.Service, dir 
 	if err != nil || !wanted {
 		return err
 	}
-	issued, err := tokens.Create(ctx, auth.Admin, localOwner, localTTL)
+	issued, err := tokens.Create(ctx, auth.Admin, auth.LocalOwner, localTTL)
 	if err != nil {
 		return fmt.Errorf("make admin token: %w", err)
 	}
@@ -57,7 +56,7 @@ func wantsToken(ctx context.Context, store auth.Store, path string, now time.Tim
 	}
 	for _, t := range all {
 		// One of ours whose file is gone, as after a restore, is of no use to anybody.
-		if t.Role == auth.Admin && t.Owner != localOwner && t.RevokedAt.IsZero() && now.Before(t.ExpiresAt) {
+		if t.Role == auth.Admin && t.Owner != auth.LocalOwner && t.RevokedAt.IsZero() && now.Before(t.ExpiresAt) {
 			return false, nil
 		}
 	}

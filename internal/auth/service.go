@@ -24,6 +24,10 @@ const (
 	maxOwner = 128 // characters
 )
 
+// LocalOwner owns the token in the data directory: nobody in particular, but
+// whoever runs the server.
+const LocalOwner = "local admin"
+
 // Service makes tokens, recognises them and ends them.
 type Service struct {
 	Store Store

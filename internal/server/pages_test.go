@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ const (
 	safari  = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1"
 	chrome  = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/131.0 Mobile/15E148 Safari/604.1"
 	android = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Mobile Safari/537.36"
+	windows = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36"
 	laptop  = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15"
 )
 
@@ -65,7 +68,8 @@ func TestEnrollPageByBrowser(t *testing.T) {
 		{"Chrome on an iPhone", chrome, "Please open this page in Safari", link},
 		{"Android", android, "mail.example.test", link},
 		{"Mac, or an iPad that says so", laptop, link, "Please open this page in Safari"},
-		{"nothing", "", `src="/enroll/` + goodCode + `/qr.png"`, "Please open this page in Safari"},
+		{"Windows", windows, `src="/enroll/` + goodCode + `/qr.png"`, link},
+		{"nothing", "", `src="/enroll/` + goodCode + `/qr.png"`, link},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -137,20 +141,69 @@ func TestPIN(t *testing.T) {
 	if got := post(strings.Repeat("1", 8000)); got.Code != http.StatusBadRequest && got.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("a long form: status %d", got.Code)
 	}
-	last := 0
-	for range 20 {
-		last = post("222222").Code
+	if got := do(t, h, "HEAD", path, "", "User-Agent", safari); got.Code != http.StatusForbidden {
+		t.Errorf("HEAD without a PIN: status %d, want that of GET", got.Code)
 	}
-	if last != http.StatusTooManyRequests {
-		t.Errorf("the 20th wrong PIN: status %d, want 429", last)
+}
+
+// Ten wrong PINs, then one every ten minutes; right ones do not count.
+func TestWrongPINsAreLimited(t *testing.T) {
+	w := newWorld(t)
+	h := public(t, w)
+	post := func(pin string) *httptest.ResponseRecorder {
+		return do(t, h, "POST", "/enroll/"+pinCode+"/enroll.mobileconfig", "pin="+pin, "Content-Type", formType, "User-Agent", safari)
 	}
+	for i := range 20 {
+		if got := post(goodPIN); got.Code != http.StatusOK {
+			t.Fatalf("right PIN, time %d: status %d", i, got.Code)
+		}
+	}
+	for i := range 10 {
+		if got := post("222222"); got.Code != http.StatusForbidden {
+			t.Fatalf("wrong PIN %d: status %d", i, got.Code)
+		}
+	}
+	w.sleep(time.Minute)
 	// The way in is shut for the right PIN too: nobody learns which one it was.
-	if got := post(goodPIN); got.Code != http.StatusTooManyRequests || w.profiles != 1 {
-		t.Errorf("right PIN after that: status %d", got.Code)
+	made := w.profiles
+	for _, pin := range []string{"222222", goodPIN} {
+		got := post(pin)
+		if got.Code != http.StatusTooManyRequests || w.profiles != made {
+			t.Errorf("after that: status %d", got.Code)
+		}
+		if after := got.Header().Get("Retry-After"); after != "540" || !strings.Contains(got.Body.String(), "Wait 9 minutes") || !strings.Contains(got.Body.String(), "Too many wrong PINs") {
+			t.Errorf("Retry-After %s, want 540, and a page that says 9 minutes:\n%s", after, got.Body)
+		}
 	}
-	w.sleep(time.Hour)
+	w.sleep(9 * time.Minute)
 	if got := post(goodPIN); got.Code != http.StatusOK {
-		t.Errorf("right PIN an hour later: status %d", got.Code)
+		t.Errorf("right PIN when the time is over: status %d", got.Code)
+	}
+}
+
+// Many tries at once get no further than one after the other.
+func TestWrongPINsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	h := public(t, w)
+	var looked atomic.Int32
+	var group sync.WaitGroup
+	for range 64 {
+		group.Go(func() {
+			if do(t, h, "POST", "/enroll/"+pinCode+"/enroll.mobileconfig", "pin=222222", "Content-Type", formType).Code == http.StatusForbidden {
+				looked.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if looked.Load() != 10 {
+		t.Errorf("%d PINs were looked at, want 10", looked.Load())
+	}
+}
+
+func TestOtherMethodsAreTold(t *testing.T) {
+	got := do(t, public(t, newWorld(t)), "DELETE", "/enroll/"+goodCode, "")
+	if got.Code != http.StatusMethodNotAllowed || strings.Contains(got.Body.String(), "Page not found") || !strings.Contains(got.Body.String(), "That does not work here") {
+		t.Errorf("status %d, body %s", got.Code, got.Body)
 	}
 }
 

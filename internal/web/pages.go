@@ -20,7 +20,7 @@ type Kind string
 const (
 	IPhone       Kind = "iphone"        // iPhone or iPad, Safari
 	OtherBrowser Kind = "other-browser" // iPhone or iPad, anything that cannot install a profile
-	Desktop      Kind = "desktop"       // everything else, also iPads that claim to be a Mac
+	Desktop      Kind = "desktop"       // everything else
 	Android      Kind = "android"
 )
 
@@ -28,13 +28,15 @@ const (
 type Account struct {
 	Email, Host, Domain, UserName string
 	SSL                           bool
+	Certificate                   bool // signs in with a certificate instead of a password
 }
 
 // Enroll is what the enrolment page shows.
 type Enroll struct {
 	Kind         Kind
+	MaybeIPad    bool // with Desktop: it says it is a Mac, as iPads do
 	Organization string
-	InvitedBy    string
+	InvitedBy    string // empty: the organisation as such
 	Name         string // of the user
 	Email        string
 	Personal     bool // the user's own phone
@@ -49,10 +51,12 @@ type Enroll struct {
 	Accounts     []Account
 }
 
-// Trouble is a page that says what went wrong, and the next step.
+// Trouble is what a page of trouble shows beside its words.
 type Trouble struct {
-	Text, Next string
-	RequestID  string
+	Organization string
+	RequestID    string
+	Wait         time.Duration // until it is worth another try; where the words name it
+	Text, Next   string        // set by Render, in the locale's words
 }
 
 // page is what the layout sees.
@@ -125,18 +129,12 @@ func (p *Pages) Enroll(acceptLanguage string, e Enroll) ([]byte, error) {
 }
 
 // Trouble renders the page for the trouble called key: unknown, used, expired,
-// revoked, many, foreign, settings, missing, down, broken.
-func (p *Pages) Trouble(acceptLanguage, key, organization, requestID string) ([]byte, error) {
+// revoked, many, pins, foreign, settings, request, missing, down, broken.
+func (p *Pages) Trouble(acceptLanguage, key string, t Trouble) ([]byte, error) {
 	locale := p.locales.choose(acceptLanguage)
-	return p.render(locale, "trouble", page{
-		Title:        p.locales.text(locale, key+".title"),
-		Organization: organization,
-		Trouble: &Trouble{
-			Text:      p.locales.text(locale, key+".text"),
-			Next:      p.locales.text(locale, key+".next"),
-			RequestID: requestID,
-		},
-	})
+	t.Text = p.locales.text(locale, key+".text")
+	t.Next = p.locales.text(locale, key+".next", "wait", p.locales.wait(locale, t.Wait))
+	return p.render(locale, "trouble", page{Title: p.locales.text(locale, key+".title"), Organization: t.Organization, Trouble: &t})
 }
 
 func (p *Pages) render(locale, name string, view page) ([]byte, error) {

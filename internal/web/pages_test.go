@@ -49,13 +49,13 @@ func every(t *testing.T, p *Pages, accept string) map[string]string {
 		add("enroll-"+string(kind)+"-personal-pin-rehearsal", body, err)
 	}
 	for _, key := range troubles {
-		body, err = p.Trouble(accept, key, "Example Organisation", "0123456789abcdef")
+		body, err = p.Trouble(accept, key, Trouble{Organization: "Example Organisation", RequestID: "0123456789abcdef", Wait: 9*time.Minute + time.Second})
 		add("trouble-"+key, body, err)
 	}
 	return pages
 }
 
-var troubles = []string{"unknown", "used", "expired", "revoked", "many", "foreign", "settings", "missing", "down", "broken"}
+var troubles = []string{"unknown", "used", "expired", "revoked", "many", "pins", "foreign", "settings", "request", "missing", "down", "broken"}
 
 func TestPagesRender(t *testing.T) {
 	p, err := New()
@@ -100,7 +100,7 @@ func TestEnrollPageSaysWhatItMust(t *testing.T) {
 		has, lack []string
 	}{
 		{name: "iPhone", kind: IPhone,
-			has:  []string{`href="/enroll/K7QX2MPA/enroll.mobileconfig"`, "Profile Downloaded", "8 minutes", "Trust", "Dana Admin", "alice@example.test", "erase the whole phone"},
+			has:  []string{`href="/enroll/K7QX2MPA/enroll.mobileconfig"`, "Profile Downloaded", "8 minutes", "Trust", "Invited by Dana Admin.", "alice@example.test", "erase the whole phone"},
 			lack: []string{"rehearsal server", "<form", "qr.png"}},
 		{name: "PIN", kind: IPhone, change: func(e *Enroll) { e.PIN = true },
 			has:  []string{`<form method="post" action="/enroll/K7QX2MPA/enroll.mobileconfig"`, `name="pin"`},
@@ -113,10 +113,17 @@ func TestEnrollPageSaysWhatItMust(t *testing.T) {
 			has:  []string{"Safari", "https://mdm.example.test/enroll/K7QX2MPA"},
 			lack: []string{"enroll.mobileconfig"}},
 		{name: "desktop", kind: Desktop,
-			has: []string{`src="/enroll/K7QX2MPA/qr.png"`, `href="/enroll/K7QX2MPA/enroll.mobileconfig"`, "iPad"}},
+			has:  []string{`src="/enroll/K7QX2MPA/qr.png"`, "iPad"},
+			lack: []string{"enroll.mobileconfig", "After the download"}},
+		{name: "Mac, or an iPad that says so", kind: Desktop, change: func(e *Enroll) { e.MaybeIPad = true },
+			has: []string{`src="/enroll/K7QX2MPA/qr.png"`, `href="/enroll/K7QX2MPA/enroll.mobileconfig"`, "Are you reading this on an iPad?"}},
+		{name: "invited by nobody in particular", kind: IPhone, change: func(e *Enroll) { e.InvitedBy = "" },
+			has: []string{"Example Organisation invites Alice Example", "Opening this page has changed nothing."}, lack: []string{"Invited by"}},
 		{name: "Android", kind: Android,
-			has:  []string{"mail.example.test", "EXAMPLE", "quarantined", "alice@example.test"},
-			lack: []string{"enroll.mobileconfig", "Profile Downloaded"}},
+			has:  []string{"mail.example.test", "EXAMPLE", "quarantined", "alice@example.test", "Your mailbox password"},
+			lack: []string{"enroll.mobileconfig", "Profile Downloaded", "Once it is approved", "shows up at your administrator"}},
+		{name: "Android with a certificate", kind: Android, change: func(e *Enroll) { e.Accounts[0].Certificate = true },
+			has: []string{"signs in with a certificate"}, lack: []string{"Your mailbox password"}},
 		{name: "Android without a template", kind: Android, change: func(e *Enroll) { e.Accounts = nil },
 			has: []string{"No mail settings are ready"}},
 		{name: "values are data", kind: IPhone, change: func(e *Enroll) { e.Name = `<script>alert(1)</script>{email}` },
@@ -146,6 +153,23 @@ func TestEnrollPageSaysWhatItMust(t *testing.T) {
 	}
 }
 
+// A page that says to wait says how long.
+func TestTroubleTellsTheWait(t *testing.T) {
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for wait, want := range map[time.Duration]string{
+		0: "Wait one minute,", time.Second: "Wait one minute,", 61 * time.Second: "Wait 2 minutes,", 10 * time.Minute: "Wait 10 minutes,",
+	} {
+		for _, key := range []string{"many", "pins"} {
+			if body, err := p.Trouble("", key, Trouble{Wait: wait}); err != nil || !bytes.Contains(body, []byte(want)) {
+				t.Errorf("%s, %s: page lacks %q (%v)", key, wait, want, err)
+			}
+		}
+	}
+}
+
 // Ownership moves "erase" from one list to the other.
 func TestEnrollPageTellsOwnershipApart(t *testing.T) {
 	p, err := New()
@@ -172,7 +196,7 @@ func TestTextsAreComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := map[string]bool{"dir": true, "time": true, "home.title": true, "enroll.title": true}
+	asked := map[string]bool{"dir": true, "time": true, "home.title": true, "enroll.title": true, "wait.minute": true, "wait.minutes": true}
 	for _, key := range troubles {
 		asked[key+".title"], asked[key+".text"], asked[key+".next"] = true, true, true
 	}

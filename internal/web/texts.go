@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/text/language"
 )
@@ -104,4 +106,13 @@ func (l *locales) text(locale, key string, pairs ...string) string {
 		replace = append(replace, "{"+pairs[i]+"}", pairs[i+1])
 	}
 	return strings.NewReplacer(replace...).Replace(words)
+}
+
+// wait says in whole minutes how long d is; who waits so long is not early.
+func (l *locales) wait(locale string, d time.Duration) string {
+	minutes := int((d + time.Minute - 1) / time.Minute)
+	if minutes <= 1 {
+		return l.text(locale, "wait.minute")
+	}
+	return l.text(locale, "wait.minutes", "n", strconv.Itoa(minutes))
 }

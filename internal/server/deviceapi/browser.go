@@ -16,8 +16,8 @@ var otherApps = [...]string{
 }
 
 // kindOf tells from a User-Agent which form of the page helps its reader. An
-// iPad in its default setting says that it is a Macintosh: it gets the desktop
-// form, which offers the download too.
+// iPad in its default setting says that it is a Macintosh: a Macintosh gets the
+// desktop form with the download.
 func kindOf(userAgent string) web.Kind {
 	switch {
 	case has(userAgent, "iPhone", "iPad", "iPod"):

@@ -9,11 +9,13 @@ import (
 	"rsc.io/qr"
 
 	"sallyport/enroll"
+	"sallyport/internal/auth"
 	"sallyport/internal/server/limit"
 	"sallyport/internal/server/problem"
 	"sallyport/internal/server/wire"
 	"sallyport/internal/web"
 	"sallyport/mdm"
+	"sallyport/profiles"
 )
 
 const html = "text/html; charset=utf-8"
@@ -71,8 +73,11 @@ func (a *API) open(r *http.Request) (enroll.Welcome, error) {
 // not exist. Nothing is looked up for it, so that it learns nothing.
 func (a *API) admit(r *http.Request) error {
 	network := limit.Network(r)
-	if a.d.Failures.Spent(network) || !a.d.Requests.Allow(network) {
-		return problem.ErrTooMany
+	if a.d.Failures.Spent(network) {
+		return problem.TooMany(a.d.Failures.Wait(network))
+	}
+	if !a.d.Requests.Allow(network) {
+		return problem.TooMany(a.d.Requests.Wait(network))
 	}
 	return nil
 }
@@ -89,8 +94,9 @@ func (a *API) writeEnroll(w http.ResponseWriter, r *http.Request, status int, we
 	path := "/enroll/" + url.PathEscape(code(r))
 	view := web.Enroll{
 		Kind:         kindOf(r.UserAgent()),
+		MaybeIPad:    has(r.UserAgent(), "Macintosh"),
 		Organization: welcome.Organization,
-		InvitedBy:    welcome.Invitation.CreatedBy,
+		InvitedBy:    person(welcome.Invitation.CreatedBy),
 		Name:         welcome.User.DisplayName,
 		Email:        welcome.User.Email,
 		Personal:     welcome.Invitation.Ownership != mdm.Corporate,
@@ -108,7 +114,8 @@ func (a *API) writeEnroll(w http.ResponseWriter, r *http.Request, status int, we
 	for _, account := range welcome.Accounts {
 		view.Accounts = append(view.Accounts, web.Account{
 			Email: account.Email, Host: account.Host, Domain: account.Domain, UserName: account.UserName,
-			SSL: account.SSL == nil || *account.SSL,
+			SSL:         account.SSL == nil || *account.SSL,
+			Certificate: account.Identity != "" && account.Identity != profiles.IdentityNone,
 		})
 	}
 	body, err := a.d.Pages.Enroll(r.Header.Get("Accept-Language"), view)
@@ -116,6 +123,16 @@ func (a *API) writeEnroll(w http.ResponseWriter, r *http.Request, status int, we
 		return err
 	}
 	return writePage(w, status, body)
+}
+
+// person is who made an invitation, where that is somebody: the token in the
+// data directory belongs to whoever runs the server, and is told as the
+// organisation's.
+func person(owner string) string {
+	if owner == auth.LocalOwner {
+		return ""
+	}
+	return owner
 }
 
 // pageURL is the address of the invitation as people should see it.

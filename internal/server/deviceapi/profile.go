@@ -2,6 +2,7 @@ package deviceapi
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -26,22 +27,32 @@ func (a *API) Profile(w http.ResponseWriter, r *http.Request) error {
 	if welcome.PINAsked {
 		return a.writeEnroll(w, r, http.StatusForbidden, welcome, false)
 	}
-	return a.writeProfile(w, r, "")
+	profile, err := a.d.Enroll.EnrollmentProfile(r.Context(), r.PathValue("code"), "")
+	return a.sendProfile(w, r, profile, err)
 }
 
-// ProfileHead answers HEAD: what a scanner or a download manager asks first. It
-// changes nothing.
+// ProfileHead answers HEAD as GET would: what a scanner or a download manager
+// asks first. It changes nothing.
 func (a *API) ProfileHead(w http.ResponseWriter, r *http.Request) error {
-	if _, err := a.open(r); err != nil {
+	welcome, err := a.open(r)
+	if err != nil {
 		return err
+	}
+	if welcome.PINAsked {
+		return a.writeEnroll(w, r, http.StatusForbidden, welcome, false)
 	}
 	profileHeader(w)
 	return nil
 }
 
-// ProfileByPIN answers POST, with the PIN in the form's field pin. Tries are
-// counted by invitation, so that codes which do not exist cannot push a count
-// out of the limiter's bounded memory.
+// errPINs says that an invitation's PIN was wrong too often. It comes with the
+// time after which another one is taken.
+var errPINs = errors.New("too many wrong PINs")
+
+// ProfileByPIN answers POST, with the PIN in the form's field pin. Wrong ones
+// are counted by invitation, so that codes which do not exist cannot push a
+// count out of the limiter's bounded memory. Each try is taken before the PIN is
+// looked at, and given back when it was not wrong: many at once do not slip through.
 func (a *API) ProfileByPIN(w http.ResponseWriter, r *http.Request) error {
 	welcome, err := a.open(r)
 	if err != nil {
@@ -57,22 +68,28 @@ func (a *API) ProfileByPIN(w http.ResponseWriter, r *http.Request) error {
 	if len(pin) > maxPIN {
 		pin = pin[:maxPIN]
 	}
-	if welcome.PINAsked && !a.d.PINs.Allow(string(welcome.Invitation.ID)) {
-		return problem.ErrTooMany
+	if !welcome.PINAsked {
+		profile, err := a.d.Enroll.EnrollmentProfile(r.Context(), r.PathValue("code"), "")
+		return a.sendProfile(w, r, profile, err)
 	}
-	return a.writeProfile(w, r, pin)
+	key := string(welcome.Invitation.ID)
+	if !a.d.PINs.Allow(key) {
+		return fmt.Errorf("%w: %w", errPINs, problem.TooMany(a.d.PINs.Wait(key)))
+	}
+	profile, err := a.d.Enroll.EnrollmentProfile(r.Context(), r.PathValue("code"), pin)
+	if !wrongPIN(err) {
+		a.d.PINs.Return(key)
+		return a.sendProfile(w, r, profile, err)
+	}
+	welcome, err = a.d.Enroll.Open(r.Context(), r.PathValue("code"))
+	if err != nil {
+		return err
+	}
+	return a.writeEnroll(w, r, http.StatusForbidden, welcome, true)
 }
 
-// writeProfile hands out the profile, or the page again when the PIN is wrong.
-func (a *API) writeProfile(w http.ResponseWriter, r *http.Request, pin string) error {
-	profile, err := a.d.Enroll.EnrollmentProfile(r.Context(), r.PathValue("code"), pin)
-	if wrongPIN(err) {
-		welcome, openErr := a.d.Enroll.Open(r.Context(), r.PathValue("code"))
-		if openErr != nil {
-			return openErr
-		}
-		return a.writeEnroll(w, r, http.StatusForbidden, welcome, true)
-	}
+// sendProfile hands out what EnrollmentProfile returned.
+func (a *API) sendProfile(w http.ResponseWriter, r *http.Request, profile []byte, err error) error {
 	if err != nil {
 		return a.count(r, err)
 	}

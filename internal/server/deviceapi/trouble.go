@@ -8,22 +8,24 @@ import (
 	"sallyport/enroll"
 	"sallyport/internal/audit"
 	"sallyport/internal/server/problem"
+	"sallyport/internal/web"
 	"sallyport/mdm/apple"
 	"sallyport/templates"
 )
 
 // WritePage answers a person with a page that says what went wrong and what to do.
 func (a *API) WritePage(w http.ResponseWriter, r *http.Request, err error) {
-	status := problem.Of(err).Status
+	p := problem.Of(err)
+	status := p.Status
 	requestID := ""
 	if status >= http.StatusInternalServerError {
 		requestID = audit.RequestID(r.Context())
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "60")
-	}
-	body, renderErr := a.d.Pages.Trouble(r.Header.Get("Accept-Language"), troubleOf(err, status), a.d.Organization, requestID)
+	problem.SetRetryAfter(w.Header(), p.RetryAfter)
+	body, renderErr := a.d.Pages.Trouble(r.Header.Get("Accept-Language"), troubleOf(err, status), web.Trouble{
+		Organization: a.d.Organization, RequestID: requestID, Wait: p.RetryAfter,
+	})
 	if renderErr != nil { // cannot happen: every page is rendered in a test
 		http.Error(w, http.StatusText(status), status)
 		return
@@ -43,6 +45,8 @@ func troubleOf(err error, status int) string {
 		return "expired"
 	case errors.Is(err, enroll.ErrInvitationRevoked):
 		return "revoked"
+	case errors.Is(err, errPINs):
+		return "pins"
 	case errors.Is(err, problem.ErrTooMany):
 		return "many"
 	case errors.Is(err, problem.ErrCrossOrigin):
@@ -53,6 +57,9 @@ func troubleOf(err error, status int) string {
 		return "down"
 	case status >= http.StatusInternalServerError:
 		return "broken"
+	case status == http.StatusMethodNotAllowed, status == http.StatusUnsupportedMediaType,
+		status == http.StatusRequestEntityTooLarge, status == http.StatusBadRequest:
+		return "request"
 	}
 	return "missing"
 }
