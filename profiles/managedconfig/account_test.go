@@ -13,15 +13,9 @@ import (
 	"sallyport/profiles"
 )
 
-// settingOf names the setting that a field of the account belongs to: what
-// belongs together is one row.
+// settingOf names the setting that a field of the account belongs to.
 func settingOf(path string) string {
-	switch {
-	case path == "password.secret":
-		return "password"
-	case strings.HasSuffix(path, "pkcs12"):
-		return strings.TrimSuffix(path, "pkcs12") + "identity"
-	case strings.HasPrefix(path, "sync."):
+	if strings.HasPrefix(path, "sync.") {
 		return path[:strings.LastIndexByte(path, '.')]
 	}
 	return path

@@ -27,7 +27,7 @@ func appleOnly(p Platform) map[string]rule {
 func noSecrets(app string) map[string]rule {
 	const asks = "the app asks the user for the password"
 	return map[string]rule{
-		"password":                   never("a password is not sent: "+app+" has no key for it, and a managed configuration is clear text", asks),
+		"password.secret":            never("a password is not sent: "+app+" has no key for it, and a managed configuration is clear text", asks),
 		"override_previous_password": never(app+" keeps the password that the user typed", asks),
 	}
 }

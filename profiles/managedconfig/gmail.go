@@ -22,6 +22,7 @@ func Gmail(a profiles.ExchangeAccount) (Bundle, profiles.Report, error) {
 }
 
 func gmailRules() map[string]rule {
+	const alias = "Gmail takes a certificate by its alias in the phone's key store, and without a companion app on the phone nothing can put it there"
 	type account = profiles.ExchangeAccount
 	rules := map[string]rule{
 		"name":      never("Gmail shows the mail address as the account's name", ""),
@@ -31,10 +32,10 @@ func gmailRules() map[string]rule {
 		"domain": func(account, Bundle) profiles.Fidelity {
 			return degraded(`Gmail has no key for it: it stands before the user name, as DOMAIN\user`, "")
 		},
-		"email": put(emailAddress, func(a account) any { return a.Email }),
-		"ssl":   gmailSSL,
-		"identity": never("Gmail takes a certificate by its alias in the phone's key store, and without a companion app on the phone nothing can put it there",
-			"the user signs in with a password"),
+		"email":                put(emailAddress, func(a account) any { return a.Email }),
+		"ssl":                  gmailSSL,
+		"identity":             noIdentity(alias, "the user signs in with a password"),
+		"pkcs12":               never(alias, ""),
 		"oauth.enabled":        gmailOAuth,
 		"days_to_keep_offline": gmailDays,
 		"sync.mail":            alwaysMail("Gmail"),

@@ -29,7 +29,7 @@ func pointer[T any](v T) *T { return &v }
 type example struct {
 	name  string // of its golden file
 	field string // the setting that it is about
-	value string // as in a template
+	value string // for the table in docs; empty: not in it
 	set   func(a *account)
 }
 
@@ -47,6 +47,7 @@ func examples() []example {
 		{"host_address_6", "host", "[2001:db8::443]", func(a *account) { a.Host = "[2001:db8::443]" }},
 		{"host_sovereign_cloud", "host", "partner.outlook.cn with office365", func(a *account) { *a = online(); a.Host = "partner.outlook.cn" }},
 		{"user_name", "user_name", "alice", func(*account) {}},
+		{"user_name_oauth", "user_name", "alice@example.test with office365", func(a *account) { *a = online() }},
 		{"user_name_no_upn", "user_name", "alice with office365", func(a *account) { *a = online(); a.UserName = "alice" }},
 		{"domain", "domain", "EXAMPLE", func(a *account) { a.Domain = "EXAMPLE" }},
 		{"domain_oauth", "domain", "EXAMPLE with OAuth", func(a *account) { a.Domain, a.OAuth.Enabled = "EXAMPLE", pointer(true) }},
@@ -54,10 +55,12 @@ func examples() []example {
 		{"ssl_on", "ssl", "true", func(*account) {}},
 		{"ssl_off", "ssl", "false", func(a *account) { a.SSL = pointer(false) }},
 		{"ssl_off_443", "ssl", "false, and port 443", func(a *account) { a.SSL, a.Host = pointer(false), "mail.example.test:443" }},
-		{"password", "password", "a stored one", func(a *account) { a.Password = &profiles.PasswordSource{Secret: "mail-password"} }},
+		{"password", "password.secret", "a stored one", func(a *account) { a.Password = &profiles.PasswordSource{Secret: "mail-password"} }},
 		{"override_previous_password", "override_previous_password", "true", func(a *account) { a.OverridePreviousPassword = true }},
+		{"identity_none", "identity", "none", func(*account) {}},
 		{"identity_scep", "identity", "scep", func(a *account) { a.Identity = profiles.IdentitySCEP }},
 		{"identity_pkcs12", "identity", "pkcs12", func(a *account) { a.Identity, a.PKCS12 = profiles.IdentityPKCS12, "alice" }},
+		{"pkcs12", "pkcs12", "a stored one", func(a *account) { a.Identity, a.PKCS12 = profiles.IdentityPKCS12, "alice" }},
 		{"oauth_on", "oauth.enabled", "true", func(a *account) { a.OAuth.Enabled = pointer(true) }},
 		{"oauth_off", "oauth.enabled", "false", func(a *account) { a.OAuth.Enabled = pointer(false) }},
 		{"oauth_off_office365", "oauth.enabled", "false with office365", func(a *account) { *a = online(); a.OAuth.Enabled = pointer(false) }},
@@ -73,8 +76,14 @@ func examples() []example {
 		{"allow_mail_drop", "allow_mail_drop", "true", func(a *account) { a.AllowMailDrop = true }},
 		{"audio_call_app", "audio_call_app", "an app", func(a *account) { a.AudioCallApp = "com.example.phone" }},
 		{"smime_sign", "smime.sign.enabled", "true", func(a *account) { a.SMIME.Sign.Enabled = true }},
+		{"smime_sign_locked_encrypt_open", "smime.sign.enabled", "true, encryption left to the user", func(a *account) {
+			a.SMIME = profiles.SMIME{Sign: profiles.SMIMESign{Enabled: true}, Encrypt: profiles.SMIMEEncrypt{ByDefault: true, UserMayChange: true}}
+		}},
 		{"smime_sign_identity", "smime.sign.identity", "pkcs12", func(a *account) {
 			a.SMIME.Sign = profiles.SMIMESign{Enabled: true, Identity: profiles.IdentityPKCS12, PKCS12: "alice"}
+		}},
+		{"smime_sign_pkcs12", "smime.sign.pkcs12", "a stored one", func(a *account) {
+			a.SMIME.Sign.Identity, a.SMIME.Sign.PKCS12 = profiles.IdentityPKCS12, "alice"
 		}},
 		{"smime_sign_user_may_change", "smime.sign.user_may_change", "true", func(a *account) { a.SMIME.Sign.UserMayChange = true }},
 		{"smime_sign_user_may_change_identity", "smime.sign.user_may_change_identity", "true", func(a *account) { a.SMIME.Sign.UserMayChangeIdentity = true }},
@@ -82,12 +91,12 @@ func examples() []example {
 		{"smime_encrypt_identity", "smime.encrypt.identity", "pkcs12", func(a *account) {
 			a.SMIME.Encrypt = profiles.SMIMEEncrypt{ByDefault: true, Identity: profiles.IdentityPKCS12, PKCS12: "alice"}
 		}},
+		{"smime_encrypt_pkcs12", "smime.encrypt.pkcs12", "a stored one", func(a *account) {
+			a.SMIME.Encrypt.Identity, a.SMIME.Encrypt.PKCS12 = profiles.IdentityPKCS12, "alice"
+		}},
 		{"smime_encrypt_user_may_change", "smime.encrypt.user_may_change", "true", func(a *account) { a.SMIME.Encrypt.UserMayChange = true }},
 		{"smime_encrypt_user_may_change_identity", "smime.encrypt.user_may_change_identity", "true", func(a *account) { a.SMIME.Encrypt.UserMayChangeIdentity = true }},
 		{"smime_encrypt_per_message_switch", "smime.encrypt.per_message_switch", "true", func(a *account) { a.SMIME.Encrypt.PerMessageSwitch = true }},
-		{"smime_sign_locked_encrypt_open", "smime.sign.enabled", "true, encryption left to the user", func(a *account) {
-			a.SMIME = profiles.SMIME{Sign: profiles.SMIMESign{Enabled: true}, Encrypt: profiles.SMIMEEncrypt{ByDefault: true, UserMayChange: true}}
-		}},
 		{"sync_mail_on", "sync.mail", "on", func(a *account) { a.Sync.Mail.Enabled = pointer(true) }},
 		{"sync_mail_locked", "sync.mail", "on, locked", func(a *account) { a.Sync.Mail.Locked = true }},
 		{"sync_mail_off", "sync.mail", "off", func(a *account) { a.Sync.Mail = off(false) }},
@@ -103,7 +112,7 @@ func examples() []example {
 		{"days_7", "days_to_keep_offline", "7", func(a *account) { a.DaysToKeepOffline = pointer(7) }},
 		{"days_14", "days_to_keep_offline", "14", func(a *account) { a.DaysToKeepOffline = pointer(14) }},
 		{"days_31", "days_to_keep_offline", "31", func(a *account) { a.DaysToKeepOffline = pointer(31) }},
-		{"hostile_values", "name", "markup, template text and writing directions", func(a *account) {
+		{"hostile_values", "name", "", func(a *account) {
 			a.Name = "</string><key>x</key>%Password%$(id){{.}}\u202e"
 			a.UserName = "%username%$(id){{.}}"
 		}},

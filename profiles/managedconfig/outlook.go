@@ -65,17 +65,18 @@ func outlookAccount(a profiles.ExchangeAccount) Bundle {
 }
 
 func outlookRules(p Platform) map[string]rule {
+	const cloud = "Outlook signs in with no client certificate: the connection to the server starts in Microsoft's cloud"
 	type account = profiles.ExchangeAccount
 	rules := map[string]rule{
-		"name":      basicKey(profileName, func(a account) any { return a.Name }, "Outlook names accounts with modern sign-in itself", ""),
-		"host_type": outlookHostType,
-		"host":      outlookHost,
-		"user_name": outlookUser,
-		"domain":    basicKey(profileDomain, func(a account) any { return a.Domain }, "modern sign-in knows no Windows domain", "a UPN as user_name"),
-		"email":     put(profileAddress, func(a account) any { return a.Email }),
-		"ssl":       func(account, Bundle) profiles.Fidelity { return applied("Outlook always encrypts") },
-		"identity": never("Outlook signs in with no client certificate: the connection to the server starts in Microsoft's cloud",
-			"modern sign-in (oauth.enabled)"),
+		"name":           basicKey(profileName, func(a account) any { return a.Name }, "Outlook names accounts with modern sign-in itself", ""),
+		"host_type":      outlookHostType,
+		"host":           outlookHost,
+		"user_name":      outlookUser,
+		"domain":         basicKey(profileDomain, func(a account) any { return a.Domain }, "modern sign-in knows no Windows domain", "a UPN as user_name"),
+		"email":          put(profileAddress, func(a account) any { return a.Email }),
+		"ssl":            func(account, Bundle) profiles.Fidelity { return applied("Outlook always encrypts") },
+		"identity":       noIdentity(cloud, "modern sign-in (oauth.enabled)"),
+		"pkcs12":         never(cloud, ""),
 		"oauth.enabled":  outlookOAuth,
 		"sync.mail":      alwaysMail("Outlook"),
 		"sync.contacts":  exported(contactsSync, "contacts", func(a account) profiles.Service { return a.Sync.Contacts }),

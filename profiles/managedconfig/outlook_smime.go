@@ -22,10 +22,12 @@ func outlookSMIME() map[string]rule {
 	return map[string]rule{
 		"smime.sign.enabled":                     writes(sign, degraded(picked, delivery)),
 		"smime.sign.identity":                    never(picked, delivery),
+		"smime.sign.pkcs12":                      never(picked, ""),
 		"smime.sign.user_may_change":             writes(sign, applied("")),
 		"smime.sign.user_may_change_identity":    never(picked, ""),
 		"smime.encrypt.by_default":               writes(encrypt, degraded(picked, delivery)),
 		"smime.encrypt.identity":                 never(picked, delivery),
+		"smime.encrypt.pkcs12":                   never(picked, ""),
 		"smime.encrypt.user_may_change":          writes(encrypt, applied("")),
 		"smime.encrypt.user_may_change_identity": never(picked, ""),
 		"smime.encrypt.per_message_switch":       never("Outlook has no key for a switch in each message", "smime.encrypt.user_may_change"),

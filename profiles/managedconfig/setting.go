@@ -5,8 +5,8 @@ import (
 	"sallyport/profiles"
 )
 
-// setting is one thing that an admin can set. What belongs together is one
-// setting: a service's two switches, an identity and the name of its secret.
+// setting is one thing that an admin can set. The two switches of a service are
+// one setting.
 type setting struct {
 	field string // path in a template
 	made  func(a profiles.ExchangeAccount) bool
@@ -24,9 +24,10 @@ func settings() []setting {
 		{"domain", func(a account) bool { return a.Domain != "" }},
 		{"email", func(a account) bool { return a.Email != "" }},
 		{"ssl", func(a account) bool { return a.SSL != nil }},
-		{"password", func(a account) bool { return a.Password != nil }},
+		{"password.secret", func(a account) bool { return a.Password != nil }},
 		{"override_previous_password", func(a account) bool { return a.OverridePreviousPassword }},
-		{"identity", func(a account) bool { return identityMade(a.Identity, a.PKCS12) }},
+		{"identity", func(a account) bool { return a.Identity != "" }},
+		{"pkcs12", func(a account) bool { return a.PKCS12 != "" }},
 		{"oauth.enabled", func(a account) bool { return a.OAuth.Enabled != nil || a.UsesOAuth() }},
 		{"oauth.sign_in_url", func(a account) bool { return a.OAuth.SignInURL != "" }},
 		{"oauth.token_url", func(a account) bool { return a.OAuth.TokenURL != "" }},
@@ -36,11 +37,13 @@ func settings() []setting {
 		{"allow_mail_drop", func(a account) bool { return a.AllowMailDrop }},
 		{"audio_call_app", func(a account) bool { return a.AudioCallApp != "" }},
 		{"smime.sign.enabled", func(a account) bool { return a.SMIME.Sign.Enabled }},
-		{"smime.sign.identity", func(a account) bool { return identityMade(a.SMIME.Sign.Identity, a.SMIME.Sign.PKCS12) }},
+		{"smime.sign.identity", func(a account) bool { return identityMade(a.SMIME.Sign.Identity) }},
+		{"smime.sign.pkcs12", func(a account) bool { return a.SMIME.Sign.PKCS12 != "" }},
 		{"smime.sign.user_may_change", func(a account) bool { return a.SMIME.Sign.UserMayChange }},
 		{"smime.sign.user_may_change_identity", func(a account) bool { return a.SMIME.Sign.UserMayChangeIdentity }},
 		{"smime.encrypt.by_default", func(a account) bool { return a.SMIME.Encrypt.ByDefault }},
-		{"smime.encrypt.identity", func(a account) bool { return identityMade(a.SMIME.Encrypt.Identity, a.SMIME.Encrypt.PKCS12) }},
+		{"smime.encrypt.identity", func(a account) bool { return identityMade(a.SMIME.Encrypt.Identity) }},
+		{"smime.encrypt.pkcs12", func(a account) bool { return a.SMIME.Encrypt.PKCS12 != "" }},
 		{"smime.encrypt.user_may_change", func(a account) bool { return a.SMIME.Encrypt.UserMayChange }},
 		{"smime.encrypt.user_may_change_identity", func(a account) bool { return a.SMIME.Encrypt.UserMayChangeIdentity }},
 		{"smime.encrypt.per_message_switch", func(a account) bool { return a.SMIME.Encrypt.PerMessageSwitch }},
@@ -53,8 +56,8 @@ func settings() []setting {
 	}
 }
 
-func identityMade(source profiles.IdentitySource, pkcs12 string) bool {
-	return source != "" && source != profiles.IdentityNone || pkcs12 != ""
+func identityMade(source profiles.IdentitySource) bool {
+	return source != "" && source != profiles.IdentityNone
 }
 
 func serviceMade(s profiles.Service) bool { return s.Enabled != nil || s.Locked }
@@ -106,6 +109,16 @@ func put(key string, value func(a profiles.ExchangeAccount) any) rule {
 	return func(a profiles.ExchangeAccount, b Bundle) profiles.Fidelity {
 		b[key] = value(a)
 		return applied("")
+	}
+}
+
+// noIdentity is the rule of the client certificate where the app takes none.
+func noIdentity(why, substitute string) rule {
+	return func(a profiles.ExchangeAccount, _ Bundle) profiles.Fidelity {
+		if a.Identity == profiles.IdentityNone {
+			return applied("")
+		}
+		return unsupported(why, substitute)
 	}
 }
 
