@@ -1,21 +1,107 @@
 package templates
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
 	"sallyport/enroll/directory"
+	"sallyport/internal/refusal"
 )
 
+// Lost is a template that is assigned to a user and does not reach them,
+// because another one sets up the same mailbox.
+type Lost struct {
+	Revision Revision
+	Winner   string // name of the template that does
+	Mailbox  string // "alice@example.test on mail.example.test"
+}
+
 // ForUser returns those revisions that are assigned to the user, in the order
-// of their names.
+// of their names; none for a shared mailbox.
 func ForUser(revisions []Revision, u directory.User) []Revision {
 	var assigned []Revision
 	for _, r := range revisions {
-		if r.Spec.Assign.Includes(u) {
+		if reaches(r.Spec.Assign, r.Spec.Exclude, u) {
 			assigned = append(assigned, r)
 		}
 	}
 	slices.SortFunc(assigned, func(a, b Revision) int { return strings.Compare(a.Name, b.Name) })
 	return assigned
+}
+
+// reaches says whether something that is assigned so is the user's.
+func reaches(assign, exclude directory.Audience, u directory.User) bool {
+	return !u.SharedMailbox && assign.Includes(u) && !exclude.Includes(u)
+}
+
+// Choose returns the templates that a user gets, in the order of their names,
+// and those that lose a mailbox to one of them: the highest priority wins, then
+// the name that sorts first. A template that loses one account is left out as a
+// whole, as its profile would be refused by the phone.
+func Choose(revisions []Revision, u directory.User) (won []Revision, lost []Lost) {
+	assigned := ForUser(revisions, u)
+	slices.SortStableFunc(assigned, func(a, b Revision) int { return cmp.Compare(b.Spec.Priority, a.Spec.Priority) })
+	taken := map[string]string{} // mailbox to the template that sets it up
+	for _, r := range assigned {
+		mailboxes := mailboxes(r.Spec, u)
+		if i := slices.IndexFunc(mailboxes, func(m string) bool { return taken[fold(m)] != "" }); i >= 0 {
+			lost = append(lost, Lost{Revision: r, Winner: taken[fold(mailboxes[i])], Mailbox: mailboxes[i]})
+			continue
+		}
+		for _, m := range mailboxes {
+			taken[fold(m)] = r.Name
+		}
+		won = append(won, r)
+	}
+	slices.SortFunc(won, func(a, b Revision) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(lost, func(a, b Lost) int { return strings.Compare(a.Revision.Name, b.Revision.Name) })
+	return won, lost
+}
+
+// mailboxes names what a template would set up for a user. What the choice
+// rests on must not change under way, so a variable without a value, and every
+// fact of the phone, stands for itself.
+func mailboxes(s Spec, u directory.User) []string {
+	names := make([]string, 0, len(s.Accounts))
+	for _, a := range s.Accounts {
+		a = a.WithDefaults()
+		for _, f := range fields(&a) {
+			*f.value = approximate(*f.value, values{user: u})
+		}
+		names = append(names, a.Login()+" on "+a.Host)
+	}
+	return names
+}
+
+func approximate(text string, v values) string {
+	parsed, refused := parseExpression("", text)
+	if refused != nil {
+		return text
+	}
+	var b strings.Builder
+	for _, p := range parsed {
+		switch value := ""; {
+		case p.variable.Name == "":
+			b.WriteString(p.literal)
+		default:
+			if value = p.variable.value(v); value == "" && p.empty == refuseEmpty {
+				value = "%" + p.variable.Name + "%"
+			}
+			b.WriteString(cmp.Or(value, p.fallback))
+		}
+	}
+	return b.String()
+}
+
+func fold(mailbox string) string { return strings.ToLower(mailbox) }
+
+// RefuseShared refuses a shared mailbox as the target of a mail profile.
+func RefuseShared(u directory.User, sentinel error, field string) *refusal.Error {
+	if !u.SharedMailbox {
+		return nil
+	}
+	return refusal.New(sentinel, field, fmt.Sprintf("%s is a shared mailbox: Exchange ActiveSync does not serve those", u.UPN),
+		"add it to a person's phone in Outlook, or clear the user's shared_mailbox mark")
 }

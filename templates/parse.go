@@ -9,6 +9,7 @@ import (
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
 	"sallyport/internal/yamldoc"
+	"sallyport/mdm"
 	"sallyport/profiles"
 )
 
@@ -41,15 +42,15 @@ func Parse(source []byte) (Spec, error) {
 // user: unknown variables, and accounts that are wrong whatever the values are.
 func (s Spec) Validate() error {
 	var list refusal.List
-	if !templateName.MatchString(s.Name) {
-		list.Add(refusal.New(ErrInvalid, "name", "is not a name", "use 1 to 63 lower case letters, digits and inner dashes, for example company-mail"))
-	}
+	list.Add(documentName(s.Name), priority(s.Priority))
 	if _, refused := parseExpression("display_name", s.DisplayName); refused != nil {
 		list.Add(refused)
 	} else {
 		list.Add(refusal.Line(ErrInvalid, "display_name", s.DisplayName, maxText))
 	}
-	list.Add(audience(s.Assign)...)
+	list.Add(audience("assign", s.Assign)...)
+	list.Add(audience("exclude", s.Exclude)...)
+	list.Add(checkKept(s.Kept, len(s.Accounts))...)
 	if n := len(s.Accounts); n == 0 || n > maxAccounts {
 		list.Add(refusal.New(ErrInvalid, "accounts", fmt.Sprintf("are %d", n), fmt.Sprintf("describe 1 to %d mail accounts", maxAccounts)))
 		return list.OrNil()
@@ -63,26 +64,52 @@ func (s Spec) Validate() error {
 	return list.OrNil()
 }
 
+func documentName(name string) *refusal.Error {
+	if templateName.MatchString(name) {
+		return nil
+	}
+	return refusal.New(ErrInvalid, "name", "is not a name", "use 1 to 63 lower case letters, digits and inner dashes, for example company-mail")
+}
+
+// maxPriority bounds a priority on both sides of 0.
+const maxPriority = 1000
+
+func priority(value int) *refusal.Error {
+	if -maxPriority <= value && value <= maxPriority {
+		return nil
+	}
+	return refusal.New(ErrInvalid, "priority", fmt.Sprintf("is %d", value), fmt.Sprintf("use -%d to %d; the higher one wins, the default is 0", maxPriority, maxPriority))
+}
+
 // checkAccount validates an account with a sample user's values in its variables:
 // what is wrong then is wrong for everybody.
 func checkAccount(path string, a profiles.ExchangeAccount) refusal.List {
 	var list refusal.List
 	broken := map[string]bool{}
 	for _, f := range fields(&a) {
-		expanded, refused := expandText(path+f.path, *f.value, sampleUser())
-		if refused != nil {
+		if refused := f.expand(path, sample()); refused != nil {
 			list.Add(refused)
 			broken[f.path] = true
-			continue
 		}
-		*f.value = expanded
 	}
 	for _, e := range refusal.All(a.Validate()) {
 		if !broken[e.Field] {
 			list.Add(refusal.New(ErrInvalid, path+e.Field, e.Reason, e.Remedy))
 		}
 	}
+	for _, s := range secretFields(a) {
+		if refused := secretName(path+s.path, s.name); refused != nil && s.name != "" {
+			list.Add(refused)
+		}
+	}
 	return list
+}
+
+// sample has a value in every field, each one different.
+func sample() values {
+	return values{user: sampleUser(), device: &mdm.DeviceFacts{
+		Serial: "F2LXXXXXXXXX", Name: "Phone", Model: "MTP03", OSVersion: "18.1", UDID: "00008110-0000000000000000", Product: "iPhone15,4",
+	}}
 }
 
 // sampleUser has a value in every field, each one different.
@@ -110,13 +137,13 @@ func sameMailbox(accounts []profiles.ExchangeAccount) refusal.List {
 	return list
 }
 
-func audience(a directory.Audience) refusal.List {
+func audience(path string, a directory.Audience) refusal.List {
 	var list refusal.List
 	for i, g := range a.Groups {
-		list.Add(entry(fmt.Sprintf("assign.groups[%d]", i), g))
+		list.Add(entry(fmt.Sprintf("%s.groups[%d]", path, i), g))
 	}
 	for i, u := range a.Users {
-		list.Add(entry(fmt.Sprintf("assign.users[%d]", i), u))
+		list.Add(entry(fmt.Sprintf("%s.users[%d]", path, i), u))
 	}
 	return list
 }

@@ -9,6 +9,7 @@ import (
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
+	"sallyport/mdm"
 	"sallyport/profiles"
 	"sallyport/profiles/mobileconfig"
 )
@@ -23,10 +24,12 @@ func ProfileIdentifier(templateID string, user directory.UserID) string {
 	return IdentifierPrefix + templateID + "." + string(user)
 }
 
-// Options are what a rendering needs to know of this server.
+// Options are what a rendering needs to know besides template and user.
 type Options struct {
-	Organization string // shown on the phone
-	SCEPURL      string // where accounts with identity scep get their certificate
+	Organization string           // shown on the phone
+	SCEPURL      string           // where accounts with identity scep get their certificate
+	Secrets      []Secret         // the user's, as SecretsFor returns them
+	Device       *mdm.DeviceFacts // of the phone that the profile is for; nil while it has not reported them
 }
 
 // Rendered is a template expanded for one user.
@@ -40,6 +43,8 @@ type Rendered struct {
 	// NeedsChallenge says that Profile holds a SCEP payload: mint a challenge
 	// and call WithChallenge before it is sent.
 	NeedsChallenge bool
+	// Warnings name, by field, what is allowed but hardly meant.
+	Warnings []*refusal.Error
 }
 
 // WithChallenge returns the profile with the one-time challenge in its SCEP
@@ -58,69 +63,78 @@ func (r Rendered) WithChallenge(challenge secret.Value) mobileconfig.Profile {
 // Render expands a revision for a user. The same arguments give the same
 // profile. Refusals wrap ErrRender and name variable, field, user and remedy.
 func Render(r Revision, u directory.User, o Options) (Rendered, error) {
-	accounts, err := expandAccounts(r.Spec.Accounts, u)
+	if refused := RefuseShared(u, ErrRender, ""); refused != nil {
+		return Rendered{}, refusal.List{refused}
+	}
+	v := values{user: u, device: o.Device}
+	accounts, err := expandAccounts(r.Spec.Accounts, v)
 	if err != nil {
 		return Rendered{}, err
 	}
-	name, refused := expandText("display_name", r.Spec.DisplayName, u)
+	name, refused := expandText("display_name", r.Spec.DisplayName, v)
 	if refused != nil {
 		return Rendered{}, asRender(refused, u)
 	}
-	p := mobileconfig.Profile{
-		Identifier:   ProfileIdentifier(r.TemplateID, u.ID),
-		DisplayName:  name,
-		Description:  "Mail settings for " + u.UPN,
-		Organization: o.Organization,
+	kept, refused := parseKept(r.Spec.Kept)
+	if refused != nil {
+		return Rendered{}, asRender(refused, u)
 	}
-	slots := slots{templateID: r.TemplateID, user: u.ID, profile: p.Identifier}
-	identity := slots.common("identity")
-	needsChallenge := slices.ContainsFunc(accounts, func(a profiles.ExchangeAccount) bool { return a.Identity == profiles.IdentitySCEP })
-	if needsChallenge {
-		identity.DisplayName = "Mail certificate"
-		p.Payloads = append(p.Payloads, mobileconfig.SCEP{
-			Common: identity, URL: o.SCEPURL, Name: "sallyport", CommonName: u.UPN, Mail: u.Email, NTPrincipalName: u.UPN,
-		})
+	identifier := ProfileIdentifier(r.TemplateID, u.ID)
+	b := builder{
+		slots:   slots{owner: r.TemplateID, user: u.ID, profile: identifier},
+		user:    u,
+		options: o,
+		profile: mobileconfig.Profile{
+			Identifier:   identifier,
+			DisplayName:  name,
+			Description:  "Mail settings for " + u.UPN,
+			Organization: o.Organization,
+		},
 	}
-	for i, account := range accounts {
-		certificate := ""
-		if account.Identity == profiles.IdentitySCEP {
-			certificate = identity.UUID
-		}
-		p.Payloads = append(p.Payloads, mobileconfig.NewEAS(account, slots.common("account."+strconv.Itoa(i)), mobileconfig.Refs{Identity: certificate}))
+	if err := b.add(accounts, kept); err != nil {
+		return Rendered{}, err
 	}
-	if err := p.Validate(); err != nil {
+	kept.addTo(&b.profile)
+	if err := b.profile.Validate(); err != nil {
 		return Rendered{}, fmt.Errorf("render template %s for %s: %w", r.Name, u.ID, err)
 	}
-	return Rendered{TemplateName: r.Name, Revision: r.Number, Profile: p, Accounts: accounts, NeedsChallenge: needsChallenge}, nil
+	return Rendered{
+		TemplateName: r.Name, Revision: r.Number, Profile: b.profile, Accounts: accounts,
+		NeedsChallenge: b.scep != "", Warnings: warnings(accounts),
+	}, nil
 }
 
 // slots derives what must stay for ever from (template, slot, user), never from
 // the revision (architecture rule 6): a changed payload UUID makes the phone
 // create the account anew and load all mail again.
 type slots struct {
-	templateID string
-	user       directory.UserID
-	profile    string
+	owner   string // template ID
+	user    directory.UserID
+	profile string // identifier
 }
 
 func (s slots) common(slot string) mobileconfig.Common {
 	return mobileconfig.Common{
 		Identifier: s.profile + "." + slot,
-		UUID:       mobileconfig.UUID(s.templateID, slot, string(s.user)),
+		UUID:       mobileconfig.UUID(s.owner, slot, string(s.user)),
 	}
 }
 
-func expandAccounts(accounts []profiles.ExchangeAccount, u directory.User) ([]profiles.ExchangeAccount, error) {
+func accountSlot(i int) string { return "account." + strconv.Itoa(i) }
+
+func accountPath(i int) string { return fmt.Sprintf("accounts[%d].", i) }
+
+func expandAccounts(accounts []profiles.ExchangeAccount, v values) ([]profiles.ExchangeAccount, error) {
 	expanded := make([]profiles.ExchangeAccount, 0, len(accounts))
 	var list refusal.List
 	for i, a := range accounts {
-		path := fmt.Sprintf("accounts[%d].", i)
+		path := accountPath(i)
 		a = a.WithDefaults()
-		refused := expandAccount(path, &a, u)
+		refused := expandAccount(path, &a, v)
 		if len(refused) == 0 {
 			for _, e := range refusal.All(a.Validate()) {
 				e.Field = path + e.Field
-				refused.Add(asRender(e, u))
+				refused.Add(asRender(e, v.user))
 			}
 		}
 		list.Add(refused...)
@@ -128,7 +142,7 @@ func expandAccounts(accounts []profiles.ExchangeAccount, u directory.User) ([]pr
 	}
 	if len(list) == 0 {
 		for _, e := range sameMailbox(expanded) {
-			list.Add(asRender(e, u))
+			list.Add(asRender(e, v.user))
 		}
 	}
 	if err := list.OrNil(); err != nil {
@@ -137,15 +151,22 @@ func expandAccounts(accounts []profiles.ExchangeAccount, u directory.User) ([]pr
 	return expanded, nil
 }
 
-func expandAccount(path string, a *profiles.ExchangeAccount, u directory.User) refusal.List {
+func expandAccount(path string, a *profiles.ExchangeAccount, v values) refusal.List {
 	var list refusal.List
 	for _, f := range fields(a) {
-		value, refused := expandText(path+f.path, *f.value, u)
-		if refused != nil {
-			list.Add(asRender(refused, u))
-			continue
+		if refused := f.expand(path, v); refused != nil {
+			list.Add(asRender(refused, v.user))
 		}
-		*f.value = value
+	}
+	return list
+}
+
+func warnings(accounts []profiles.ExchangeAccount) []*refusal.Error {
+	var list []*refusal.Error
+	for i, a := range accounts {
+		for _, w := range a.Warnings() {
+			list = append(list, refusal.New(w.Err, accountPath(i)+w.Field, w.Reason, w.Remedy))
+		}
 	}
 	return list
 }

@@ -9,14 +9,20 @@ import (
 )
 
 var (
-	// ErrNotFound says that no such template is on record.
+	// ErrNotFound says that no such template, revision, secret or security policy is on record.
 	ErrNotFound = errors.New("no such template")
 	// ErrInvalid says that a template cannot be accepted; the refusals name the fields.
 	ErrInvalid = errors.New("invalid template")
 	// ErrRender says that a template cannot be rendered for this user; the
 	// refusals name variable, field and what to do.
 	ErrRender = errors.New("template cannot be rendered for this user")
+	// ErrConflict says that the newest revision is not the one that the caller
+	// saw: somebody else was first, and nothing was written.
+	ErrConflict = errors.New("template was changed meanwhile")
 )
+
+// AnyRevision is for callers who replace whatever is newest.
+const AnyRevision = -1
 
 // Revision is one immutable state of a template. Source is the YAML that an
 // admin applied; Spec is what it says.
@@ -36,10 +42,15 @@ type Store interface {
 	// first one makes the template) with the entry and an EventTemplateChange.
 	// It returns the revision as stored, with TemplateID and Number. When the
 	// newest revision has the same Source that one is returned, changed is false
-	// and nothing is written.
-	SaveRevision(ctx context.Context, r Revision, entry audit.Entry) (stored Revision, changed bool, err error)
+	// and nothing is written. Otherwise ErrConflict unless expected is the
+	// newest revision's number (0: there is none yet) or AnyRevision.
+	SaveRevision(ctx context.Context, r Revision, expected int, entry audit.Entry) (stored Revision, changed bool, err error)
 	// CurrentRevisions returns the newest revision of every template by name.
 	CurrentRevisions(ctx context.Context) ([]Revision, error)
 	// CurrentRevision returns the newest revision of one; ErrNotFound when unknown.
 	CurrentRevision(ctx context.Context, name string) (Revision, error)
+	// Revisions returns every revision of one template, newest first; ErrNotFound when unknown.
+	Revisions(ctx context.Context, name string) ([]Revision, error)
+	// Revision returns one of them; ErrNotFound when unknown.
+	Revision(ctx context.Context, name string, number int) (Revision, error)
 }

@@ -23,18 +23,21 @@ type UserID string
 // User is a person with a mailbox. UPN and Email are unique without regard to
 // case; they are kept as entered.
 type User struct {
-	ID          UserID    `json:"id"`
-	UPN         string    `json:"upn"`
-	Email       string    `json:"email"`
-	Username    string    `json:"username,omitempty"`     // login name without domain; the UPN's local part when empty on entry
-	DomainName  string    `json:"domain_name,omitempty"`  // Windows domain for on-premises Exchange; may be empty
-	DisplayName string    `json:"display_name,omitempty"` // the UPN when empty on entry
-	FirstName   string    `json:"first_name,omitempty"`
-	MiddleName  string    `json:"middle_name,omitempty"`
-	LastName    string    `json:"last_name,omitempty"`
-	Groups      []string  `json:"groups,omitempty"` // sorted, without doubles
-	CreatedAt   time.Time `json:"created_at"`
-	UpdatedAt   time.Time `json:"updated_at"`
+	ID          UserID   `json:"id"`
+	UPN         string   `json:"upn"`
+	Email       string   `json:"email"`
+	Username    string   `json:"username,omitempty"`     // login name without domain; the UPN's local part when empty on entry
+	DomainName  string   `json:"domain_name,omitempty"`  // Windows domain for on-premises Exchange; may be empty
+	DisplayName string   `json:"display_name,omitempty"` // the UPN when empty on entry
+	FirstName   string   `json:"first_name,omitempty"`
+	MiddleName  string   `json:"middle_name,omitempty"`
+	LastName    string   `json:"last_name,omitempty"`
+	Groups      []string `json:"groups,omitempty"` // sorted, without doubles
+	// SharedMailbox marks a mailbox that several people read. Exchange
+	// ActiveSync does not serve it: nothing is ever set up for it.
+	SharedMailbox bool      `json:"shared_mailbox,omitempty"`
+	CreatedAt     time.Time `json:"created_at"`
+	UpdatedAt     time.Time `json:"updated_at"`
 }
 
 // Page bounds a listing: entries after the cursor, at most Limit (1-1000, 0 = 100).

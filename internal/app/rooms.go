@@ -52,7 +52,9 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.issuer = &certs.Issuer{Authority: authority, Store: a.db.Certificates(), Now: a.now}
 	r.scep = &scep.Service{Authority: authority, Issuer: r.issuer, Audit: trail, Now: a.now, Log: a.room("scep")}
 	r.users = &directory.Service{Store: a.db.Users(), Now: a.now}
-	r.templates = &templates.Service{Store: a.db.Templates(), Now: a.now}
+	r.templates = &templates.Service{
+		Store: a.db.Templates(), Secrets: a.db.Templates(), Security: a.db.Templates(), Users: a.db.Users(), Now: a.now,
+	}
 	r.tokens = &auth.Service{Store: a.db.Tokens(), Now: a.now}
 	r.enroll = &enroll.Service{
 		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),

@@ -11,17 +11,25 @@ import (
 	"sallyport/templates"
 )
 
-// Templates keeps template revisions.
+// Templates keeps template revisions, the secrets that templates refer to, and
+// security policies.
 type Templates struct{ db *DB }
 
-var _ templates.Store = (*Templates)(nil)
+var (
+	_ templates.Store         = (*Templates)(nil)
+	_ templates.SecretStore   = (*Templates)(nil)
+	_ templates.SecurityStore = (*Templates)(nil)
+)
 
 // Templates returns the store of template revisions.
 func (db *DB) Templates() *Templates { return &Templates{db} }
 
-const revisionQuery = `SELECT r.template_id, r.name, r.number, r.spec, r.source, r.created_at, r.created_by
-	FROM templates_revisions r
+const (
+	everyRevision = `SELECT r.template_id, r.name, r.number, r.spec, r.source, r.created_at, r.created_by
+	FROM templates_revisions r`
+	revisionQuery = everyRevision + `
 	WHERE r.number = (SELECT MAX(x.number) FROM templates_revisions x WHERE x.name = r.name)`
+)
 
 func scanRevision(row scanner) (templates.Revision, error) {
 	var r templates.Revision
@@ -30,7 +38,7 @@ func scanRevision(row scanner) (templates.Revision, error) {
 }
 
 // SaveRevision appends the next revision unless the newest one says the same.
-func (s *Templates) SaveRevision(ctx context.Context, r templates.Revision, entry audit.Entry) (stored templates.Revision, changed bool, err error) {
+func (s *Templates) SaveRevision(ctx context.Context, r templates.Revision, expected int, entry audit.Entry) (stored templates.Revision, changed bool, err error) {
 	err = s.db.write(ctx, "save template", func(t *tx) error {
 		stored, changed = r, false
 		newest, err := scanRevision(t.QueryRowContext(ctx, revisionQuery+` AND r.name = $1`, r.Name))
@@ -38,12 +46,14 @@ func (s *Templates) SaveRevision(ctx context.Context, r templates.Revision, entr
 		case err == nil && newest.Source == r.Source:
 			stored = newest
 			return errUnchanged
-		case errors.Is(err, sql.ErrNoRows):
+		case err != nil && !errors.Is(err, sql.ErrNoRows):
+			return err
+		case expected != templates.AnyRevision && expected != newest.Number:
+			return templates.ConflictOf(r.Name, newest.Number, expected)
+		case newest.TemplateID == "":
 			if newest.TemplateID, err = newID(); err != nil {
 				return err
 			}
-		case err != nil:
-			return err
 		}
 		stored.TemplateID, stored.Number, stored.CreatedAt = newest.TemplateID, newest.Number+1, whole(r.CreatedAt)
 		changed = true
@@ -80,9 +90,31 @@ func (s *Templates) CurrentRevisions(ctx context.Context) ([]templates.Revision,
 
 // CurrentRevision returns the newest revision of one template.
 func (s *Templates) CurrentRevision(ctx context.Context, name string) (templates.Revision, error) {
-	r, err := scanRevision(s.db.reader.QueryRowContext(ctx, revisionQuery+` AND r.name = $1`, name))
+	return s.revision(ctx, name, revisionQuery+` AND r.name = $1`, name)
+}
+
+// Revision returns one revision of one template.
+func (s *Templates) Revision(ctx context.Context, name string, number int) (templates.Revision, error) {
+	return s.revision(ctx, fmt.Sprintf("%s@%d", name, number), everyRevision+` WHERE r.name = $1 AND r.number = $2`, name, number)
+}
+
+func (s *Templates) revision(ctx context.Context, what, query string, args ...any) (templates.Revision, error) {
+	r, err := scanRevision(s.db.reader.QueryRowContext(ctx, query, args...))
 	if err != nil {
-		return templates.Revision{}, fmt.Errorf("load template %s: %w", name, orNotFound(err, templates.ErrNotFound))
+		return templates.Revision{}, fmt.Errorf("load template %s: %w", what, orNotFound(err, templates.ErrNotFound))
 	}
 	return r, nil
+}
+
+// Revisions returns every revision of one template, newest first.
+func (s *Templates) Revisions(ctx context.Context, name string) ([]templates.Revision, error) {
+	rows, err := s.db.reader.QueryContext(ctx, everyRevision+` WHERE r.name = $1 ORDER BY r.number DESC`, name)
+	list, err := collect(rows, err, scanRevision)
+	if err == nil && len(list) == 0 {
+		err = templates.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list revisions of template %s: %w", name, err)
+	}
+	return list, nil
 }

@@ -24,12 +24,12 @@ var _ directory.Store = (*Users)(nil)
 func (db *DB) Users() *Users { return &Users{db} }
 
 const userColumns = `id, upn, email, username, domain_name, display_name, first_name, middle_name, last_name,
-	group_names, created_at, updated_at`
+	group_names, shared_mailbox, created_at, updated_at`
 
 func scanUser(row scanner) (directory.User, error) {
 	var u directory.User
 	err := row.Scan(&u.ID, &u.UPN, &u.Email, &u.Username, &u.DomainName, &u.DisplayName, &u.FirstName, &u.MiddleName,
-		&u.LastName, document{&u.Groups}, stamp{&u.CreatedAt}, stamp{&u.UpdatedAt})
+		&u.LastName, document{&u.Groups}, &u.SharedMailbox, stamp{&u.CreatedAt}, stamp{&u.UpdatedAt})
 	return u, err
 }
 
@@ -82,18 +82,18 @@ func (t *tx) saveUser(ctx context.Context, u directory.User) (directory.User, er
 	}
 	stored, err := scanUser(t.QueryRowContext(ctx, `INSERT INTO directory_users (id, upn, upn_key, email, email_key,
 			username, username_key, domain_name, down_level_key, display_name, first_name, middle_name, last_name,
-			group_names, created_at, updated_at, removed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0)
+			group_names, shared_mailbox, created_at, updated_at, removed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0)
 		ON CONFLICT (upn_key) WHERE removed_at = 0 DO UPDATE SET
 			upn = excluded.upn, email = excluded.email, email_key = excluded.email_key,
 			username = excluded.username, username_key = excluded.username_key,
 			domain_name = excluded.domain_name, down_level_key = excluded.down_level_key,
 			display_name = excluded.display_name, first_name = excluded.first_name,
 			middle_name = excluded.middle_name, last_name = excluded.last_name,
-			group_names = excluded.group_names, updated_at = excluded.updated_at
+			group_names = excluded.group_names, shared_mailbox = excluded.shared_mailbox, updated_at = excluded.updated_at
 		RETURNING `+userColumns,
 		u.ID, u.UPN, fold(u.UPN), u.Email, fold(u.Email), u.Username, fold(u.Username), u.DomainName, downLevelKey(u),
-		u.DisplayName, u.FirstName, u.MiddleName, u.LastName, document{u.Groups}, micros(u.CreatedAt), micros(u.UpdatedAt)))
+		u.DisplayName, u.FirstName, u.MiddleName, u.LastName, document{u.Groups}, u.SharedMailbox, micros(u.CreatedAt), micros(u.UpdatedAt)))
 	if isUnique(err) {
 		return u, refusal.New(directory.ErrConflict, "email", fmt.Sprintf("%s: the address %s belongs to another user", u.UPN, u.Email),
 			"give each user an address of their own, or remove the other user first")
@@ -193,6 +193,10 @@ func (s *Users) RemoveUser(ctx context.Context, id directory.UserID, now time.Ti
 			return directory.ErrNotFound
 		}
 		if _, err := t.ExecContext(ctx, `DELETE FROM directory_memberships WHERE user_id = $1`, id); err != nil {
+			return err
+		}
+		// Nobody needs a removed user's passwords and keys.
+		if _, err := t.ExecContext(ctx, `DELETE FROM templates_secrets WHERE user_id = $1`, id); err != nil {
 			return err
 		}
 		_, err = t.ExecContext(ctx, `UPDATE enroll_invitations SET state = 'revoked' WHERE user_id = $1 AND state = 'open'`, id)

@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/secret"
 	"sallyport/internal/store"
 	"sallyport/mdm"
+	"sallyport/templates"
 )
 
 // unit is one unit of work; prepare returns it, ready to be done.
@@ -199,7 +200,7 @@ var units = []unit{
 	}},
 	{"save template", func(w *world) func(context.Context) error {
 		return func(ctx context.Context) error {
-			_, _, err := w.DB.Templates().SaveRevision(ctx, template("mail", "one"), w.entry("template.apply", ""))
+			_, _, err := w.DB.Templates().SaveRevision(ctx, template("mail", "one"), templates.AnyRevision, w.entry("template.apply", ""))
 			return err
 		}
 	}},

@@ -29,7 +29,7 @@ func testTemplates(t *testing.T, make Maker) {
 	w.same(none, []templates.Revision{})
 
 	save := func(r templates.Revision) (stored templates.Revision, changed bool) {
-		stored, changed, err := store.SaveRevision(w.ctx, r, w.entry("template.apply", r.Name))
+		stored, changed, err := store.SaveRevision(w.ctx, r, templates.AnyRevision, w.entry("template.apply", r.Name))
 		w.ok(err)
 		return stored, changed
 	}
@@ -66,7 +66,7 @@ func testTemplates(t *testing.T, make Maker) {
 	w.same(list, []templates.Revision{other, third})
 
 	for _, err := range together(16, func(int) error {
-		_, _, err := store.SaveRevision(w.ctx, template("race", newID()), w.entry("template.apply", "race"))
+		_, _, err := store.SaveRevision(w.ctx, template("race", newID()), templates.AnyRevision, w.entry("template.apply", "race"))
 		return err
 	}) {
 		w.ok(err)
