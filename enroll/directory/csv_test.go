@@ -2,6 +2,7 @@ package directory
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -40,6 +41,8 @@ func TestParseCSVRefuses(t *testing.T) {
 		{"line of a row after a value of two lines", "upn,email,first_name\na@b.test,a@b.test,\"x\ny\"\n", "line 2, first_name", "control character"},
 		{"user twice", "upn,email\na@b.test,a@b.test\nA@b.test,c@b.test\n", "line 3, upn", "another user"},
 		{"email twice", "upn,email\na@b.test,a@b.test\nb@b.test,A@B.test\n", "line 3, email", "another user"},
+		{"no flag", "upn,email,shared_mailbox\na@b.test,a@b.test,perhaps\n", "line 2, shared_mailbox", "true nor false"},
+		{"group with a comma", "upn,email,groups\na@b.test,a@b.test,\"x,y\"\n", "line 2, groups", "semicolons between"},
 		{"not UTF-8", "upn,email,first_name\na@b.test,a@b.test,\xff\n", "line 2, first_name", "UTF-8"},
 		{"UTF-16", "\xff\xfeu\x00", "", "UTF-16"},
 		{"too large", "upn,email\n" + strings.Repeat(",\n", 8<<20), "", "16 MiB"},
@@ -85,6 +88,51 @@ func TestImport(t *testing.T) {
 	}
 	if len(m.users) != 3 {
 		t.Errorf("got %d users, want 3: absent ones stay", len(m.users))
+	}
+}
+
+// A file finds people by their UPN whatever its case; it does not respell it.
+func TestImportKeepsTheSpellingOfAUPN(t *testing.T) {
+	s, m := newService()
+	for _, want := range []string{"1 0", "0 1", "0 0"} {
+		file := "upn,email,last_name,shared_mailbox\nAlice@Example.test,alice@example.test,,\n"
+		if want != "1 0" {
+			file = "upn,email,last_name,shared_mailbox\nalice@example.TEST,alice@example.test,Doe, True\n"
+		}
+		added, updated, err := s.Import(t.Context(), strings.NewReader(file))
+		if got := fmt.Sprint(added, updated); err != nil || got != want {
+			t.Errorf("got %s, %v; want %s", got, err, want)
+		}
+	}
+	if u := m.users[0]; u.UPN != "Alice@Example.test" || u.LastName != "Doe" || !u.SharedMailbox || len(m.users) != 1 {
+		t.Errorf("got %+v", m.users)
+	}
+	if got := m.entries[1].Detail["changed"]; got != "last_name,shared_mailbox" || len(m.entries) != 2 {
+		t.Errorf("got entries %+v", m.entries)
+	}
+}
+
+// What the database refuses is told by line too.
+func TestImportTellsTheLineOfAConflict(t *testing.T) {
+	s, m := newService()
+	if _, err := s.Save(t.Context(), []User{alice(), {UPN: "bob@example.test", Email: "bob@example.test"}}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := s.Import(t.Context(), strings.NewReader("upn,email\ncarol@example.test,carol@example.test\n"+
+		"dave@example.test,bob@example.test\nerin@example.test,Alice@example.test\n"))
+	var got []string
+	for _, e := range refusal.All(err) {
+		got = append(got, e.Field+" "+e.Reason)
+	}
+	want := []string{
+		"line 3, email the address bob@example.test belongs to another user, bob@example.test",
+		"line 4, email the address alice@example.test belongs to another user, alice@example.test",
+	}
+	if diff := cmp.Diff(want, got); diff != "" || !errors.Is(err, ErrConflict) {
+		t.Errorf("%v: %s", err, diff)
+	}
+	if len(m.users) != 2 {
+		t.Errorf("got %d users, want nothing written", len(m.users))
 	}
 }
 

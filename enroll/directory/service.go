@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,8 +14,10 @@ import (
 	"sallyport/internal/refusal"
 )
 
-// maxRefusals bounds how much of a hopeless input is explained.
-const maxRefusals = 100
+const (
+	maxRefusals = 100  // bounds how much of a hopeless input is explained
+	maxPage     = 1000 // see Page
+)
 
 // Service is the directory as the API and the CLI use it.
 type Service struct {
@@ -23,14 +26,34 @@ type Service struct {
 }
 
 // Save adds users, or updates those whose UPN is known; all of them or none. It
-// fills defaults and returns the users as stored. ErrInvalid lists every field
-// that was refused; ErrConflict says that an email belongs to another user.
+// fills defaults and returns the users as stored. One of whom everything is on
+// record already is not written again. ErrInvalid lists every field that was
+// refused; ErrConflict says that an email belongs to another user.
 func (s *Service) Save(ctx context.Context, users []User) ([]User, error) {
 	users, err := s.prepare(users)
 	if err != nil {
 		return nil, err
 	}
-	return s.save(ctx, users)
+	seen := knowns{}
+	written, err := s.save(ctx, users, seen)
+	if err != nil {
+		return nil, err
+	}
+	now := make(map[string]User, len(written))
+	for _, u := range written {
+		now[strings.ToLower(u.UPN)] = u
+	}
+	stored := make([]User, len(users))
+	for i, u := range users {
+		key := strings.ToLower(u.UPN)
+		if before := seen[key]; before != nil {
+			stored[i] = *before
+		}
+		if u, ok := now[key]; ok {
+			stored[i] = u
+		}
+	}
+	return stored, nil
 }
 
 // Remove forgets a user: from then on every lookup is ErrNotFound, their open
@@ -52,7 +75,7 @@ func (s *Service) Get(ctx context.Context, upn string) (User, error) {
 // List returns users in the order of their UPN, those of group only when it is
 // not empty.
 func (s *Service) List(ctx context.Context, group string, page Page) ([]User, error) {
-	if page.Limit < 0 || page.Limit > 1000 {
+	if page.Limit < 0 || page.Limit > maxPage {
 		return nil, refusal.New(ErrInvalid, "limit", fmt.Sprintf("is %d", page.Limit), "use 1 to 1000")
 	}
 	return s.Store.ListUsers(ctx, group, page)
@@ -60,25 +83,34 @@ func (s *Service) List(ctx context.Context, group string, page Page) ([]User, er
 
 // Import reads a CSV file (see ParseCSV) and saves its users, all or none.
 // Users whom the file does not name stay as they are; of a known user only
-// those fields change for which the file has a column.
+// those fields change for which the file has a column. Who is as the file says
+// already is in neither number.
 func (s *Service) Import(ctx context.Context, r io.Reader) (added, updated int, err error) {
 	table, err := readCSV(r)
 	if err != nil {
 		return 0, 0, err
 	}
-	users, err := table.users(s.known(ctx))
+	seen := knowns{}
+	users, err := table.users(func(upn string) (*User, error) { return s.known(ctx, seen, upn) })
 	if err != nil {
 		return 0, 0, err
 	}
 	if users, err = s.prepare(users); err != nil {
 		return 0, 0, err
 	}
-	stored, err := s.save(ctx, users)
+	written, err := s.save(ctx, users, seen)
+	if errors.Is(err, ErrConflict) {
+		list, searchErr := s.conflicts(ctx, table.rows, users)
+		if searchErr != nil || len(list) == 0 {
+			return 0, 0, errors.Join(err, searchErr)
+		}
+		return 0, 0, list
+	}
 	if err != nil {
 		return 0, 0, err
 	}
-	for i := range stored {
-		if stored[i].ID == users[i].ID {
+	for _, u := range written {
+		if seen[strings.ToLower(u.UPN)] == nil {
 			added++
 		} else {
 			updated++
@@ -115,10 +147,15 @@ func (s *Service) prepare(users []User) ([]User, error) {
 	return prepared, list.OrNil()
 }
 
-func (s *Service) save(ctx context.Context, users []User) ([]User, error) {
+// save writes those of users of whom something is new, and returns them as stored.
+func (s *Service) save(ctx context.Context, users []User, seen knowns) ([]User, error) {
+	users, fields, err := s.changes(ctx, users, seen)
+	if err != nil || len(users) == 0 {
+		return nil, err
+	}
 	entries := make([]audit.Entry, len(users))
 	for i, u := range users {
-		entries[i] = audit.New(ctx, u.UpdatedAt, "user.save", u.UPN, audit.Done)
+		entries[i] = audit.New(ctx, u.UpdatedAt, "user.save", u.UPN, audit.Done, "changed", fields[i])
 	}
 	stored, err := s.Store.SaveUsers(ctx, users, entries)
 	if err != nil {

@@ -34,6 +34,11 @@ func (m *memory) SaveUsers(_ context.Context, users []User, entries []audit.Entr
 	if m.fail != nil {
 		return nil, m.fail
 	}
+	for _, u := range users {
+		if m.index(func(other User) bool { return strings.EqualFold(other.Email, u.Email) && !strings.EqualFold(other.UPN, u.UPN) }) >= 0 {
+			return nil, refusal.New(ErrConflict, "email", "belongs to another user", "")
+		}
+	}
 	var stored []User
 	for _, u := range users {
 		if i := m.index(byUPN(u.UPN)); i >= 0 {
@@ -120,8 +125,9 @@ func TestSaveRefuses(t *testing.T) {
 		{"no UPN", func(u *User) { u.UPN = "" }, "upn"},
 		{"UPN without domain", func(u *User) { u.UPN = "alice" }, "upn"},
 		{"UPN with two signs", func(u *User) { u.UPN = "a@b@c" }, "upn"},
-		{"UPN without name", func(u *User) { u.UPN = "@example.test"; u.Username = "a" }, "upn"},
-		{"writing direction in UPN", func(u *User) { u.UPN = "a\u202eb@example.test"; u.Username = "a" }, "upn"},
+		{"UPN without name", func(u *User) { u.UPN = "@example.test" }, "upn"},
+		{"writing direction in UPN", func(u *User) { u.UPN = "a\u202eb@example.test" }, "upn"},
+		{"NUL in UPN, and so in what is taken from it", func(u *User) { u.UPN = "a\x00@example.test" }, "upn"},
 		{"no email", func(u *User) { u.Email = "" }, "email"},
 		{"email outside ASCII", func(u *User) { u.Email = "ålice@example.test" }, "email"},
 		{"email with space", func(u *User) { u.Email = "a b@example.test" }, "email"},
@@ -132,6 +138,7 @@ func TestSaveRefuses(t *testing.T) {
 		{"newline in a name", func(u *User) { u.LastName = "a\nb" }, "last_name"},
 		{"64 KB", func(u *User) { u.MiddleName = strings.Repeat("a", 64<<10) }, "middle_name"},
 		{"group with semicolon", func(u *User) { u.Groups = []string{"a;b"} }, "groups"},
+		{"group with comma", func(u *User) { u.Groups = []string{"a,b"} }, "groups"},
 		{"too many groups", func(u *User) {
 			for i := range 300 {
 				u.Groups = append(u.Groups, strings.Repeat("g", i%100+1)+string(rune('a'+i/100)))
@@ -158,6 +165,41 @@ func TestSaveRefuses(t *testing.T) {
 				t.Errorf("got %d users and %d entries, want nothing written", len(m.users), len(m.entries))
 			}
 		})
+	}
+}
+
+// The trail says which fields changed, never to what; what is on record already
+// is not written again.
+func TestSaveTellsWhatChanged(t *testing.T) {
+	s, m := newService()
+	u := alice()
+	for _, step := range []struct {
+		change func()
+		want   string
+	}{
+		{func() {}, "all"},
+		{func() {}, ""},
+		{func() { u.MiddleName = " " }, ""},
+		{func() { u.Email, u.Groups = "a@example.test", []string{"staff"} }, "email,groups"},
+		{func() { u.SharedMailbox = true }, "shared_mailbox"},
+		{func() { u.UPN, u.DisplayName = "Alice@example.test", "alice@example.test" }, "upn,username"},
+	} {
+		step.change()
+		m.entries = nil
+		stored, err := s.Save(t.Context(), []User{u})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(stored) != 1 || stored[0].UPN != u.UPN || stored[0].ID != m.users[0].ID {
+			t.Errorf("got %+v, want the user as stored", stored)
+		}
+		var got string
+		if len(m.entries) == 1 {
+			got = m.entries[0].Detail["changed"]
+		}
+		if got != step.want || len(m.entries) > 1 {
+			t.Errorf("got entries %+v, want one with changed=%q, none when that is empty", m.entries, step.want)
+		}
 	}
 }
 

@@ -27,11 +27,16 @@ func normal(u User) User {
 		*field = strings.Trim(*field, " ")
 	}
 	if u.Username == "" {
-		u.Username, _, _ = strings.Cut(u.UPN, "@")
+		u.Username = localPart(u.UPN)
 	}
 	u.DisplayName = cmp.Or(u.DisplayName, u.UPN)
 	u.Groups = normalGroups(u.Groups)
 	return u
+}
+
+func localPart(upn string) string {
+	local, _, _ := strings.Cut(upn, "@")
+	return local
 }
 
 // normalGroups returns the groups sorted, without empty ones and without doubles
@@ -55,12 +60,17 @@ func (u User) Validate() error { return u.refusals("").OrNil() }
 // refusals names the fields below prefix ("users[3]." or "line 4, ").
 func (u User) refusals(prefix string) refusal.List {
 	var list refusal.List
+	upn := address(prefix+"upn", u.UPN, "alice@example.test, as the user signs in")
+	list.Add(upn, mailAddress(prefix+"email", u.Email))
+	// A fault of the UPN is told once, not again for what was taken from it.
+	if upn == nil || u.Username != localPart(u.UPN) {
+		list.Add(login(prefix+"username", u.Username))
+	}
+	if upn == nil || u.DisplayName != u.UPN {
+		list.Add(refusal.Line(ErrInvalid, prefix+"display_name", u.DisplayName, maxName))
+	}
 	list.Add(
-		address(prefix+"upn", u.UPN, "alice@example.test, as the user signs in"),
-		mailAddress(prefix+"email", u.Email),
-		login(prefix+"username", u.Username),
 		domain(prefix+"domain_name", u.DomainName),
-		refusal.Line(ErrInvalid, prefix+"display_name", u.DisplayName, maxName),
 		refusal.Line(ErrInvalid, prefix+"first_name", u.FirstName, maxName),
 		refusal.Line(ErrInvalid, prefix+"middle_name", u.MiddleName, maxName),
 		refusal.Line(ErrInvalid, prefix+"last_name", u.LastName, maxName),
@@ -123,9 +133,14 @@ func domain(field, value string) *refusal.Error {
 	return nil
 }
 
+// group refuses what would be taken for two groups: a semicolon separates them
+// in a CSV file, and whoever writes a comma means that it does.
 func group(field, value string) *refusal.Error {
 	if strings.ContainsRune(value, ';') {
-		return refusal.New(ErrInvalid, field, "holds a semicolon, which separates groups in a CSV file", "rename the group")
+		return refusal.New(ErrInvalid, field, "holds a semicolon, which separates groups in a CSV file", "name each group by itself; a group's own name can hold none")
+	}
+	if strings.ContainsRune(value, ',') {
+		return refusal.New(ErrInvalid, field, "holds a comma", "name each group by itself, in a CSV file with semicolons between them; a group's own name can hold none")
 	}
 	return refusal.Line(ErrInvalid, field, value, maxGroup)
 }
