@@ -11,13 +11,22 @@ import "fmt"
 // parent, and there are no empty indefinite values nor end marks outside of an
 // indefinite one. So a parser that comes after sees the same tree. An OCTET
 // STRING is a leaf here: BER inside one needs a call of its own.
+//
+// The number of values is bounded with the bytes: 64 KB of NULLs in an indefinite
+// value keep a parser that looks for the end mark after each of them busy for a
+// seventh of a second, and 30 certificates hold no more than the 4,300 values
+// that MaxCMS allows.
 func DER(data []byte, maxBytes, maxDepth int) error {
 	if len(data) > maxBytes {
 		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, maxBytes)
 	}
 	w := walker{data: data, maxDepth: maxDepth}
+	maxValues := 1024 + maxBytes/20
 	for {
 		done, err := w.step()
+		if w.values > maxValues {
+			return fmt.Errorf("%w: more than %d values", ErrTooLarge, maxValues)
+		}
 		if err != nil {
 			return fmt.Errorf("%w at byte %d", err, w.pos)
 		}
@@ -40,6 +49,7 @@ type walker struct {
 	stack    []open
 	started  bool
 	maxDepth int
+	values   int // read so far
 }
 
 // step closes what ends here, or reads one header. It reports true at the end.
@@ -69,6 +79,7 @@ func (w *walker) step() (bool, error) {
 		top.empty = false
 	}
 	w.started = true
+	w.values++
 	return false, w.header(end)
 }
 

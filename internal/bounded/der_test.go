@@ -56,6 +56,7 @@ func TestDER(t *testing.T) {
 		{"4 GB", []byte{0x04, 0x84, 0xff, 0xff, 0xff, 0xff}, ErrMalformed},
 		{"endless tag", bytes.Repeat([]byte{0xff}, 1000), ErrMalformed},
 
+		{"64 KB of NULLs", append(append([]byte{0x30, 0x80}, bytes.Repeat([]byte{5, 0}, MaxCMS/2-2)...), 0, 0), ErrTooLarge},
 		{"33 levels", nest(33, "\x30\x80", "\x05\x00", "\x00\x00"), ErrTooDeep},
 		{"64 KB of levels", nest(MaxCMS/2, "\x30\x80", "", ""), ErrTooDeep},
 		{"64 KB of split octet strings", nest(MaxCMS/2, "\x24\x80", "", ""), ErrTooDeep},
@@ -69,6 +70,14 @@ func TestDER(t *testing.T) {
 		if err := DER(tt.data, limit, MaxDepth); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
+	}
+}
+
+func TestDERTakesAsManyValuesAsCertificatesHold(t *testing.T) {
+	t.Parallel()
+	data := append(append([]byte{0x30, 0x80}, bytes.Repeat([]byte{0x30, 2, 5, 0}, 2000)...), 0, 0)
+	if err := DER(data, MaxCMS, MaxDepth); err != nil {
+		t.Errorf("4,001 values: %v", err)
 	}
 }
 
