@@ -116,12 +116,12 @@ func (e EAS) fill(dict map[string]any, m mode) {
 	text(dict, "PayloadCertificateUUID", e.CertificateUUID)
 	text(dict, "OAuthSignInURL", e.OAuthSignInURL)
 	text(dict, "OAuthTokenRequestURL", e.OAuthTokenRequestURL)
-	flag(dict, "OAuth", e.OAuth)
-	flag(dict, "OverridePreviousPassword", e.OverridePreviousPassword)
-	flag(dict, "PreventMove", e.PreventMove)
-	flag(dict, "PreventAppSheet", e.PreventAppSheet)
-	flag(dict, "disableMailRecentsSyncing", e.DisableMailRecentsSyncing) // both really begin in lower case
-	flag(dict, "allowMailDrop", e.AllowMailDrop)
+	toggle(dict, "OAuth", e.OAuth)
+	toggle(dict, "OverridePreviousPassword", e.OverridePreviousPassword)
+	toggle(dict, "PreventMove", e.PreventMove)
+	toggle(dict, "PreventAppSheet", e.PreventAppSheet)
+	toggle(dict, "disableMailRecentsSyncing", e.DisableMailRecentsSyncing) // both really begin in lower case
+	toggle(dict, "allowMailDrop", e.AllowMailDrop)
 	if e.AudioCall != "" {
 		dict["CommunicationServiceRules"] = map[string]any{"DefaultServiceHandlers": map[string]any{"AudioCall": e.AudioCall}}
 	}
@@ -139,15 +139,15 @@ func (e EAS) fill(dict map[string]any, m mode) {
 
 // fill: these keys are spelled Overrideable, those of the services Overridable.
 func (s SMIME) fill(dict map[string]any) {
-	flag(dict, "SMIMESigningEnabled", s.SigningEnabled)
+	toggle(dict, "SMIMESigningEnabled", s.SigningEnabled)
 	text(dict, "SMIMESigningCertificateUUID", s.SigningCertificateUUID)
-	flag(dict, "SMIMESigningUserOverrideable", s.SigningUserOverrideable)
-	flag(dict, "SMIMESigningCertificateUUIDUserOverrideable", s.SigningCertificateUUIDUserOverrideable)
-	flag(dict, "SMIMEEncryptByDefault", s.EncryptByDefault)
-	flag(dict, "SMIMEEncryptByDefaultUserOverrideable", s.EncryptByDefaultUserOverrideable)
+	toggle(dict, "SMIMESigningUserOverrideable", s.SigningUserOverrideable)
+	toggle(dict, "SMIMESigningCertificateUUIDUserOverrideable", s.SigningCertificateUUIDUserOverrideable)
+	toggle(dict, "SMIMEEncryptByDefault", s.EncryptByDefault)
+	toggle(dict, "SMIMEEncryptByDefaultUserOverrideable", s.EncryptByDefaultUserOverrideable)
 	text(dict, "SMIMEEncryptionCertificateUUID", s.EncryptionCertificateUUID)
-	flag(dict, "SMIMEEncryptionCertificateUUIDUserOverrideable", s.EncryptionCertificateUUIDUserOverrideable)
-	flag(dict, "SMIMEEnableEncryptionPerMessageSwitch", s.EnableEncryptionPerMessageSwitch)
+	toggle(dict, "SMIMEEncryptionCertificateUUIDUserOverrideable", s.EncryptionCertificateUUIDUserOverrideable)
+	toggle(dict, "SMIMEEnableEncryptionPerMessageSwitch", s.EnableEncryptionPerMessageSwitch)
 }
 
 type service struct {

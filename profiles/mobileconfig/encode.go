@@ -97,8 +97,8 @@ func text(dict map[string]any, key, value string) {
 	}
 }
 
-// flag writes a switch only where it is on: all of these are off by Apple's default.
-func flag(dict map[string]any, key string, on bool) {
+// toggle writes a switch only where it is on: all of these are off by Apple's default.
+func toggle(dict map[string]any, key string, on bool) {
 	if on {
 		dict[key] = true
 	}

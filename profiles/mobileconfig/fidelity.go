@@ -81,22 +81,13 @@ func signIn(r *report, a profiles.ExchangeAccount) {
 	r.add(a.Identity == profiles.IdentityPKCS12, applied("identity", "the profile is sent encrypted to the phone only"))
 	r.add(a.PKCS12 != "", applied("pkcs12", ""))
 	if a.OAuth.Enabled != nil && !*a.OAuth.Enabled {
-		r.add(true, switchedOff(r.os, a.HostType))
+		r.add(true, applied("oauth.enabled", ""))
 	} else {
 		r.needs(a.UsesOAuth(), version{12, 0}, "oauth.enabled", "knows no OAuth and asks for a password, which Exchange Online refuses", "update the phone, or use Outlook for iOS")
 	}
 	const found = "finds its sign-in page by Autodiscover only"
 	r.needs(a.OAuth.SignInURL != "", version{13, 0}, "oauth.sign_in_url", found, "publish Autodiscover")
 	r.needs(a.OAuth.TokenURL != "", version{13, 0}, "oauth.token_url", found, "publish Autodiscover")
-}
-
-// switchedOff: iOS 14 and later move accounts at Microsoft to OAuth by themselves.
-// https://support.apple.com/guide/deployment/integrate-with-microsoft-exchange-dep158966b23/web
-func switchedOff(os version, host profiles.HostType) profiles.Fidelity {
-	if host == profiles.Office365 && !os.before(version{14, 0}) {
-		return degraded("oauth.enabled", "iOS 14 and later move accounts at Exchange Online to OAuth by themselves", "leave OAuth on")
-	}
-	return applied("oauth.enabled", "")
 }
 
 func habits(r *report, a profiles.ExchangeAccount) {

@@ -69,7 +69,7 @@ func (Passcode) Type() string { return "com.apple.mobiledevice.passwordpolicy" }
 func (p Passcode) fill(dict map[string]any, _ mode) {
 	dict["forcePIN"] = p.ForcePIN
 	dict["allowSimple"] = p.AllowSimple
-	flag(dict, "requireAlphanumeric", p.RequireAlphanumeric)
+	toggle(dict, "requireAlphanumeric", p.RequireAlphanumeric)
 	number(dict, "minLength", p.MinLength)
 	number(dict, "minComplexChars", p.MinComplexChars)
 	number(dict, "maxInactivity", p.MaxInactivity)

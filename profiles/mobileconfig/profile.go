@@ -48,7 +48,7 @@ type Payload interface {
 	fill(dict map[string]any, m mode)
 	// check refuses values that the phone would.
 	check() refusal.List
-	// references are the UUIDs of payloads that this one needs, by key.
+	// references are the UUIDs of identity payloads that this one needs, by key.
 	references() map[string]string
 }
 
@@ -80,7 +80,7 @@ func (p Profile) Validate() error {
 	if len(p.Payloads) == 0 {
 		list.Add(refusal.New(ErrInvalid, "PayloadContent", "holds no payload", "add one"))
 	}
-	identifiers, uuids := map[string]bool{}, map[string]bool{}
+	identifiers, uuids := map[string]bool{}, map[string]string{}
 	for _, payload := range p.Payloads {
 		list.Add(checkPayload(payload)...)
 		h := payload.Header()
@@ -88,20 +88,38 @@ func (p Profile) Validate() error {
 		if identifiers[identifier] { // MCProfile error 1007
 			list.Add(refusal.New(ErrInvalid, payload.Type()+".PayloadIdentifier", "is that of another payload", "give each payload its own"))
 		}
-		if uuids[uuid] { // MCProfile error 1008
+		if uuids[uuid] != "" { // MCProfile error 1008
 			list.Add(refusal.New(ErrInvalid, payload.Type()+".PayloadUUID", "is that of another payload", "give each payload its own"))
 		}
-		identifiers[identifier], uuids[uuid] = true, true
+		identifiers[identifier], uuids[uuid] = true, payload.Type()
 	}
 	for _, payload := range p.Payloads {
-		references := payload.references()
-		for _, key := range slices.Sorted(maps.Keys(references)) {
-			if uuid := references[key]; uuid != "" && !uuids[strings.ToUpper(uuid)] {
-				list.Add(refusal.New(ErrInvalid, payload.Type()+"."+key, "refers to a payload that is not in this profile", "add the payload to the same profile"))
-			}
-		}
+		list.Add(checkReferences(payload, uuids)...)
 	}
 	return list.OrNil()
+}
+
+// identities are the payloads that bring a certificate with its key.
+var identities = map[string]bool{"com.apple.security.scep": true, pkcs12Type: true, "com.apple.security.acme": true}
+
+// checkReferences wants each to lead to an identity; types are those of the
+// profile's payloads by UUID.
+func checkReferences(payload Payload, types map[string]string) refusal.List {
+	var list refusal.List
+	references := payload.references()
+	for _, key := range slices.Sorted(maps.Keys(references)) {
+		if references[key] == "" {
+			continue
+		}
+		name, ok := types[strings.ToUpper(references[key])]
+		switch {
+		case !ok:
+			list.Add(refusal.New(ErrInvalid, payload.Type()+"."+key, "refers to a payload that is not in this profile", "add the payload to the same profile"))
+		case !identities[name]:
+			list.Add(refusal.New(ErrInvalid, payload.Type()+"."+key, "refers to a payload that brings no private key", "refer to a SCEP or PKCS#12 payload"))
+		}
+	}
+	return list
 }
 
 // reserved are the top-level keys that we write, or that decide over all others.
