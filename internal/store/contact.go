@@ -10,6 +10,11 @@ import (
 	"sallyport/mdm"
 )
 
+// longStep is how far ahead a last contact may be and stay: further ahead it was
+// noted by a clock that has been set right since, and would hide that a phone is
+// silent until that time comes.
+const longStep = 24 * time.Hour
+
 // SaveContact notes one contact.
 func (s *Plans) SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error {
 	return s.db.write(ctx, "save contact", func(t *tx) error {
@@ -27,8 +32,9 @@ func (s *Plans) SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Cont
 			}
 			changed = true
 		}
-		if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2`,
-			id, micros(c.At)); err != nil {
+		if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET last_seen_at = $2
+			WHERE id = $1 AND (last_seen_at < $2 OR last_seen_at > $3)`,
+			id, micros(c.At), micros(c.At.Add(longStep))); err != nil {
 			return err
 		}
 		if !changed {
@@ -76,7 +82,9 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 		err = fmt.Errorf("command %s: %w", c.CommandID, enroll.ErrNotFound)
 	}
 	// A result that arrives twice: nothing of it is taken, not even the time. A
-	// signed message carries no nonce, so a recorded one must not keep a phone alive.
+	// signed message carries no nonce, so a recorded one must not keep a phone
+	// alive. A recorded Idle cannot be told from a true one: that it brings no
+	// facts is what compliance sees.
 	return false, unchanged(err)
 }
 

@@ -46,6 +46,10 @@ func testIdle(make Maker) func(*testing.T) {
 		// A clock that went back does not take a phone's last contact away.
 		w.contact(e.ID, mdm.Contact{At: start.Add(-time.Hour), Status: mdm.StatusIdle})
 		w.same(w.plan(e.ID).Enrollment.LastSeenAt, stored(w.now()))
+		// But what a clock noted that stood a year ahead gives way to the next contact.
+		w.contact(e.ID, mdm.Contact{At: w.now().AddDate(1, 0, 0), Status: mdm.StatusIdle})
+		w.contact(e.ID, mdm.Contact{At: w.later(), Status: mdm.StatusIdle})
+		w.same(w.plan(e.ID).Enrollment.LastSeenAt, stored(w.now()))
 	}
 }
 
