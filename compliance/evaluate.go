@@ -12,6 +12,9 @@ const (
 	maxValid = 24 * time.Hour
 	// settled is for enrolments that have ended for good: no sweep looks at them again.
 	settled = 10 * 365 * 24 * time.Hour
+	// maxClockStep is how far ahead a moment may be that was noted before our
+	// clock was set back. What is further ahead counts for nothing.
+	maxClockStep = 24 * time.Hour
 )
 
 // Evaluate says how a phone stands under policy (nil when none applies; make

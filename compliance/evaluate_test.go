@@ -275,3 +275,27 @@ func TestEvaluateAfterAClockStep(t *testing.T) {
 		t.Errorf("got since %s, grace until %s", v.Since, v.GraceUntil)
 	}
 }
+
+// A contact that was noted while the clock stood a year ahead must not keep a
+// silent phone in good standing for that year.
+func TestEvaluateContactFromTheFuture(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{time.Second, time.Hour, 365 * 24 * time.Hour} {
+		s := good()
+		s.expected.LastSeenAt = now.Add(ahead)
+		s.report.Device.At, s.report.Security.At, s.report.Profiles.At = now.Add(ahead), now.Add(ahead), now.Add(ahead)
+		want := compliance.Compliant
+		if ahead > 24*time.Hour {
+			want = compliance.NotEvaluated
+		}
+		if v := s.evaluate(); v.State != want {
+			t.Errorf("%s ahead: got %s, want %s", ahead, v.State, want)
+		}
+	}
+	s := good() // it has reported since the clock is right again
+	s.expected.LastSeenAt = now.Add(365 * 24 * time.Hour)
+	s.policy.Spec.Rules.ReportedWithin = compliance.Duration(time.Hour)
+	if v := s.evaluate(); v.State != compliance.Compliant {
+		t.Errorf("facts of a minute ago: got %s, want compliant", v.State)
+	}
+}

@@ -185,13 +185,17 @@ func ruleIdentity(e Expected, now time.Time) outcome {
 // ruleReported asks for the oldest of what the verdict rests on: the last
 // contact, and each group of facts that another rule looks at. A phone that
 // keeps calling but leaves our questions open is as silent as one that is off.
+// What a clock noted that stood far ahead says nothing: a silent phone would be
+// in good standing until that time comes.
 func ruleReported(e Expected, r mdm.Report, rules Rules, now time.Time) outcome {
 	within := rules.ReportedWithin.std()
-	last := e.LastSeenAt
+	var last, ahead time.Time
 	note := func(at time.Time) {
-		if at.Before(last) {
-			last = at
+		if at.After(now.Add(maxClockStep)) {
+			ahead = earliest(ahead, at)
+			return
 		}
+		last = earliest(last, at)
 	}
 	if rules.MailProfile && r.Profiles != nil {
 		note(r.Profiles.At)
@@ -202,10 +206,15 @@ func ruleReported(e Expected, r mdm.Report, rules Rules, now time.Time) outcome 
 	if rules.MinimumOS != "" && r.Device != nil {
 		note(r.Device.At)
 	}
+	facts := ahead
+	note(e.LastSeenAt)
 	o := met(RuleReported, "last complete report "+minute(last), last.Add(within))
 	switch {
 	case e.LastSeenAt.IsZero():
 		o = unasked(RuleReported, "the phone has never reported")
+	case !facts.IsZero() || last.IsZero():
+		o = unasked(RuleReported, "the phone has not reported since the server's clock was set back")
+		o.until = ahead.Add(-maxClockStep)
 	case !now.Before(last.Add(within)):
 		o = failed(RuleReported, "last complete report "+minute(last), fixSilent)
 	}

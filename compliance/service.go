@@ -54,14 +54,14 @@ func (s *Service) Policies(ctx context.Context) ([]Policy, error) {
 }
 
 // Current returns the verdict in force: the stored one, evaluated anew when its
-// ValidUntil has come. ErrNotFound when no such enrolment is on record.
+// ValidUntil has come, or when a clock made it that stood far ahead. ErrNotFound when no such enrolment is on record.
 func (s *Service) Current(ctx context.Context, id mdm.EnrollmentID) (Verdict, error) {
 	for range attempts {
 		v, err := s.stored(ctx, id)
 		if err != nil {
 			return Verdict{}, err
 		}
-		if !v.At.IsZero() && s.now().Before(v.ValidUntil) {
+		if now := s.now(); !v.At.IsZero() && now.Before(v.ValidUntil) && !v.At.After(now.Add(maxClockStep)) {
 			return v, nil
 		}
 		v, err = s.evaluate(ctx, id, v, nil)
@@ -119,9 +119,9 @@ func (s *Service) evaluate(ctx context.Context, id mdm.EnrollmentID, before Verd
 	now := s.now()
 	expected.EnrollmentID = id
 	v := Evaluate(Strictest(Matching(policies, expected)), expected, report, before, now)
-	if !v.At.After(before.At) {
+	if !v.At.After(before.At) && !before.At.After(now.Add(maxClockStep)) {
 		// Two evaluations within a microsecond, or after a clock step, must not
-		// look like one to the compare-and-swap.
+		// look like one to the compare-and-swap. After a long step they do not.
 		v.At = before.At.Add(time.Microsecond)
 	}
 	if err := s.Store.SaveVerdict(ctx, before, v, entry(ctx, now, before, v)); err != nil {

@@ -219,6 +219,30 @@ func TestCurrent(t *testing.T) {
 	}
 }
 
+// A verdict that was made while the clock stood a year ahead is not in force for
+// that year.
+func TestCurrentAfterAClockStep(t *testing.T) {
+	t.Parallel()
+	store := newShelf("e1")
+	s, clock := newService(store)
+	right := *clock
+	*clock = right.AddDate(1, 0, 0)
+	if _, err := s.Evaluate(t.Context(), "e1"); err != nil {
+		t.Fatal(err)
+	}
+	*clock = right
+	store.passcodeOff("e1")
+	for range 2 {
+		v, err := s.Current(t.Context(), "e1")
+		if err != nil || v.State == compliance.Compliant || !v.At.Equal(right) {
+			t.Errorf("got %s of %s, %v", v.State, v.At, err)
+		}
+	}
+	if store.saved != 2 {
+		t.Errorf("%d saves, want 2: the verdict of the right time is in force", store.saved)
+	}
+}
+
 // An evaluation of old facts must never replace one of newer facts.
 func TestEvaluateIsOvertaken(t *testing.T) {
 	t.Parallel()
