@@ -1,0 +1,197 @@
+package templates
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/refusal"
+)
+
+const (
+	planPage   = 1000 // users read at once
+	planSample = 20   // users and failures that a plan names
+)
+
+// Change set of one apply, before it is done.
+type ChangePlan struct {
+	Template string   `json:"template"`
+	Revision int      `json:"revision"` // the newest one now; 0: there is none
+	Changed  bool     `json:"changed"`  // false: applying it would write nothing
+	Changes  []Change `json:"changes"`
+	Users    int      `json:"users"`   // in the directory
+	Touched  int      `json:"touched"` // whose phones would get, change or lose a profile
+	Sample   []string `json:"sample"`  // UPNs of the first of them
+	// Effects name the templates that more, or fewer, users would get, this one
+	// and those whose mailboxes it takes or gives back.
+	Effects []Effect `json:"effects"`
+	// Refused counts users who would be touched and for whom it cannot be
+	// rendered; their phones would keep what they have.
+	Refused  int       `json:"refused"`
+	Failures []Failure `json:"failures"` // of the first of them
+}
+
+// Effect is what happens to one template.
+type Effect struct {
+	Template string `json:"template"`
+	Wins     int    `json:"wins"`  // users who would get it and do not now
+	Loses    int    `json:"loses"` // users who get it now and would not
+}
+
+// Plan says what applying a template would do, without doing it: what changes
+// in it, and whom it touches. It renders for everybody concerned, before and
+// after, so that nobody counts whose phone would see no difference.
+func (v *Viewer) Plan(ctx context.Context, source []byte) (ChangePlan, error) {
+	spec, err := Parse(source)
+	if err != nil {
+		return ChangePlan{}, err
+	}
+	next, newest, err := v.candidate(ctx, spec, string(source))
+	if err != nil {
+		return ChangePlan{}, err
+	}
+	before, err := v.Templates.List(ctx)
+	if err != nil {
+		return ChangePlan{}, err
+	}
+	w := planWalk{viewer: v, before: before, after: replaced(before, next), next: next, newest: newest, effects: map[string]*Effect{}}
+	w.plan = ChangePlan{
+		Template: spec.Name, Revision: newest.Number, Changed: newest.Source != string(source),
+		Changes: Diff(newest.Spec, spec), Sample: []string{}, Failures: []Failure{},
+	}
+	if newest.Number == 0 {
+		w.plan.Changes = []Change{{Field: "name", Before: absent, After: spec.Name}}
+	}
+	w.content = slices.ContainsFunc(w.plan.Changes, func(c Change) bool { return !deliveryField(c.Field) })
+	if err := w.everybody(ctx); err != nil {
+		return ChangePlan{}, err
+	}
+	return w.finish(), nil
+}
+
+// deliveryField says who gets a template, not what they get.
+func deliveryField(path string) bool {
+	return path == "assign" || path == "exclude" || path == "priority"
+}
+
+type planWalk struct {
+	viewer        *Viewer
+	before, after []Revision
+	next, newest  Revision
+	content       bool // profiles differ, not only who gets them
+	effects       map[string]*Effect
+	plan          ChangePlan
+}
+
+func (w *planWalk) everybody(ctx context.Context) error {
+	page := directory.Page{Limit: planPage}
+	for {
+		users, err := w.viewer.Templates.Users.ListUsers(ctx, "", page)
+		if err != nil {
+			return fmt.Errorf("list users: %w", err)
+		}
+		for _, u := range users {
+			if err := w.user(ctx, u); err != nil {
+				return err
+			}
+		}
+		if len(users) < planPage {
+			return nil
+		}
+		page.After = users[len(users)-1].UPN
+	}
+}
+
+func (w *planWalk) user(ctx context.Context, u directory.User) error {
+	w.plan.Users++
+	before, after := w.names(w.before, u), w.names(w.after, u)
+	touched := false
+	for name := range before {
+		if !after[name] {
+			touched = true
+			w.effect(name).Loses++
+		}
+	}
+	for name := range after {
+		if !before[name] {
+			touched = true
+			w.effect(name).Wins++
+		}
+	}
+	if after[w.next.Name] && (w.content || !before[w.next.Name]) {
+		differs, err := w.render(ctx, u, before[w.next.Name])
+		if err != nil {
+			return err
+		}
+		touched = touched || differs
+	}
+	if touched {
+		w.plan.Touched++
+		if len(w.plan.Sample) < planSample {
+			w.plan.Sample = append(w.plan.Sample, u.UPN)
+		}
+	}
+	return nil
+}
+
+func (w *planWalk) names(revisions []Revision, u directory.User) map[string]bool {
+	won, _ := Choose(revisions, u)
+	names := make(map[string]bool, len(won))
+	for _, r := range won {
+		names[r.Name] = true
+	}
+	return names
+}
+
+func (w *planWalk) effect(name string) *Effect {
+	if w.effects[name] == nil {
+		w.effects[name] = &Effect{Template: name}
+	}
+	return w.effects[name]
+}
+
+// render makes the new profile, and the one before for those who have it. What
+// was refused before and is rendered now differs too.
+func (w *planWalk) render(ctx context.Context, u directory.User, had bool) (differs bool, err error) {
+	now, waiting, err := w.viewer.renderFor(ctx, w.next, u)
+	if err != nil {
+		refused := refusal.All(err)
+		if len(refused) == 0 {
+			return false, err
+		}
+		if !waiting {
+			w.plan.Refused++
+			w.fail(u, refused)
+		}
+		return false, nil
+	}
+	if !had {
+		return true, nil
+	}
+	old, _, err := w.viewer.renderFor(ctx, w.newest, u)
+	if err != nil {
+		if len(refusal.All(err)) == 0 {
+			return false, err
+		}
+		return true, nil
+	}
+	return old.Profile.TopUUID() != now.Profile.TopUUID(), nil
+}
+
+func (w *planWalk) fail(u directory.User, refused []*refusal.Error) {
+	var report CheckReport
+	report.refuse(u, w.next, refused)
+	room := planSample - len(w.plan.Failures)
+	w.plan.Failures = append(w.plan.Failures, report.Failures[:min(room, len(report.Failures))]...)
+}
+
+func (w *planWalk) finish() ChangePlan {
+	w.plan.Effects = []Effect{}
+	for _, e := range slices.SortedFunc(maps.Values(w.effects), func(a, b *Effect) int { return cmp.Compare(a.Template, b.Template) }) {
+		w.plan.Effects = append(w.plan.Effects, *e)
+	}
+	return w.plan
+}

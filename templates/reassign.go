@@ -1,0 +1,39 @@
+package templates
+
+import (
+	"context"
+	"fmt"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/refusal"
+	"sallyport/internal/yamldoc"
+)
+
+// Assign changes who gets a template, and nothing else of it, as a revision of
+// its own. exclude nil leaves the exclusions as they are. It is ErrConflict
+// unless the newest revision has the expected number (AnyRevision: whichever is
+// newest when the call begins; what comes in between is never overwritten).
+func (s *Service) Assign(ctx context.Context, name string, assign directory.Audience, exclude *directory.Audience, expected int) (Revision, bool, error) {
+	newest, err := s.Get(ctx, name)
+	if err != nil {
+		return Revision{}, false, err
+	}
+	if expected != AnyRevision && expected != newest.Number {
+		return Revision{}, false, ConflictOf(name, newest.Number, expected)
+	}
+	source, err := yamldoc.Set([]byte(newest.Source), "assign", assign)
+	if err == nil && exclude != nil {
+		source, err = yamldoc.Set(source, "exclude", *exclude)
+	}
+	if err != nil {
+		return Revision{}, false, fmt.Errorf("assign template %s: %w", name, err)
+	}
+	spec, err := Parse(source)
+	if err != nil {
+		return Revision{}, false, err
+	}
+	if spec.Name != name { // a source that the edit has turned into another document
+		return Revision{}, false, refusal.New(ErrInvalid, "assign", "cannot be changed in this source", "edit the file and apply it")
+	}
+	return s.save(ctx, spec, string(source), newest.Number, "template.assign")
+}
