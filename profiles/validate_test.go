@@ -17,10 +17,17 @@ func TestWithDefaults(t *testing.T) {
 	if got.HostType != OnPremises || got.Host != "" || got.UserName != "%upn%" || got.Email != "%email%" || !got.UsesSSL() || got.SSL == nil || got.Identity != IdentityNone {
 		t.Errorf("on premises: got %+v", got)
 	}
-	if got := (ExchangeAccount{HostType: Office365}).WithDefaults(); got.Host != Office365Host {
-		t.Errorf("office365: got host %q, want %q", got.Host, Office365Host)
+	cloud := ExchangeAccount{HostType: Office365}.WithDefaults()
+	if cloud.Host != Office365Host || !cloud.UsesSSL() || cloud.OAuth.Enabled == nil || !cloud.UsesOAuth() {
+		t.Errorf("office365: got %+v, want its host, SSL and OAuth", cloud)
+	}
+	if got.UsesOAuth() {
+		t.Error("on premises: got OAuth")
 	}
 	off := false
+	if got := (ExchangeAccount{HostType: Office365, Host: "partner.outlook.cn", OAuth: OAuth{Enabled: &off}}).WithDefaults(); got.UsesOAuth() || got.Host != "partner.outlook.cn" {
+		t.Errorf("office365: got %+v, want what the admin wrote", got)
+	}
 	if got := (ExchangeAccount{SSL: &off}).WithDefaults(); got.UsesSSL() {
 		t.Error("got SSL on, want what the admin wrote")
 	}
