@@ -18,7 +18,6 @@ import (
 	"sallyport/mdm"
 	"sallyport/mdm/apple"
 	"sallyport/profiles/mobileconfig"
-	"sallyport/templates"
 )
 
 // pushedChallengeTTL is long, since a phone may lie in a drawer between the
@@ -52,7 +51,7 @@ func (s *Service) Next(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*a
 	if err != nil {
 		return nil, fmt.Errorf("load plan of enrolment %s: %w", e.ID, err)
 	}
-	assigned, err := s.assigned(ctx, user)
+	assigned, err := s.assigned(ctx, user, have.Report.Device)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +101,8 @@ func (s *Service) confirm(ctx context.Context, want Want, have Have) error {
 
 // order makes the command of an action. Its row is committed before it is
 // returned; an action that repeats a command has its row already.
-func (s *Service) order(ctx context.Context, e mdm.Enrollment, u directory.User, profiles []assignment, a Action) (*apple.Order, error) {
-	command, err := s.command(ctx, e, u, profiles, a)
+func (s *Service) order(ctx context.Context, e mdm.Enrollment, u directory.User, assigned []assignment, a Action) (*apple.Order, error) {
+	command, err := s.command(ctx, e, u, assigned, a)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +124,7 @@ func (s *Service) order(ctx context.Context, e mdm.Enrollment, u directory.User,
 	return &apple.Order{ID: row.ID, Command: command}, nil
 }
 
-func (s *Service) command(ctx context.Context, e mdm.Enrollment, u directory.User, profiles []assignment, a Action) (apple.Command, error) {
+func (s *Service) command(ctx context.Context, e mdm.Enrollment, u directory.User, assigned []assignment, a Action) (apple.Command, error) {
 	switch a.Type {
 	case askDevice:
 		return apple.DeviceInformation{Queries: apple.DeviceQueries()}, nil
@@ -136,9 +135,9 @@ func (s *Service) command(ctx context.Context, e mdm.Enrollment, u directory.Use
 	case askCertificates:
 		return apple.CertificateList{}, nil
 	case installProfile:
-		for _, p := range profiles {
-			if p.wanted().Identifier == a.Subject && p.wanted().UUID == a.Revision {
-				payload, err := s.mailProfile(ctx, e, u, p.rendered)
+		for _, p := range assigned {
+			if p.identifier == a.Subject && p.uuid == a.Revision {
+				payload, err := s.payload(ctx, e, u, p)
 				if err != nil {
 					return nil, err
 				}
@@ -149,9 +148,9 @@ func (s *Service) command(ctx context.Context, e mdm.Enrollment, u directory.Use
 	return nil, fmt.Errorf("plan names %s %q, which nothing makes", a.Type, a.Subject)
 }
 
-// mailProfile makes the bytes of one mail profile for one phone: with a fresh
-// challenge, encrypted to the phone's identity, signed.
-func (s *Service) mailProfile(ctx context.Context, e mdm.Enrollment, u directory.User, r templates.Rendered) ([]byte, error) {
+// payload makes the bytes of one profile for one phone: encrypted to the phone's
+// identity, signed, and a mail profile with a fresh challenge.
+func (s *Service) payload(ctx context.Context, e mdm.Enrollment, u directory.User, a assignment) ([]byte, error) {
 	row, err := s.Certificates.Lookup(ctx, e.CertificateHash)
 	if err != nil {
 		return nil, fmt.Errorf("look up identity of enrolment %s: %w", e.ID, err)
@@ -160,8 +159,11 @@ func (s *Service) mailProfile(ctx context.Context, e mdm.Enrollment, u directory
 	if err != nil {
 		return nil, fmt.Errorf("parse identity of enrolment %s: %w", e.ID, err)
 	}
-	profile := r.Profile
-	if r.NeedsChallenge {
+	profile := a.profile
+	if a.mail {
+		profile = a.rendered.Profile
+	}
+	if a.rendered.NeedsChallenge {
 		challenge, err := s.Certificates.Mint(ctx, certs.Grant{
 			Rule:         certs.RuleMailIdentity,
 			CommonName:   u.UPN,
@@ -173,7 +175,7 @@ func (s *Service) mailProfile(ctx context.Context, e mdm.Enrollment, u directory
 		if err != nil {
 			return nil, fmt.Errorf("mint challenge for enrolment %s: %w", e.ID, err)
 		}
-		profile = r.WithChallenge(challenge)
+		profile = a.rendered.WithChallenge(challenge)
 	}
 	sealed, err := mobileconfig.Encrypt(profile, to)
 	if err != nil {

@@ -4,74 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"sallyport/certs"
 	"sallyport/compliance"
 	"sallyport/enroll/directory"
-	"sallyport/internal/logkey"
-	"sallyport/internal/refusal"
 	"sallyport/mdm"
-	"sallyport/templates"
 )
-
-// assignment is a template that is assigned to a user, rendered for that user
-// where it can be.
-type assignment struct {
-	revision   templates.Revision
-	rendered   templates.Rendered
-	identifier string
-	uuid       string // top-level PayloadUUID; empty when it could not be rendered
-}
-
-func (a assignment) wanted() WantedProfile {
-	return WantedProfile{Template: a.revision.Name, Identifier: a.identifier, UUID: a.uuid}
-}
-
-// assigned renders every template that is assigned to the user. One that cannot
-// be rendered stays in the list: it is wanted, and nothing can be installed.
-func (s *Service) assigned(ctx context.Context, u directory.User) ([]assignment, error) {
-	revisions, err := s.Templates.CurrentRevisions(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read templates: %w", err)
-	}
-	var list []assignment
-	for _, revision := range templates.ForUser(revisions, u) {
-		a := assignment{revision: revision, identifier: templates.ProfileIdentifier(revision.TemplateID, u.ID)}
-		if a.rendered, err = s.render(revision, u); err == nil {
-			a.uuid = a.rendered.Profile.TopUUID()
-		} else {
-			s.log().ErrorContext(ctx, "template cannot be rendered", "template", revision.Name,
-				"revision", revision.Number, logkey.User, u.ID, "fields", fields(err))
-		}
-		list = append(list, a)
-	}
-	return list, nil
-}
-
-// fields names what a refusal is about. Its text may hold the user's mail
-// address, which has no place in a log.
-func fields(err error) string {
-	var names []string
-	for _, e := range refusal.All(err) {
-		names = append(names, e.Field)
-	}
-	return strings.Join(names, ", ")
-}
-
-// render makes a template's profile for a user, with its challenge slots empty.
-func (s *Service) render(r templates.Revision, u directory.User) (templates.Rendered, error) {
-	return templates.Render(r, u, templates.Options{Organization: s.Organization, SCEPURL: s.PublicURL + "/scep"})
-}
-
-func (s *Service) want(assigned []assignment) Want {
-	want := Want{InquiryMaxAge: s.InquiryMaxAge}
-	for _, a := range assigned {
-		want.Profiles = append(want.Profiles, a.wanted())
-	}
-	return want
-}
 
 // Expected implements compliance.Expecter.
 func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance.Expected, mdm.Report, error) {
@@ -102,11 +41,14 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 		return compliance.Expected{}, mdm.Report{}, fmt.Errorf("look up user of enrolment %s: %w", id, err)
 	}
 	expected.UPN, expected.Groups = user.UPN, user.Groups
-	assigned, err := s.assigned(ctx, user)
+	assigned, err := s.assigned(ctx, user, have.Report.Device)
 	if err != nil {
 		return compliance.Expected{}, mdm.Report{}, err
 	}
 	for _, a := range assigned {
+		if !a.mail { // what a security policy demands is judged by what the phone reports of it
+			continue
+		}
 		wanted := a.wanted()
 		expected.Mail = append(expected.Mail, compliance.ExpectedProfile{
 			Name:           wanted.Template,

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/mdm"
+	"sallyport/templates"
 )
 
 const (
@@ -37,9 +38,29 @@ type InviteRequest struct {
 	TTL       time.Duration // 0 means 7 days; at most 90 days
 }
 
-// Invite makes one invitation for every user concerned, all or none. Codes and
-// PINs are in the answer and nowhere else.
+// Invited is the outcome of an invitation of several users.
+type Invited struct {
+	Issued  []Issued
+	Skipped []Skipped // users who were meant and cannot be invited
+}
+
+// Skipped is a user whom an invitation of a group or of everyone left out.
+type Skipped struct {
+	User   directory.User
+	Reason *refusal.Error
+}
+
+// Invite makes one invitation for every user concerned, all or none, and says
+// nothing of those who were left out: see InviteAll.
 func (s *Service) Invite(ctx context.Context, r InviteRequest) ([]Issued, error) {
+	invited, err := s.InviteAll(ctx, r)
+	return invited.Issued, err
+}
+
+// InviteAll makes one invitation for every user concerned, all or none. Codes
+// and PINs are in the answer and nowhere else. A shared mailbox is refused when
+// it is named, and left out of a group.
+func (s *Service) InviteAll(ctx context.Context, r InviteRequest) (Invited, error) {
 	if r.Ownership == "" {
 		r.Ownership = mdm.Personal
 	}
@@ -47,11 +68,11 @@ func (s *Service) Invite(ctx context.Context, r InviteRequest) ([]Issued, error)
 		r.TTL = defaultInvitationTTL
 	}
 	if err := r.validate(); err != nil {
-		return nil, err
+		return Invited{}, err
 	}
-	users, err := s.invited(ctx, r)
+	users, skipped, err := s.invited(ctx, r)
 	if err != nil {
-		return nil, err
+		return Invited{}, err
 	}
 	now := s.now()
 	issued := make([]Issued, len(users))
@@ -65,9 +86,9 @@ func (s *Service) Invite(ctx context.Context, r InviteRequest) ([]Issued, error)
 			"expires_at", invitations[i].ExpiresAt.Format(time.RFC3339))
 	}
 	if err := s.Invitations.CreateInvitations(ctx, invitations, entries); err != nil {
-		return nil, fmt.Errorf("create invitations: %w", err)
+		return Invited{}, fmt.Errorf("create invitations: %w", err)
 	}
-	return issued, nil
+	return Invited{Issued: issued, Skipped: skipped}, nil
 }
 
 func (r InviteRequest) validate() error {
@@ -90,36 +111,47 @@ func (r InviteRequest) validate() error {
 	return list.OrNil()
 }
 
-// invited resolves the request to users; nobody is a refusal, so that a group
-// with a typing error does not look like success.
-func (s *Service) invited(ctx context.Context, r InviteRequest) ([]directory.User, error) {
+// invited resolves the request to users, and those who are left out; nobody is
+// a refusal, so that a group with a typing error does not look like success.
+func (s *Service) invited(ctx context.Context, r InviteRequest) (users []directory.User, skipped []Skipped, err error) {
 	if r.UPN != "" {
 		u, err := s.Users.UserByUPN(ctx, r.UPN)
 		if errors.Is(err, directory.ErrNotFound) {
-			return nil, refusal.New(ErrNotFound, "user", "no such user", "add the user first: sallyport user add --upn … --email …")
+			return nil, nil, refusal.New(ErrNotFound, "user", "no such user", "add the user first: sallyport user add --upn … --email …")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("look up user: %w", err)
+			return nil, nil, fmt.Errorf("look up user: %w", err)
 		}
-		return []directory.User{u}, nil
+		if refused := templates.RefuseShared(u, ErrInvalid, "user"); refused != nil {
+			return nil, nil, refused
+		}
+		return []directory.User{u}, nil, nil
 	}
-	var users []directory.User
 	page := directory.Page{Limit: userPage}
 	for {
 		some, err := s.Users.ListUsers(ctx, r.Group, page)
 		if err != nil {
-			return nil, fmt.Errorf("list users: %w", err)
+			return nil, nil, fmt.Errorf("list users: %w", err)
 		}
-		users = append(users, some...)
+		for _, u := range some {
+			if refused := templates.RefuseShared(u, ErrInvalid, "user"); refused != nil {
+				skipped = append(skipped, Skipped{User: u, Reason: refused})
+				continue
+			}
+			users = append(users, u)
+		}
 		if len(some) < page.Limit {
 			break
 		}
 		page.After = some[len(some)-1].UPN
 	}
-	if len(users) == 0 {
-		return nil, refusal.New(ErrNotFound, "group", "there is no user to invite", "check the group's name with: sallyport user list")
+	switch {
+	case len(users) == 0 && len(skipped) > 0:
+		return nil, nil, refusal.New(ErrInvalid, "group", fmt.Sprintf("there is nobody to invite: all %d users are shared mailboxes", len(skipped)), skipped[0].Reason.Remedy)
+	case len(users) == 0:
+		return nil, nil, refusal.New(ErrNotFound, "group", "there is no user to invite", "check the group's name with: sallyport user list")
 	}
-	return users, nil
+	return users, skipped, nil
 }
 
 // issue makes one invitation in memory.

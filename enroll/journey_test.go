@@ -410,6 +410,7 @@ func TestUnrenderableTemplate(t *testing.T) {
 	h := newHouse(t)
 	broken := mailTemplate("%first_name%@example.test%nothing%")
 	broken.Name, broken.TemplateID = "a-broken-one", "01993b1e-0000-7000-8000-000000000002"
+	broken.Spec.Accounts[0].Host = "other.example.test"
 	h.revisions = append(h.revisions, broken)
 	p := h.newPhone(t, h.alice.UPN, udidA, 0)
 	p.join(t)

@@ -32,6 +32,9 @@ type memory struct {
 	events      []mdm.Event
 	audit       []audit.Entry
 	revisions   []templates.Revision
+	policies    []templates.SecurityRevision
+	secrets     map[directory.UserID][]templates.Secret
+	opened      int                    // how often secrets were asked for
 	grants      map[string]certs.Grant // by challenge
 	ttl         map[string]time.Duration
 	certs       map[string]certs.Certificate
@@ -429,6 +432,17 @@ func (m *memory) List(context.Context, audit.Filter) ([]audit.Entry, error) {
 func (m *memory) CurrentRevisions(context.Context) ([]templates.Revision, error) {
 	defer m.lock()()
 	return slices.Clone(m.revisions), m.broken
+}
+
+func (m *memory) SecretsFor(_ context.Context, user directory.UserID) ([]templates.Secret, error) {
+	defer m.lock()()
+	m.opened++
+	return slices.Clone(m.secrets[user]), m.broken
+}
+
+func (m *memory) CurrentSecurityPolicies(context.Context) ([]templates.SecurityRevision, error) {
+	defer m.lock()()
+	return slices.Clone(m.policies), m.broken
 }
 
 func (m *memory) Mint(_ context.Context, g certs.Grant, ttl time.Duration) (secret.Value, error) {

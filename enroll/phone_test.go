@@ -136,7 +136,7 @@ func newHouse(t testing.TB) *house {
 	signer := h.issue(t, "Profile signer", key, x509.ExtKeyUsageEmailProtection, noon.AddDate(1, 0, 0))
 	h.enroll = &Service{
 		Invitations: h.memory, Enrollments: h.memory, Plans: h.memory, Devices: h.memory, Users: h.memory,
-		Certificates: h.memory, Templates: h.memory, Audit: h.memory,
+		Certificates: h.memory, Templates: h.memory, Secrets: h.memory, Security: h.memory, Audit: h.memory,
 		Root:   h.root,
 		Signer: func() cms.Identity { return signer },
 		MAC: func(purpose string, data []byte) []byte {

@@ -22,11 +22,11 @@ type Want struct {
 	InquiryMaxAge time.Duration // how old a fact may be when a connection begins
 }
 
-// WantedProfile is a mail profile as it should stand in the phone's ProfileList.
+// WantedProfile is a profile as it should stand in the phone's ProfileList.
 type WantedProfile struct {
-	Template   string // name, for people
+	Template   string // name of the template or security policy, for people
 	Identifier string
-	UUID       string // top-level PayloadUUID, upper case; empty when the template could not be rendered for the user
+	UUID       string // top-level PayloadUUID, upper case; empty when it could not be rendered for the user
 }
 
 // renders tells whether there is anything to install.

@@ -32,6 +32,18 @@ type TemplateSource interface {
 	CurrentRevisions(ctx context.Context) ([]templates.Revision, error)
 }
 
+// SecretSource is the part of templates.SecretStore that enroll reads.
+type SecretSource interface {
+	// SecretsFor returns the secrets that a user's profiles may need, with their values.
+	SecretsFor(ctx context.Context, user directory.UserID) ([]templates.Secret, error)
+}
+
+// SecuritySource is the part of templates.SecurityStore that enroll reads.
+type SecuritySource interface {
+	// CurrentSecurityPolicies returns the newest revision of every policy by name.
+	CurrentSecurityPolicies(ctx context.Context) ([]templates.SecurityRevision, error)
+}
+
 // Service leads phones from an invitation to a working mailbox. Its fields are
 // its configuration; all of them are needed except those that say otherwise.
 type Service struct {
@@ -42,6 +54,8 @@ type Service struct {
 	Users        directory.Store
 	Certificates Certifier
 	Templates    TemplateSource
+	Secrets      SecretSource
+	Security     SecuritySource
 	Audit        audit.Log // refusals; everything else is written with its act
 
 	Root   *x509.Certificate                        // trust anchor that the enrolment profile brings along
@@ -64,6 +78,8 @@ var (
 
 	_ Certifier      = (*certs.Issuer)(nil)
 	_ TemplateSource = templates.Store(nil)
+	_ SecretSource   = templates.SecretStore(nil)
+	_ SecuritySource = templates.SecurityStore(nil)
 )
 
 // Validate reports every field that is missing.
@@ -81,6 +97,8 @@ func (s *Service) Validate() error {
 	need(s.Users != nil, "Users")
 	need(s.Certificates != nil, "Certificates")
 	need(s.Templates != nil, "Templates")
+	need(s.Secrets != nil, "Secrets")
+	need(s.Security != nil, "Security")
 	need(s.Audit != nil, "Audit")
 	need(s.Root != nil, "Root")
 	need(s.Signer != nil, "Signer")

@@ -36,12 +36,12 @@ func (s *Service) Open(ctx context.Context, code string) (Welcome, error) {
 	}
 	_, placeholder := s.Topic()
 	w := Welcome{Invitation: i, User: u, Organization: s.Organization, PINAsked: len(i.PINHash) > 0, Placeholder: placeholder}
-	revisions, err := s.Templates.CurrentRevisions(ctx)
+	won, _, options, err := s.chosen(ctx, u, nil)
 	if err != nil {
-		return Welcome{}, fmt.Errorf("read templates: %w", err)
+		return Welcome{}, err
 	}
-	for _, revision := range templates.ForUser(revisions, u) {
-		if rendered, err := s.render(revision, u); err == nil {
+	for _, revision := range won {
+		if rendered, err := templates.Render(revision, u, options); err == nil {
 			w.Accounts = append(w.Accounts, rendered.Accounts...)
 		}
 	}

@@ -39,7 +39,9 @@ func reaches(assign, exclude directory.Audience, u directory.User) bool {
 // Choose returns the templates that a user gets, in the order of their names,
 // and those that lose a mailbox to one of them: the highest priority wins, then
 // the name that sorts first. A template that loses one account is left out as a
-// whole, as its profile would be refused by the phone.
+// whole, as its profile would be refused by the phone. Assignment alone decides:
+// a winner that cannot be rendered for the user leaves the mailbox to nobody, so
+// that a missing value never sets up an account that must give way later.
 func Choose(revisions []Revision, u directory.User) (won []Revision, lost []Lost) {
 	assigned := ForUser(revisions, u)
 	slices.SortStableFunc(assigned, func(a, b Revision) int { return cmp.Compare(b.Spec.Priority, a.Spec.Priority) })

@@ -39,5 +39,5 @@ func ExampleParse() {
 	_, err := templates.Parse([]byte("name: mail\naccounts:\n  - {name: Mail, host: mail.example.test, email: '%Email%'}\n"))
 	fmt.Println(err)
 	// Output:
-	// accounts[0].email: unknown variable %Email% (the variables are %email%, %username%, %domainname%, %upn%, %displayname%, %firstname%, %last_name%, %middle_name%; write %% for a percent sign)
+	// accounts[0].email: unknown variable %Email% (the variables are %email%, %username%, %domainname%, %upn%, %displayname%, %firstname%, %last_name%, %middle_name%, %serialnumber%, %devicename%, %model%, %osversion%, %udid%, %productname%; write %% for a percent sign)
 }

@@ -1,11 +1,12 @@
 package templates
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"testing"
 
-	"sallyport/enroll/directory"
+	"sallyport/mdm"
 )
 
 func TestExpand(t *testing.T) {
@@ -24,14 +25,14 @@ func TestExpand(t *testing.T) {
 		{"%firstname%%firstname%", "%upn%%upn%"},
 	}
 	for _, test := range tests {
-		if got, refused := expandText("f", test.text, u); refused != nil || got != test.want {
+		if got, refused := expandText("f", test.text, values{user: u}); refused != nil || got != test.want {
 			t.Errorf("%q: got %q, %v; want %q", test.text, got, refused, test.want)
 		}
 	}
 }
 
 func TestParseExpressionRefuses(t *testing.T) {
-	for _, text := range []string{"%", "%upn", "a%b", "%UPN%", "% upn%", "%password%", "%upn|x%", "%%%", "%lastname%", "a\nb", "\xff", strings.Repeat("a", maxExpression+1)} {
+	for _, text := range []string{"%", "%upn", "a%b", "%UPN%", "% upn%", "%password%", "%UPN|x%", "%upn |x%", "%|%", "%|x%", "%%%", "%last name%", "%upn|a%b%", "a\nb", "\xff", strings.Repeat("a", maxExpression+1)} {
 		if _, refused := parseExpression("f", text); refused == nil || !errors.Is(refused, ErrInvalid) || refused.Field != "f" {
 			t.Errorf("%.40q: got %v, want it refused", text, refused)
 		}
@@ -41,19 +42,19 @@ func TestParseExpressionRefuses(t *testing.T) {
 // TestVariablesNameTheirSource: each variable takes the field that its refusal
 // tells people to set.
 func TestVariablesNameTheirSource(t *testing.T) {
-	for _, v := range variables() {
-		if got := v.value(directory.User{}); got != "" {
-			t.Errorf("%s: got %q of an empty user", v.name, got)
+	for _, v := range variables {
+		if got := v.value(values{}); got != "" {
+			t.Errorf("%s: got %q of an empty user", v.Name, got)
 		}
-		if v.value(sampleUser()) == "" {
-			t.Errorf("%s: the sample user has no value", v.name)
+		if v.value(sample()) == "" {
+			t.Errorf("%s: the sample user has no value", v.Name)
 		}
-		_, refused := expandText("f", "%"+v.name+"%", directory.User{UPN: ""})
-		if (refused == nil) != v.mayBeEmpty {
-			t.Errorf("%s: got %v, want refused %v", v.name, refused, !v.mayBeEmpty)
+		_, refused := expandText("f", "%"+v.Name+"%", values{device: &mdm.DeviceFacts{}})
+		if (refused == nil) != v.MayBeEmpty {
+			t.Errorf("%s: got %v, want refused %v", v.Name, refused, !v.MayBeEmpty)
 		}
-		if refused != nil && (!strings.Contains(refused.Remedy, v.source) || !strings.Contains(refused.Reason, v.name)) {
-			t.Errorf("%s: got %v, want it to name %s", v.name, refused, v.source)
+		if refused != nil && (!strings.Contains(refused.Error(), v.Source) || !strings.Contains(refused.Reason, v.Name)) {
+			t.Errorf("%s: got %v, want it to name %s", v.Name, refused, v.Source)
 		}
 	}
 }
@@ -69,19 +70,19 @@ func FuzzExpand(f *testing.F) {
 		}
 		u := alice()
 		u.FirstName = value
-		got, refused := parsed.expand("f", u)
+		got, refused := parsed.expand("f", values{user: u}, nil)
 		if refused != nil {
 			return
 		}
 		var want strings.Builder
 		for _, p := range parsed {
-			switch p.variable.name {
+			switch p.variable.Name {
 			case "":
 				want.WriteString(p.literal)
 			case "firstname":
-				want.WriteString(value)
+				want.WriteString(cmp.Or(value, p.fallback))
 			default:
-				want.WriteString(p.variable.value(u))
+				want.WriteString(cmp.Or(p.variable.value(values{user: u}), p.fallback))
 			}
 		}
 		if got != want.String() {

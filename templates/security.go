@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/refusal"
 	"sallyport/internal/yamldoc"
 	"sallyport/profiles"
+	"sallyport/profiles/mobileconfig"
 )
 
 // SecuritySpec is a security policy as an admin writes it in YAML.
@@ -65,6 +66,9 @@ func (s SecuritySpec) Validate() error {
 	list.Add(documentName(s.Name), priority(s.Priority))
 	list.Add(audience("assign", s.Assign)...)
 	list.Add(audience("exclude", s.Exclude)...)
+	if s.Settings == (profiles.SecurityPolicy{}) {
+		list.Add(refusal.New(ErrInvalid, "settings", "ask for nothing", "for example: settings: {require_passcode: true, minimum_length: 6}"))
+	}
 	for _, e := range refusal.All(s.Settings.Validate()) {
 		list.Add(refusal.New(ErrInvalid, "settings."+e.Field, e.Reason, e.Remedy))
 	}
@@ -94,6 +98,29 @@ const SecurityIdentifierPrefix = "sallyport.security."
 // for ever the same, whichever policy it comes from, so that another policy
 // replaces the one before.
 func SecurityIdentifier(user directory.UserID) string { return SecurityIdentifierPrefix + string(user) }
+
+// RenderSecurity makes the profile that holds an Apple phone to a security
+// policy. It names neither policy nor revision where the phone would take that
+// for another profile: the next policy updates it in place.
+func RenderSecurity(r SecurityRevision, u directory.User, o Options) (mobileconfig.Profile, error) {
+	if refused := RefuseShared(u, ErrRender, ""); refused != nil {
+		return mobileconfig.Profile{}, refusal.List{refused}
+	}
+	slots := slots{owner: "security", user: u.ID, profile: SecurityIdentifier(u.ID)}
+	c := slots.common("passcode")
+	c.DisplayName = "Passcode"
+	p := mobileconfig.Profile{
+		Identifier:   slots.profile,
+		DisplayName:  "Security policy",
+		Description:  "What this phone's passcode must be like",
+		Organization: o.Organization,
+		Payloads:     []mobileconfig.Payload{mobileconfig.NewPasscode(r.Spec.Settings, c)},
+	}
+	if err := p.Validate(); err != nil {
+		return mobileconfig.Profile{}, fmt.Errorf("render security policy %s for %s: %w", r.Name, u.ID, err)
+	}
+	return p, nil
+}
 
 // ApplySecurity saves a security policy as Apply does a template.
 func (s *Service) ApplySecurity(ctx context.Context, source []byte) (r SecurityRevision, changed bool, err error) {

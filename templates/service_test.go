@@ -3,6 +3,8 @@ package templates
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,29 +21,62 @@ type memory struct {
 
 var _ Store = (*memory)(nil)
 
-func (m *memory) SaveRevision(_ context.Context, r Revision, e audit.Entry) (Revision, bool, error) {
+func (m *memory) SaveRevision(ctx context.Context, r Revision, expected int, e audit.Entry) (Revision, bool, error) {
 	if m.fail != nil {
 		return Revision{}, false, m.fail
 	}
-	for _, old := range m.revisions {
-		if old.Name == r.Name && old.Source == r.Source {
-			return old, false, nil
-		}
+	newest, err := m.CurrentRevision(ctx, r.Name)
+	switch {
+	case err == nil && newest.Source == r.Source:
+		return newest, false, nil
+	case expected != AnyRevision && expected != newest.Number:
+		return Revision{}, false, ConflictOf(r.Name, newest.Number, expected)
 	}
-	r.TemplateID, r.Number = templateID, len(m.revisions)+1
+	r.TemplateID, r.Number = templateID, newest.Number+1
 	m.revisions, m.entries = append(m.revisions, r), append(m.entries, e)
 	return r, true, nil
 }
 
-func (m *memory) CurrentRevisions(context.Context) ([]Revision, error) { return m.revisions, m.fail }
-
-func (m *memory) CurrentRevision(_ context.Context, name string) (Revision, error) {
+func (m *memory) CurrentRevisions(context.Context) ([]Revision, error) {
+	newest := map[string]Revision{}
 	for _, r := range m.revisions {
+		newest[r.Name] = r
+	}
+	var list []Revision
+	for _, name := range slices.Sorted(maps.Keys(newest)) {
+		list = append(list, newest[name])
+	}
+	return list, m.fail
+}
+
+func (m *memory) CurrentRevision(ctx context.Context, name string) (Revision, error) {
+	list, err := m.Revisions(ctx, name)
+	if err != nil {
+		return Revision{}, err
+	}
+	return list[0], nil
+}
+
+func (m *memory) Revisions(_ context.Context, name string) ([]Revision, error) {
+	var list []Revision
+	for _, r := range slices.Backward(m.revisions) {
 		if r.Name == name {
-			return r, nil
+			list = append(list, r)
 		}
 	}
-	return Revision{}, ErrNotFound
+	if len(list) == 0 {
+		return nil, ErrNotFound
+	}
+	return list, nil
+}
+
+func (m *memory) Revision(ctx context.Context, name string, number int) (Revision, error) {
+	list, err := m.Revisions(ctx, name)
+	i := slices.IndexFunc(list, func(r Revision) bool { return r.Number == number })
+	if err != nil || i < 0 {
+		return Revision{}, ErrNotFound
+	}
+	return list[i], nil
 }
 
 func TestServiceApply(t *testing.T) {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -59,6 +60,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.enroll = &enroll.Service{
 		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
+		Secrets: a.db.Templates(), Security: a.db.Templates(),
 		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
 		Topic:     func() (string, bool) { return topic, true },
 		PublicURL: a.publicURL, Organization: cfg.Organization, InquiryMaxAge: cfg.InquiryMaxAge,
@@ -122,7 +124,7 @@ func (a *App) periodic() []work.Consumer {
 	return []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "server certificate", Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
-			return false, a.tls.refresh(ctx)
+			return false, errors.Join(a.tls.refresh(ctx), a.pin())
 		}},
 		{Name: "own certificates", Every: maintainEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.rooms.authority.Maintain(ctx)

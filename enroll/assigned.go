@@ -1,0 +1,120 @@
+package enroll
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/logkey"
+	"sallyport/internal/refusal"
+	"sallyport/mdm"
+	"sallyport/profiles/mobileconfig"
+	"sallyport/templates"
+)
+
+// assignment is a profile that a user should have on a phone: one of a mail
+// template, or that of the security policy, rendered where it can be.
+type assignment struct {
+	name       string // of template or policy, for people
+	identifier string
+	mail       bool
+	uuid       string               // top-level PayloadUUID; empty when it could not be rendered
+	profile    mobileconfig.Profile // of a security policy
+	rendered   templates.Rendered   // of a template
+}
+
+func (a assignment) wanted() WantedProfile {
+	return WantedProfile{Template: a.name, Identifier: a.identifier, UUID: a.uuid}
+}
+
+// assigned renders what a user should have on a phone that reported these facts
+// (nil: none yet): the security policy first, then the templates. One that
+// cannot be rendered stays in the list: it is wanted, and nothing can be
+// installed. A template that loses its mailbox to another one is not in it.
+func (s *Service) assigned(ctx context.Context, u directory.User, device *mdm.DeviceFacts) ([]assignment, error) {
+	policies, err := s.Security.CurrentSecurityPolicies(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read security policies: %w", err)
+	}
+	var list []assignment
+	if policy, ok := templates.ChooseSecurity(policies, u); ok {
+		list = append(list, s.security(ctx, policy, u))
+	}
+	won, lost, options, err := s.chosen(ctx, u, device)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lost {
+		s.log().InfoContext(ctx, "template gives way to another one for the same mailbox", "template", l.Revision.Name,
+			"winner", l.Winner, logkey.User, u.ID)
+	}
+	for _, revision := range won {
+		list = append(list, s.mail(ctx, revision, u, options))
+	}
+	return list, nil
+}
+
+// chosen returns the templates that a user gets, those that lose, and what
+// rendering them needs. Secrets are opened only for templates that name some.
+func (s *Service) chosen(ctx context.Context, u directory.User, device *mdm.DeviceFacts) ([]templates.Revision, []templates.Lost, templates.Options, error) {
+	options := templates.Options{Organization: s.Organization, SCEPURL: s.PublicURL + "/scep", Device: device}
+	revisions, err := s.Templates.CurrentRevisions(ctx)
+	if err != nil {
+		return nil, nil, options, fmt.Errorf("read templates: %w", err)
+	}
+	won, lost := templates.Choose(revisions, u)
+	if slices.ContainsFunc(won, func(r templates.Revision) bool { return len(r.Spec.Secrets()) > 0 }) {
+		if options.Secrets, err = s.Secrets.SecretsFor(ctx, u.ID); err != nil {
+			return nil, nil, options, fmt.Errorf("read secrets of user %s: %w", u.ID, err)
+		}
+	}
+	return won, lost, options, nil
+}
+
+func (s *Service) mail(ctx context.Context, r templates.Revision, u directory.User, o templates.Options) assignment {
+	a := assignment{name: r.Name, identifier: templates.ProfileIdentifier(r.TemplateID, u.ID), mail: true}
+	rendered, err := templates.Render(r, u, o)
+	switch {
+	case err == nil:
+		a.rendered, a.uuid = rendered, rendered.Profile.TopUUID()
+	case o.Device == nil && r.Spec.UsesDevice():
+		// Its turn comes when the phone has reported: device facts are asked first.
+		s.log().DebugContext(ctx, "template waits for the phone's report", "template", r.Name, logkey.User, u.ID)
+	default:
+		s.log().ErrorContext(ctx, "template cannot be rendered", "template", r.Name,
+			"revision", r.Number, logkey.User, u.ID, "fields", fields(err))
+	}
+	return a
+}
+
+func (s *Service) security(ctx context.Context, r templates.SecurityRevision, u directory.User) assignment {
+	a := assignment{name: r.Name, identifier: templates.SecurityIdentifier(u.ID)}
+	profile, err := templates.RenderSecurity(r, u, templates.Options{Organization: s.Organization})
+	if err != nil {
+		s.log().ErrorContext(ctx, "security policy cannot be rendered", "policy", r.Name,
+			"revision", r.Number, logkey.User, u.ID, "fields", fields(err))
+		return a
+	}
+	a.profile, a.uuid = profile, profile.TopUUID()
+	return a
+}
+
+// fields names what a refusal is about. Its text may hold the user's mail
+// address, which has no place in a log.
+func fields(err error) string {
+	var names []string
+	for _, e := range refusal.All(err) {
+		names = append(names, e.Field)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (s *Service) want(assigned []assignment) Want {
+	want := Want{InquiryMaxAge: s.InquiryMaxAge}
+	for _, a := range assigned {
+		want.Profiles = append(want.Profiles, a.wanted())
+	}
+	return want
+}
