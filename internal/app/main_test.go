@@ -70,8 +70,9 @@ func serveUntilKilled() error {
 	signal.Notify(usr1, syscall.SIGUSR1)
 	go func() {
 		<-usr1
-		armed.Store(true)
+		// Said first: a commit from behind the requests may be the one that kills.
 		fmt.Println("armed")
+		armed.Store(true)
 	}()
 	fmt.Println("ready", a.URL())
 	return a.Run(ctx)
