@@ -1,6 +1,7 @@
 package mobileconfig
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -15,7 +16,7 @@ import (
 
 const challenge = "canary-challenge-4711"
 
-func issue(t testing.TB, key *rsa.PrivateKey) *x509.Certificate {
+func issue(t testing.TB, key crypto.Signer) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test"}, NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour),

@@ -23,7 +23,7 @@ type Inspection struct {
 	// Encrypted says that the payloads came as EncryptedPayloadContent; Opened,
 	// that they were decrypted and stand in Dict as if they had come in clear.
 	Encrypted, Opened bool
-	Plist             []byte         // the property list as it came, without the signature
+	Plist             []byte         // the property list as it came, without signature and byte order mark
 	Dict              map[string]any // its content, secrets included: Redact it before it is shown
 }
 
@@ -31,8 +31,8 @@ type Inspection struct {
 // input from outside. cert and key may be nil; then encrypted payloads stay
 // closed. An error of cms says what is wrong with a signature or an encryption.
 func Inspect(data []byte, cert *x509.Certificate, key crypto.PrivateKey) (Inspection, error) {
-	i := Inspection{Plist: data}
-	if !looksLikeXML(data) {
+	i := Inspection{Plist: bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))}
+	if !looksLikeText(i.Plist) {
 		content, signer, err := cms.Open(data, MaxProfile)
 		if err != nil {
 			return Inspection{}, fmt.Errorf("open signed profile: %w", err)
@@ -58,10 +58,10 @@ func Inspect(data []byte, cert *x509.Certificate, key crypto.PrivateKey) (Inspec
 	return i, nil
 }
 
-// looksLikeXML: DER begins with a SEQUENCE, never with white space or '<'. Binary
+// looksLikeText: DER begins with a SEQUENCE, never with white space or '<'. Binary
 // property lists go the same way, to be refused by name.
-func looksLikeXML(data []byte) bool {
-	text := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), " \t\r\n")
+func looksLikeText(data []byte) bool {
+	text := bytes.TrimLeft(data, " \t\r\n")
 	return bytes.HasPrefix(text, []byte("<")) || bytes.HasPrefix(text, []byte("bplist"))
 }
 

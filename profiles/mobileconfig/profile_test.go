@@ -269,6 +269,45 @@ func FuzzEncodeKeepsValues(f *testing.F) {
 	})
 }
 
+// FuzzEASKeepsValues puts one text into every key of an account that takes one.
+func FuzzEASKeepsValues(f *testing.F) {
+	f.Add("</string><key>x</key>")
+	f.Add("%Password%")
+	everywhere := func(v string) Profile {
+		e := EAS{
+			Common: common("account.0"), Host: v, UserName: v, Email: v, OAuth: false, OAuthSignInURL: v, OAuthTokenRequestURL: v, AudioCall: v,
+			Password: secret.New(v), PasswordRevision: "1", Kept: map[string]any{"VPNUUID": v},
+		}
+		e.DisplayName = v
+		return Profile{Identifier: "test.fuzz", Payloads: []Payload{e, PKCS12{Common: common("p12"), FileName: v, Content: secret.New(string(p12)), Password: secret.New(v), Revision: "1"}}}
+	}
+	keys := []string{"Host", "UserName", "EmailAddress", "OAuthSignInURL", "OAuthTokenRequestURL", "Password", "VPNUUID", "PayloadDisplayName"}
+	f.Fuzz(func(t *testing.T, value string) {
+		data, err := everywhere(value).write(sent)
+		if err != nil || value == "" {
+			return
+		}
+		profile, err := Decode(data)
+		if err != nil {
+			t.Fatalf("our own profile does not decode: %v", err)
+		}
+		payloads := profile["PayloadContent"].([]any)
+		account, file := payloads[0].(map[string]any), payloads[1].(map[string]any)
+		for _, key := range keys {
+			if account[key] != value {
+				t.Errorf("%s: got %q, want %q", key, account[key], value)
+			}
+		}
+		if file["Password"] != value || file["PayloadCertificateFileName"] != value {
+			t.Errorf("got %q", file)
+		}
+		app := account["CommunicationServiceRules"].(map[string]any)["DefaultServiceHandlers"].(map[string]any)["AudioCall"]
+		if app != value || len(account) != len(keys)+8 {
+			t.Errorf("got %d keys, app %q", len(account), app)
+		}
+	})
+}
+
 func mustDecode(f *testing.F, name string) map[string]any {
 	f.Helper()
 	data, err := mail(name).Encode()
