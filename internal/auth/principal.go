@@ -1,6 +1,12 @@
 package auth
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"sallyport/internal/refusal"
+)
 
 // Principal is who is calling: what a token proves.
 type Principal struct {
@@ -9,16 +15,20 @@ type Principal struct {
 	Role    Role   `json:"role"`
 }
 
-// Allowed returns ErrForbidden unless the principal's role is one of roles. The
+// Allowed is a refusal, ErrForbidden, unless the principal's role is one of
+// roles. It says which they are: the documentation of the API does too. The
 // server's route table names the roles of each route; there is no implied order
 // among them.
 func (p Principal) Allowed(roles ...Role) error {
-	for _, role := range roles {
+	names := make([]string, len(roles))
+	for i, role := range roles {
 		if p.Role == role {
 			return nil
 		}
+		names[i] = string(role)
 	}
-	return ErrForbidden
+	return refusal.New(ErrForbidden, "", fmt.Sprintf("your token's role is %s, which may not do this", p.Role),
+		"use a token with the role "+strings.Join(names, " or "))
 }
 
 type principalKey struct{}
