@@ -204,6 +204,24 @@ var units = []unit{
 			return err
 		}
 	}},
+	{"save security policy", func(w *world) func(context.Context) error {
+		return func(ctx context.Context) error {
+			_, _, err := w.DB.Templates().SaveSecurityPolicy(ctx, securityPolicy("baseline", "one"), 0, w.entry("security_policy.apply", ""))
+			return err
+		}
+	}},
+	{"save secret", func(w *world) func(context.Context) error {
+		s := identityFile("mail", w.user("alice@example.test").ID)
+		return func(ctx context.Context) error {
+			return w.DB.Templates().SaveSecret(ctx, s, w.entry("secret.set", ""))
+		}
+	}},
+	{"remove secret", func(w *world) func(context.Context) error {
+		w.saveSecret(password("mail", "", "x"))
+		return func(ctx context.Context) error {
+			return w.DB.Templates().RemoveSecret(ctx, "mail", "", w.entry("secret.remove", ""))
+		}
+	}},
 	{"save policy", func(w *world) func(context.Context) error {
 		return func(ctx context.Context) error {
 			_, _, err := w.DB.Compliance().SavePolicy(ctx, policy("baseline", "one"), w.entry("compliance.apply", ""))

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -64,6 +65,7 @@ func testTemplates(t *testing.T, make Maker) {
 	list, err := store.CurrentRevisions(w.ctx)
 	w.ok(err)
 	w.same(list, []templates.Revision{other, third})
+	testRevisions(w, first, second, third)
 
 	for _, err := range together(16, func(int) error {
 		_, _, err := store.SaveRevision(w.ctx, template("race", newID()), templates.AnyRevision, w.entry("template.apply", "race"))
@@ -74,6 +76,41 @@ func testTemplates(t *testing.T, make Maker) {
 	got, err = store.CurrentRevision(w.ctx, "race")
 	w.ok(err)
 	w.same(got.Number, 16)
+}
+
+// testRevisions: the three revisions of one template, and who may add a fourth.
+func testRevisions(w *world, first, second, third templates.Revision) {
+	w.t.Helper()
+	store := w.DB.Templates()
+	all, err := store.Revisions(w.ctx, first.Name)
+	w.ok(err)
+	w.same(all, []templates.Revision{third, second, first})
+	_, err = store.Revisions(w.ctx, "unknown")
+	w.is(err, templates.ErrNotFound)
+	got, err := store.Revision(w.ctx, first.Name, 2)
+	w.ok(err)
+	w.same(got, second)
+	for _, number := range []int{0, 4, -1} {
+		_, err = store.Revision(w.ctx, first.Name, number)
+		w.is(err, templates.ErrNotFound)
+	}
+
+	save := func(name, source string, expected int) error {
+		_, _, err := store.SaveRevision(w.ctx, template(name, source), expected, w.entry("template.expecting", name))
+		return err
+	}
+	w.unchangedBy(func() {
+		for _, expected := range []int{0, 2, 4} {
+			w.is(save(first.Name, "new", expected), templates.ErrConflict)
+		}
+		w.is(save("unknown", "new", 1), templates.ErrConflict)
+		w.ok(save(first.Name, third.Source, 1)) // it is there already: no conflict
+	})
+	w.ok(save("expected", "new", 0))
+	// Of several who saw the same revision one wins.
+	errs := together(8, func(int) error { return save("expected", newID(), 1) })
+	w.same(count(errs, func(err error) bool { return err == nil }), 1)
+	w.same(count(errs, func(err error) bool { return errors.Is(err, templates.ErrConflict) }), 7)
 }
 
 func policy(name, source string) compliance.Policy {

@@ -51,6 +51,8 @@ func Run(t *testing.T, make Maker) {
 		{"contacts", testContacts},
 		{"devices", testDevices},
 		{"templates", testTemplates},
+		{"secrets", testSecrets},
+		{"security policies", testSecurityPolicies},
 		{"policies", testPolicies},
 		{"verdicts", testVerdicts},
 		{"access", testAccess},

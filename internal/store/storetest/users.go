@@ -16,7 +16,7 @@ func testUsers(t *testing.T, make Maker) {
 		w := newWorld(t, make)
 		alice := directory.User{UPN: "Alice@Example.test", Email: "A.Liddell@example.test", Username: "alice", DomainName: "CORP",
 			DisplayName: "Alice", FirstName: "Alice", MiddleName: "P", LastName: "Liddell", Groups: []string{"Sales", "Staff"},
-			CreatedAt: start, UpdatedAt: start}
+			SharedMailbox: true, CreatedAt: start, UpdatedAt: start}
 		saved, err := w.DB.Users().SaveUsers(w.ctx, []directory.User{alice, person("bob@example.test")},
 			[]audit.Entry{w.entry("user.save", "a"), w.entry("user.save", "b")})
 		w.ok(err)
