@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ type App struct {
 	now       func() time.Time
 	dir       string
 	publicURL string
-	adminURL  string
+	local     Local // as the command line reads it
 	gaps      []Gap
 
 	unlock func()
@@ -93,7 +94,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) 
 	if err := a.secure(ctx, cfg); err != nil {
 		return nil, err
 	}
-	a.gaps = gaps(cfg, a.publicURL, true)
+	a.gaps = gaps(a.publicURL, a.given(cfg), publicly(nil, a.now()), true)
 	if err := a.openFronts(cfg); err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (a *App) occupy(ctx context.Context, cfg config.Config) error {
 		}
 		a.bound[l.setting] = bound
 	}
-	if err := prepareData(a.dir); err != nil {
+	if err := prepareData(a.dir, a.log); err != nil {
 		return err
 	}
 	unlock, err := lock(a.dir)
@@ -160,6 +161,30 @@ func (a *App) secure(ctx context.Context, cfg config.Config) error {
 		return checkHost(*a.tls.current.Load(), a.publicURL)
 	}
 	return nil
+}
+
+// given collects the certificates that came from outside.
+func (a *App) given(cfg config.Config) given {
+	var g given
+	if cfg.TLSCert != "" {
+		g.tls = chainOf(*a.tls.current.Load())
+		a.warnOpen(cfg.TLSKey)
+	}
+	if cfg.SigningCert != "" {
+		id := a.rooms.enroll.Signer()
+		g.signing = append([]*x509.Certificate{id.Certificate}, id.Chain...)
+		a.warnOpen(cfg.SigningKey)
+	}
+	return g
+}
+
+// warnOpen tells about a private key that every user of the machine can read.
+// Its group may be there for a purpose.
+func (a *App) warnOpen(keyFile string) {
+	if info, err := os.Stat(keyFile); err == nil && info.Mode().Perm()&0o007 != 0 {
+		a.log.Warn("private key is open to every user of this machine: chmod o= it, or 600",
+			slog.String("file", keyFile), slog.String("mode", fmt.Sprintf("%04o", info.Mode().Perm())))
+	}
 }
 
 // hosts are the names that our own server certificate is for.
@@ -207,12 +232,23 @@ func (a *App) announce(ctx context.Context, cfg config.Config) error {
 		}
 		local.URL = "https://" + net.JoinHostPort(hostOf(a.publicURL), port)
 	}
-	a.adminURL = local.URL
-	return local.write(a.dir)
+	a.local, a.tls.changed = local, a.pin
+	return a.pin()
+}
+
+// pin writes for the command line which certificate is served. It is called
+// again whenever that may have changed, by one goroutine at a time.
+func (a *App) pin() error {
+	pin := pinOf(a.tls.current.Load().Certificate[0])
+	if pin == a.local.Pin {
+		return nil
+	}
+	a.local.Pin = pin
+	return a.local.write(a.dir)
 }
 
 // URL is where the admin API answers.
-func (a *App) URL() string { return a.adminURL }
+func (a *App) URL() string { return a.local.URL }
 
 // PublicURL is what phones call.
 func (a *App) PublicURL() string { return a.publicURL }
@@ -234,7 +270,7 @@ func (a *App) Run(ctx context.Context) error {
 		background.Go(func() { failed <- f.serve() })
 		a.log.InfoContext(ctx, "serving", slog.String("listener", f.name), slog.String("address", f.listener.Addr().String()))
 	}
-	a.log.InfoContext(ctx, "ready", slog.String("public_url", a.publicURL), slog.String("admin_url", a.adminURL),
+	a.log.InfoContext(ctx, "ready", slog.String("public_url", a.publicURL), slog.String("admin_url", a.local.URL),
 		slog.String("version", a.version), slog.Int("rehearsal_gaps", len(a.gaps)))
 
 	var err error

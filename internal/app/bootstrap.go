@@ -20,14 +20,28 @@ const (
 )
 
 // bootstrap leaves an admin token in the data directory for the command line
-// on the same machine: at the first start, when the one that is there runs out,
-// and when no valid admin token remains at all. A file that an admin took away,
-// or whose token was revoked, stays away as long as there is another admin.
+// on the same machine. The rule, in the words of SECURITY.md: the server writes
+// the file at its first start, and again at a start that finds it missing or its
+// token no longer valid while no other valid admin token exists; a token that is
+// in its last 30 days is renewed. The tokens of earlier files are revoked then. So a file
+// that an admin took away stays away as long as there is another admin.
 func bootstrap(ctx context.Context, store auth.Store, tokens *auth.Service, dir string, now time.Time) error {
 	path := filepath.Join(dir, TokenFile)
-	wanted, err := wantsToken(ctx, store, path, now)
+	all, err := store.ListTokens(ctx)
+	if err != nil {
+		return fmt.Errorf("look for admin tokens: %w", err)
+	}
+	wanted, err := wantsToken(ctx, store, all, path, now)
 	if err != nil || !wanted {
 		return err
+	}
+	// First the old ones: killed in between, the next start makes the new one.
+	for _, t := range all {
+		if t.Owner == auth.LocalOwner && valid(t, now) {
+			if err := tokens.Revoke(ctx, t.ID); err != nil {
+				return err
+			}
+		}
 	}
 	issued, err := tokens.Create(ctx, auth.Admin, auth.LocalOwner, localTTL)
 	if err != nil {
@@ -36,29 +50,28 @@ func bootstrap(ctx context.Context, store auth.Store, tokens *auth.Service, dir 
 	return writeFile(path, []byte(issued.Text.Reveal()+"\n"), 0o600)
 }
 
-func wantsToken(ctx context.Context, store auth.Store, path string, now time.Time) (bool, error) {
+func wantsToken(ctx context.Context, store auth.Store, all []auth.Token, path string, now time.Time) (bool, error) {
 	text, err := os.ReadFile(path)
 	switch {
 	case err == nil:
 		t, err := store.TokenByHash(ctx, secret.Hash(strings.TrimSpace(string(text))))
-		if err == nil && t.RevokedAt.IsZero() {
-			return t.ExpiresAt.Sub(now) < localRenewal, nil
-		}
 		if err != nil && !errors.Is(err, auth.ErrNotFound) {
 			return false, fmt.Errorf("look up admin token: %w", err)
+		}
+		// One that runs out is renewed though others are there: it is in use.
+		if err == nil && t.Role == auth.Admin && valid(t, now) {
+			return t.ExpiresAt.Sub(now) < localRenewal, nil
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, fmt.Errorf("read admin token: %w", err)
 	}
-	all, err := store.ListTokens(ctx)
-	if err != nil {
-		return false, fmt.Errorf("look for admin tokens: %w", err)
-	}
 	for _, t := range all {
 		// One of ours whose file is gone, as after a restore, is of no use to anybody.
-		if t.Role == auth.Admin && t.Owner != auth.LocalOwner && t.RevokedAt.IsZero() && now.Before(t.ExpiresAt) {
+		if t.Role == auth.Admin && t.Owner != auth.LocalOwner && valid(t, now) {
 			return false, nil
 		}
 	}
 	return true, nil
 }
+
+func valid(t auth.Token, now time.Time) bool { return t.RevokedAt.IsZero() && now.Before(t.ExpiresAt) }

@@ -3,6 +3,7 @@ package app
 import (
 	"crypto/tls"
 	"net/http"
+	"slices"
 
 	"sallyport/internal/config"
 	"sallyport/internal/server"
@@ -32,7 +33,7 @@ func (a *App) openFronts(cfg config.Config) error {
 		Unavailable: store.Temporary,
 		Version:     a.version,
 		Split:       cfg.AdminListen != "",
-		HSTS:        cfg.TLSCert != "",
+		HSTS:        a.trusted(),
 		Rehearsal:   a.rehearsal,
 		Log:         a.room("server"),
 		Now:         a.now,
@@ -69,6 +70,11 @@ func plainPaths(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// trusted reports whether the server's certificate is one that browsers accept.
+func (a *App) trusted() bool {
+	return !slices.ContainsFunc(a.gaps, func(g Gap) bool { return g.Name == "tls_certificate" })
 }
 
 // rehearsal says in plain words what a real phone would miss.

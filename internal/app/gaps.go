@@ -1,11 +1,12 @@
 package app
 
 import (
+	"bytes"
+	"crypto/x509"
 	"net"
 	"net/url"
 	"strings"
-
-	"sallyport/internal/config"
+	"time"
 )
 
 // Gap is something that a real phone needs and this installation lacks. While
@@ -16,23 +17,38 @@ type Gap struct {
 	Next    string `json:"next"`    // what to do about it
 }
 
-// gaps names what is missing, in the order in which to mend it.
-func gaps(c config.Config, publicURL string, placeholderTopic bool) []Gap {
+// given are the certificates that came from outside, with their chains; nil
+// where our own stand in.
+type given struct{ tls, signing []*x509.Certificate }
+
+// gaps names what is missing, in the order in which to mend it. trusted says
+// whether a chain leads to a root that phones have from the start.
+func gaps(publicURL string, g given, trusted func([]*x509.Certificate) bool, placeholderTopic bool) []Gap {
 	found := []Gap{}
 	if private(publicURL) {
 		found = append(found, Gap{"public_url",
 			"phones elsewhere cannot reach " + publicURL + ", and it is fixed for this data directory",
 			"start a new data directory with --public-url https://YOUR.NAME, a name that public DNS knows"})
 	}
-	if c.TLSCert == "" {
+	switch {
+	case g.tls == nil:
 		found = append(found, Gap{"tls_certificate",
 			"the server's certificate comes from its own CA, which a phone does not trust before it enrols",
 			"get a certificate from a public CA and start with --tls-cert FILE --tls-key FILE"})
+	case !trusted(g.tls):
+		found = append(found, Gap{"tls_certificate",
+			"the certificate in --tls-cert, issued by " + issuer(g.tls) + ", leads to no root that this machine trusts, so a phone will hardly trust it before it enrols",
+			"get one from a public CA, and put its whole chain into the file"})
 	}
-	if c.SigningCert == "" {
+	switch {
+	case g.signing == nil:
 		found = append(found, Gap{"signing_certificate",
 			"phones show the profile as Not Verified: it is signed by our own CA",
 			"start with --signing-cert FILE --signing-key FILE; the TLS certificate will do"})
+	case !trusted(g.signing):
+		found = append(found, Gap{"signing_certificate",
+			"phones show the profile as Not Verified: the certificate in --signing-cert, issued by " + issuer(g.signing) + ", leads to no root that this machine trusts",
+			"use one from a public CA, and put its whole chain into the file; the TLS certificate will do"})
 	}
 	if placeholderTopic {
 		found = append(found, Gap{"push_certificate",
@@ -40,6 +56,29 @@ func gaps(c config.Config, publicURL string, placeholderTopic bool) []Gap {
 			"importing one comes in a later release; until then enrol software phones only"})
 	}
 	return found
+}
+
+func issuer(chain []*x509.Certificate) string {
+	leaf := chain[0]
+	if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) {
+		return "itself"
+	}
+	return leaf.Issuer.String()
+}
+
+// publicly returns the test of a chain against roots at now; nil means those of
+// this machine's system, which come closest to those of a phone.
+func publicly(roots *x509.CertPool, now time.Time) func([]*x509.Certificate) bool {
+	return func(chain []*x509.Certificate) bool {
+		between := x509.NewCertPool()
+		for _, c := range chain[1:] {
+			between.AddCert(c)
+		}
+		_, err := chain[0].Verify(x509.VerifyOptions{
+			Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		})
+		return err == nil
+	}
 }
 
 // private reports whether a URL's host means nothing outside this machine or network.

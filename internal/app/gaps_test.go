@@ -1,14 +1,14 @@
 package app
 
 import (
+	"crypto/x509"
+	"strings"
 	"testing"
-
-	"sallyport/internal/config"
 )
 
 func TestGaps(t *testing.T) {
 	t.Parallel()
-	rehearsal := gaps(config.Default(), "https://localhost:8443", true)
+	rehearsal := gaps("https://localhost:8443", given{}, nil, true)
 	if len(rehearsal) != 4 {
 		t.Errorf("got %d gaps, want 4: %v", len(rehearsal), rehearsal)
 	}
@@ -17,10 +17,33 @@ func TestGaps(t *testing.T) {
 			t.Errorf("incomplete gap %+v", g)
 		}
 	}
-	c := config.Default()
-	c.TLSCert, c.SigningCert = "a.pem", "b.pem"
-	if found := gaps(c, "https://mdm.example.com", false); found == nil || len(found) != 0 {
-		t.Errorf("got %v, want an empty list", found)
+}
+
+// A certificate closes its gap when it leads to a public root, and not by being there.
+func TestGivenCertificatesMustLeadToAPublicRoot(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile := pair(t, t.TempDir(), "mdm.example.com", clock, clock.AddDate(0, 3, 0))
+	loaded, err := loadPair("tls_cert", certFile, keyFile, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := given{tls: chainOf(loaded), signing: chainOf(loaded)}
+	none := x509.NewCertPool()
+	found := gaps("https://mdm.example.com", both, publicly(none, clock), false)
+	if len(found) != 2 || found[0].Name != "tls_certificate" || found[1].Name != "signing_certificate" {
+		t.Fatalf("signed by itself: got %v", found)
+	}
+	for _, g := range found {
+		if !strings.Contains(g.Problem, "issued by itself") || !strings.Contains(g.Next, "public CA") {
+			t.Errorf("gap %+v", g)
+		}
+	}
+	none.AddCert(loaded.Leaf)
+	if found := gaps("https://mdm.example.com", both, publicly(none, clock), false); found == nil || len(found) != 0 {
+		t.Errorf("with its root trusted: got %v, want an empty list", found)
+	}
+	if found := gaps("https://mdm.example.com", both, publicly(none, clock.AddDate(1, 0, 0)), false); len(found) != 2 {
+		t.Errorf("when it has expired: got %v", found)
 	}
 }
 

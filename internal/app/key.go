@@ -3,24 +3,33 @@ package app
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 )
 
-// ErrNoKey says that there is a database but not the key that opens it.
-var ErrNoKey = errors.New("key-encryption key is missing")
+var (
+	// ErrNoKey says that there is a database but not the key that opens it.
+	ErrNoKey = errors.New("key-encryption key is missing")
+	// ErrNoDatabase says that there is a key, and there was a database.
+	ErrNoDatabase = errors.New("database is missing")
+)
 
 // openSealer reads the key-encryption key, and makes one at the first start
 // only: a new key beside an old database would look like a mend and be none.
+// A key without its database is refused likewise, or a lost volume would come
+// up as an empty server. A first start that was killed between the two has left
+// none of the files that a server which came up leaves: it goes on.
 func openSealer(dir string) (*secret.Sealer, error) {
-	path := filepath.Join(dir, KeyFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && exists(filepath.Join(dir, DatabaseFile)) {
+	path, database := filepath.Join(dir, KeyFile), filepath.Join(dir, DatabaseFile)
+	switch haveKey, haveDatabase := exists(path), exists(database); {
+	case !haveKey && haveDatabase:
 		return nil, refusal.New(ErrNoKey, "kek", path+" is missing, and the database beside it is sealed with it",
-			"put your copy of the file back")
+			"put your copy of that file back: nobody can make another")
+	case haveKey && !haveDatabase && wasServed(dir):
+		return nil, refusal.New(ErrNoDatabase, "data", database+" is missing, and a server was started on this directory before",
+			"restore a backup: sallyport restore FILE --data "+dir+"; or, to begin anew and enrol every phone again, remove "+path)
 	}
 	key, err := secret.LoadOrCreateKey(path)
 	if err != nil {
@@ -33,7 +42,12 @@ func openSealer(dir string) (*secret.Sealer, error) {
 	return sealer, nil
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+// wasServed reports whether a server came up on dir once.
+func wasServed(dir string) bool {
+	for _, name := range []string{ServerFile, TokenFile, RootFile} {
+		if exists(filepath.Join(dir, name)) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +30,7 @@ const (
 type Local struct {
 	URL       string `json:"url"`            // of the admin API
 	Dial      string `json:"dial,omitempty"` // where that URL is reached on this machine, whatever DNS says
+	Pin       string `json:"pin"`            // SHA-256 of the certificate that URL shows, in hex
 	PublicURL string `json:"public_url"`     // what phones call
 	PID       int    `json:"pid"`
 	Version   string `json:"version"`
@@ -48,7 +52,7 @@ func ReadLocal(dir string) (Local, error) {
 	}
 	token, err := os.ReadFile(filepath.Join(dir, TokenFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return l, fmt.Errorf("%s is gone (use a token of your own: --server %s with SALLYPORT_TOKEN; the server makes a new file at its start when no admin token is valid)",
+		return l, fmt.Errorf("%s is gone (restart the server, which makes a new one when no other valid admin token exists; or use a token of your own: --server %s with SALLYPORT_TOKEN)",
 			filepath.Join(dir, TokenFile), l.URL) // not fs.ErrNotExist: a server was started
 	}
 	if err != nil {
@@ -56,6 +60,31 @@ func ReadLocal(dir string) (Local, error) {
 	}
 	l.Token = secret.New(strings.TrimSpace(string(token)))
 	return l, nil
+}
+
+// ErrPin says that an address shows another certificate than its server left
+// in the data directory.
+var ErrPin = errors.New("another certificate than the server's own")
+
+// TLS trusts exactly the certificate that the server shows, whoever issued it
+// and whatever its name: the command line on the same machine needs neither a
+// public CA nor DNS.
+func (l Local) TLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, // for VerifyConnection, which asks for more
+		VerifyConnection: func(c tls.ConnectionState) error {
+			if len(c.PeerCertificates) == 0 || l.Pin == "" || pinOf(c.PeerCertificates[0].Raw) != l.Pin {
+				return fmt.Errorf("%w (is another program on that port? otherwise restart the server)", ErrPin)
+			}
+			return nil
+		},
+	}
+}
+
+func pinOf(certificate []byte) string {
+	sum := sha256.Sum256(certificate)
+	return hex.EncodeToString(sum[:])
 }
 
 // writeFile replaces a file of the data directory whole or not at all.
@@ -90,25 +119,4 @@ func (l Local) write(dir string) error {
 		return fmt.Errorf("write server file: %w", err)
 	}
 	return writeFile(filepath.Join(dir, ServerFile), append(text, '\n'), 0o600)
-}
-
-// prepareData makes the data directory, for its owner alone.
-func prepareData(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fmt.Errorf("data directory: %w", err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("data directory %s is not a directory", dir)
-	}
-	if info.Mode().Perm()&0o077 == 0 {
-		return nil
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return fmt.Errorf("data directory %s is open to others, and cannot be closed: %w (chmod 700 it)", dir, err)
-	}
-	return nil
 }

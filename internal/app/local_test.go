@@ -1,8 +1,10 @@
 package app
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,16 +61,60 @@ func TestWriteFileKeepsTheOldOneWhole(t *testing.T) {
 	}
 }
 
-func TestPrepareDataClosesTheDirectory(t *testing.T) {
+func TestPrepareDataClosesOnlyWhatIsOurs(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		mode  os.FileMode
+		holds string
+		want  os.FileMode // 0: refused, and left alone
+	}{
+		{name: "ours by its database", mode: 0o755, holds: DatabaseFile, want: 0o700},
+		{name: "ours by its key, writable for others", mode: 0o777 | os.ModeSticky, holds: KeyFile, want: 0o700},
+		{name: "empty, as mkdir makes it", mode: 0o755, want: 0o700},
+		{name: "empty and shared", mode: 0o777 | os.ModeSticky},
+		{name: "empty and shared with a group", mode: 0o770},
+		{name: "somebody's", mode: 0o755, holds: "letter.txt"},
+		{name: "private, with something in it", mode: 0o700, holds: "serve.log", want: 0o700},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "big")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if tt.holds != "" {
+				if err := os.WriteFile(filepath.Join(dir, tt.holds), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(dir, tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			err := prepareData(dir, slog.New(slog.NewTextHandler(&log, nil)))
+			info, statErr := os.Stat(dir)
+			if statErr != nil {
+				t.Fatal(statErr)
+			}
+			switch {
+			case tt.want == 0 && (!errors.Is(err, ErrForeign) || info.Mode()&^os.ModeDir != tt.mode || !strings.Contains(err.Error(), "--data")):
+				t.Errorf("got %v and mode %v, want ErrForeign and mode %v", err, info.Mode(), tt.mode)
+			case tt.want != 0 && (err != nil || info.Mode().Perm() != tt.want):
+				t.Errorf("got %v and mode %v, want %v", err, info.Mode(), tt.want)
+			case (tt.want != 0 && tt.mode.Perm() != tt.want) != strings.Contains(log.String(), "is closed now"):
+				t.Errorf("log: %q", log.String())
+			}
+		})
+	}
+}
+
+func TestPrepareDataMakesTheDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "deep", "var")
-	if err := prepareData(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := prepareData(dir); err != nil {
+	quiet := slog.New(slog.DiscardHandler)
+	if err := prepareData(dir, quiet); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -78,7 +124,7 @@ func TestPrepareDataClosesTheDirectory(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := prepareData(file); err == nil {
+	if err := prepareData(file, quiet); err == nil {
 		t.Error("a file was accepted as data directory")
 	}
 }
@@ -112,5 +158,73 @@ func TestKeyIsNotMadeBesideADatabase(t *testing.T) {
 	}
 	if exists(filepath.Join(dir, KeyFile)) {
 		t.Error("a key was made all the same")
+	}
+}
+
+// A lost database is not taken for a first start; a first start that was killed
+// after it made the key is.
+func TestDatabaseIsMissedBesideItsKey(t *testing.T) {
+	t.Parallel()
+	for _, left := range []string{"", ServerFile, TokenFile, RootFile} {
+		dir := t.TempDir()
+		if _, err := openSealer(dir); err != nil {
+			t.Fatal(err)
+		}
+		if left == "" {
+			if _, err := openSealer(dir); err != nil {
+				t.Errorf("killed in the first start: %v", err)
+			}
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, left), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := openSealer(dir)
+		if !errors.Is(err, ErrNoDatabase) || !strings.Contains(err.Error(), "sallyport restore FILE --data "+dir) || !strings.Contains(err.Error(), "remove "+filepath.Join(dir, KeyFile)) {
+			t.Errorf("beside %s: %v, want ErrNoDatabase", left, err)
+		}
+		if err := os.Remove(filepath.Join(dir, KeyFile)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openSealer(dir); err != nil {
+			t.Errorf("begun anew: %v", err)
+		}
+	}
+}
+
+// A key that does not fit is told by the name that was given, with a next step,
+// and does not stay.
+func TestRestoreNamesTheKeyThatWasGiven(t *testing.T) {
+	t.Parallel()
+	backup, dir := filepath.Join(t.TempDir(), "fleet.backup"), t.TempDir()
+	a, err := New(t.Context(), settingsIn(t.TempDir()), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	f, err := os.Create(backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(a.db.Backup(t.Context(), f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"torn": "0123", "other": strings.Repeat("ab", 32), "absent": ""} {
+		key := filepath.Join(t.TempDir(), name)
+		if text != "" {
+			if err := os.WriteFile(key, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := Restore(t.Context(), dir, backup, key)
+		if err == nil || !strings.Contains(err.Error(), key) || strings.Contains(err.Error(), filepath.Join(dir, KeyFile)) || !strings.Contains(err.Error(), "name the copy of DATA/kek") {
+			t.Errorf("%s key: got %v", name, err)
+		}
+		if exists(filepath.Join(dir, KeyFile)) {
+			t.Errorf("%s key: it stays", name)
+		}
+	}
+	if err := Restore(t.Context(), dir, backup, filepath.Join(a.dir, KeyFile)); err != nil {
+		t.Error(err)
 	}
 }

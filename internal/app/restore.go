@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -20,7 +21,7 @@ var ErrNotEmpty = errors.New("data directory is not empty")
 // or keyFile is a copy of it (empty: none). A restore that fails leaves a
 // directory that can be tried again.
 func Restore(ctx context.Context, dir, file, keyFile string) error {
-	if err := prepareData(dir); err != nil {
+	if err := prepareData(dir, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	unlock, err := lock(dir)
@@ -36,6 +37,13 @@ func Restore(ctx context.Context, dir, file, keyFile string) error {
 		return err
 	}
 	if _, err := store.Restore(ctx, file, store.Options{Path: databasePath(dir), Sealer: sealer}); err != nil {
+		if errors.Is(err, store.ErrWrongKey) {
+			name := filepath.Join(dir, KeyFile)
+			if keyFile != "" {
+				name = keyFile
+			}
+			err = refusal.New(store.ErrWrongKey, "kek", name+" is not the key that "+file+" was sealed with", keyCopy)
+		}
 		if made { // the wrong key must not stand in the way of the right one
 			err = errors.Join(err, os.Remove(filepath.Join(dir, KeyFile)))
 		}
@@ -66,17 +74,20 @@ func restoreKey(dir, keyFile string) (s *secret.Sealer, made bool, err error) {
 	}
 	if err != nil {
 		if !have {
-			err = errors.Join(err, os.Remove(path))
+			return nil, false, errors.Join(refusal.New(ErrNoKey, "kek", keyFile+" holds no key: that is 64 hex digits", keyCopy), os.Remove(path))
 		}
 		return nil, false, fmt.Errorf("key-encryption key: %w", err)
 	}
 	return s, !have, nil
 }
 
+// keyCopy is what to do about a key that does not fit.
+const keyCopy = "name the copy of DATA/kek that you keep of the server that made the backup"
+
 func copyKey(from, to string) error {
 	text, err := os.ReadFile(from)
 	if err != nil {
-		return fmt.Errorf("read key file: %w", err)
+		return refusal.New(ErrNoKey, "kek", "cannot read the key: "+err.Error(), keyCopy)
 	}
 	return writeFile(to, text, 0o600)
 }

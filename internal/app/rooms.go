@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -124,7 +123,7 @@ func (a *App) periodic() []work.Consumer {
 	return []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "server certificate", Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
-			return false, errors.Join(a.tls.refresh(ctx), a.pin())
+			return false, a.tls.refresh(ctx)
 		}},
 		{Name: "own certificates", Every: maintainEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.rooms.authority.Maintain(ctx)

@@ -1,14 +1,17 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -211,8 +214,94 @@ func TestGivenCertificateMustFitThePublicURL(t *testing.T) {
 		t.Errorf("admin URL is for %s: the command line could not verify the certificate", got)
 	}
 	for _, g := range a.Gaps() {
-		if g.Name == "tls_certificate" || g.Name == "public_url" {
+		if g.Name == "public_url" {
 			t.Errorf("gap %s although it is given", g.Name)
+		}
+	}
+	if a.trusted() {
+		t.Error("a certificate signed by itself closes the gap")
+	}
+}
+
+// The command line on the same machine reaches a server whose certificate no
+// root here knows and whose name no DNS knows, and nobody else in its place;
+// also after the certificate was renewed.
+func TestLocalClientTrustsWhatIsServed(t *testing.T) {
+	t.Parallel()
+	now, files := time.Now(), t.TempDir()
+	cfg := settingsIn(t.TempDir())
+	cfg.TLSCert, cfg.TLSKey = pair(t, files, "mdm.example.com", now.Add(-2*time.Hour), now.Add(time.Hour))
+	cfg.PublicURL = "https://mdm.example.com"
+	a, _ := start(t, cfg)
+	ask := func(local Local) error {
+		t.Helper()
+		transport := &http.Transport{TLSClientConfig: local.TLS(), DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, local.Dial)
+		}}
+		defer transport.CloseIdleConnections()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, local.URL+"/healthz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := transport.RoundTrip(req)
+		if err == nil {
+			err = answer.Body.Close()
+		}
+		return err
+	}
+	before, err := ReadLocal(cfg.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(before); err != nil {
+		t.Errorf("with the pin: %v", err)
+	}
+	stranger := before
+	stranger.Pin = pinOf([]byte("another certificate"))
+	if err := ask(stranger); !errors.Is(err, ErrPin) {
+		t.Errorf("another certificate: %v, want ErrPin", err)
+	}
+	stranger.Pin = ""
+	if err := ask(stranger); !errors.Is(err, ErrPin) {
+		t.Errorf("no pin: %v, want ErrPin", err)
+	}
+	pair(t, files, "mdm.example.com", now.Add(-time.Hour), now.Add(2*time.Hour))
+	soon := time.Now().Add(time.Minute)
+	if err := errors.Join(os.Chtimes(cfg.TLSCert, soon, soon), os.Chtimes(cfg.TLSKey, soon, soon)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.tls.refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := ReadLocal(cfg.Data)
+	if err != nil || after.Pin == before.Pin {
+		t.Errorf("the pin stayed, or %v", err)
+	}
+	if err := ask(after); err != nil {
+		t.Errorf("after the renewal: %v", err)
+	}
+}
+
+func TestOpenPrivateKeyIsToldInTheLog(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	cfg := settingsIn(t.TempDir())
+	cfg.PublicURL = "https://mdm.example.com"
+	cfg.TLSCert, cfg.TLSKey = pair(t, t.TempDir(), "mdm.example.com", now.Add(-time.Hour), now.Add(time.Hour))
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
+		if err := os.Chmod(cfg.TLSKey, mode); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		a, err := New(t.Context(), cfg, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), "private key is open"); got != want {
+			t.Errorf("mode %04o: log %q", mode, log.String())
 		}
 	}
 }
@@ -230,6 +319,19 @@ func TestTokenFileComesBackOnlyWhereItIsNeeded(t *testing.T) {
 			t.Fatal(err)
 		}
 		is, _ := os.ReadFile(file)
+		all, err := tokens.List(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := 0
+		for _, token := range all {
+			if token.Owner == auth.LocalOwner && valid(token, now) {
+				open++
+			}
+		}
+		if open > 1 {
+			t.Errorf("%d tokens of the data directory are valid, want one", open)
+		}
 		return string(was) != string(is)
 	}
 	now := time.Now()

@@ -23,6 +23,7 @@ var ErrCertificate = errors.New("certificate cannot be used")
 type serverTLS struct {
 	current atomic.Pointer[tls.Certificate]
 	renew   func(ctx context.Context) (tls.Certificate, error)
+	changed func() error // nil, or called after every refresh
 }
 
 // refresh fetches the certificate anew. Whoever calls it periodically keeps it fresh.
@@ -32,7 +33,10 @@ func (s *serverTLS) refresh(ctx context.Context) error {
 		return err
 	}
 	s.current.Store(&c)
-	return nil
+	if s.changed == nil {
+		return nil
+	}
+	return s.changed()
 }
 
 // config is the TLS of every listener: 1.2 is what iOS asks of a server as well
@@ -97,6 +101,18 @@ func loadPair(setting, certFile, keyFile string, now time.Time) (tls.Certificate
 		return c, refusal.New(ErrCertificate, setting, fmt.Sprintf("%s is not valid before %s", certFile, c.Leaf.NotBefore.UTC().Format(time.RFC3339)), "set this machine's clock")
 	}
 	return c, nil
+}
+
+// chainOf is the certificate and what was given with it. What cannot be read is
+// left out: it leads nowhere.
+func chainOf(c tls.Certificate) []*x509.Certificate {
+	chain := []*x509.Certificate{c.Leaf}
+	for _, der := range c.Certificate[1:] {
+		if parsed, err := x509.ParseCertificate(der); err == nil {
+			chain = append(chain, parsed)
+		}
+	}
+	return chain
 }
 
 // checkHost refuses a server certificate that is not for the public URL: every
