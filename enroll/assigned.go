@@ -59,7 +59,8 @@ func (s *Service) assigned(ctx context.Context, u directory.User, device *mdm.De
 // chosen returns the templates that a user gets, those that lose, and what
 // rendering them needs. Secrets are opened only for templates that name some.
 func (s *Service) chosen(ctx context.Context, u directory.User, device *mdm.DeviceFacts) ([]templates.Revision, []templates.Lost, templates.Options, error) {
-	options := templates.Options{Organization: s.Organization, SCEPURL: s.PublicURL + "/scep", Device: device}
+	options := s.RenderOptions()
+	options.Device = device
 	revisions, err := s.Templates.CurrentRevisions(ctx)
 	if err != nil {
 		return nil, nil, options, fmt.Errorf("read templates: %w", err)

@@ -22,7 +22,8 @@ func (a *App) openFronts(cfg config.Config) error {
 			PublicURL: a.publicURL, Organization: cfg.Organization, Now: a.now,
 		},
 		Admin: adminapi.Deps{
-			Users: r.users, Templates: r.templates, Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens,
+			Users: r.users, Templates: r.templates, Revisions: r.templates, Viewer: r.viewer, Security: r.templates, Secrets: r.templates,
+			Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens,
 			Audit: a.db.Audit(), Authority: r.authority, Backup: a.db, Now: a.now,
 		},
 		Access: accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},

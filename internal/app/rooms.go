@@ -30,6 +30,7 @@ type rooms struct {
 	scep       *scep.Service
 	users      *directory.Service
 	templates  *templates.Service
+	viewer     *templates.Viewer
 	enroll     *enroll.Service
 	compliance *compliance.Service
 	access     *access.Engine
@@ -68,6 +69,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	if err := r.enroll.Validate(); err != nil {
 		return err
 	}
+	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, Options: r.enroll.RenderOptions()}
 	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}
 	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
 	r.apple = &apple.Service{

@@ -101,6 +101,7 @@ func (w *world) config() Config {
 	c.Device.Enroll, c.Device.SCEP, c.Device.MDM = enroller{w}, scepFake{w}, mdmFake{w}
 	c.Device.PublicURL, c.Device.Organization, c.Device.Now = "https://mdm.example.test", "Example Organisation", w.clock
 	c.Admin.Users, c.Admin.Templates, c.Admin.Compliance = users{w}, templatesFake{w}, complianceFake{w}
+	c.Admin.Revisions, c.Admin.Viewer, c.Admin.Security, c.Admin.Secrets = templatesFake{w}, templatesFake{w}, templatesFake{w}, templatesFake{w}
 	c.Admin.Invitations, c.Admin.Tokens, c.Admin.Audit = enroller{w}, tokens, trail{w}
 	c.Admin.Authority, c.Admin.Backup, c.Admin.Now = authority{w}, backup{w}, w.clock
 	c.Access.Engine, c.Access.Devices, c.Access.Verdicts = engine{w}, enroller{w}, complianceFake{w}
@@ -268,8 +269,22 @@ type templatesFake struct{ w *world }
 var revision = templates.Revision{TemplateID: "t1", Name: "mail", Number: 1, Source: "name: mail\n", CreatedAt: noon, CreatedBy: "admin",
 	Spec: templates.Spec{Name: "mail", DisplayName: "Mail", Assign: directory.Audience{Everyone: true}, Accounts: []profiles.ExchangeAccount{{Name: "Mail", Host: "mail.example.test"}}}}
 
-func (f templatesFake) Apply(context.Context, []byte) (templates.Revision, bool, error) {
+func (f templatesFake) ApplyExpecting(_ context.Context, _ []byte, expected int) (templates.Revision, bool, error) {
+	if err := conflict(expected); err != nil {
+		return templates.Revision{}, false, err
+	}
 	return revision, true, f.w.did(true)
+}
+func (f templatesFake) Assign(_ context.Context, name string, a directory.Audience, _ *directory.Audience, expected int) (templates.Revision, bool, error) {
+	if err := conflict(expected); err != nil {
+		return templates.Revision{}, false, err
+	}
+	r, err := f.Get(context.Background(), name)
+	r.Spec.Assign = a
+	if err != nil {
+		return r, false, err
+	}
+	return r, true, f.w.did(true)
 }
 func (f templatesFake) List(context.Context) ([]templates.Revision, error) {
 	return []templates.Revision{revision}, f.w.did(false)
@@ -279,6 +294,79 @@ func (f templatesFake) Get(_ context.Context, name string) (templates.Revision, 
 		return templates.Revision{}, templates.ErrNotFound
 	}
 	return revision, f.w.did(false)
+}
+func (f templatesFake) Revisions(ctx context.Context, name string) ([]templates.Revision, error) {
+	r, err := f.Get(ctx, name)
+	return []templates.Revision{r}, err
+}
+func (f templatesFake) Revision(ctx context.Context, name string, number int) (templates.Revision, error) {
+	if number > 2 {
+		return templates.Revision{}, templates.ErrNotFound
+	}
+	return f.Get(ctx, name)
+}
+func (f templatesFake) RollbackExpecting(ctx context.Context, name string, _, expected int) (templates.Revision, bool, error) {
+	return f.Assign(ctx, name, directory.Audience{}, nil, expected)
+}
+
+// conflict: the newest revision is 1.
+func conflict(expected int) error {
+	if expected != templates.AnyRevision && expected != 1 {
+		return templates.ConflictOf("mail", 1, expected)
+	}
+	return nil
+}
+
+func (f templatesFake) Preview(context.Context, templates.PreviewRequest) (templates.Preview, error) {
+	return templates.Preview{Template: "mail", Revision: 1, User: alice.UPN, Platform: templates.PlatformApple, Tree: "PayloadType: Configuration\n",
+		Fidelity: []templates.AccountFidelity{{Account: "Mail", OSVersion: "11.4", Report: profiles.Report{{Field: "oauth.enabled", Status: profiles.Unsupported, Why: "iOS 12", Substitute: "a password"}}}},
+		Warnings: []*refusal.Error{refusal.New(templates.ErrRender, "assign", "does not reach her", "assign it")},
+		Body:     []byte("<plist/>"), ContentType: "application/x-apple-aspen-config"}, f.w.did(false)
+}
+func (f templatesFake) Check(context.Context, templates.CheckRequest) (templates.CheckReport, error) {
+	return templates.CheckReport{Users: 1, Refused: 1, Next: alice.UPN, Failures: []templates.Failure{{
+		User: alice.UPN, Template: "mail", Kind: templates.FailedRender, Field: "accounts[0].domain", Reason: "is missing", Remedy: "set it"}}}, f.w.did(false)
+}
+func (f templatesFake) Plan(context.Context, []byte) (templates.ChangePlan, error) {
+	return templates.ChangePlan{Template: "mail", Revision: 1, Changed: true, Users: 1, Touched: 1, Sample: []string{alice.UPN},
+		Changes:  []templates.Change{{Field: "accounts[0].host", Before: "a", After: "b"}},
+		Effects:  []templates.Effect{{Template: "mail", Wins: 1}},
+		Failures: []templates.Failure{}}, f.w.did(false)
+}
+
+var security = templates.SecurityRevision{PolicyID: "p1", Name: "phones", Number: 1, Source: "name: phones\n", CreatedAt: noon, CreatedBy: "admin",
+	Spec: templates.SecuritySpec{Name: "phones", Assign: directory.Audience{Everyone: true}, Settings: profiles.SecurityPolicy{RequirePasscode: true, MinimumLength: 6}}}
+
+func (f templatesFake) ApplySecurityExpecting(_ context.Context, _ []byte, expected int) (templates.SecurityRevision, bool, error) {
+	if err := conflict(expected); err != nil {
+		return templates.SecurityRevision{}, false, err
+	}
+	return security, true, f.w.did(true)
+}
+func (f templatesFake) ListSecurity(context.Context) ([]templates.SecurityRevision, error) {
+	return []templates.SecurityRevision{security}, f.w.did(false)
+}
+func (f templatesFake) GetSecurity(_ context.Context, name string) (templates.SecurityRevision, error) {
+	if name != "phones" {
+		return templates.SecurityRevision{}, templates.ErrNotFound
+	}
+	return security, f.w.did(false)
+}
+
+const canary = "a secret value"
+
+func (f templatesFake) SetSecret(_ context.Context, in templates.SecretInput) (templates.Secret, error) {
+	return templates.Secret{Name: in.Name, Kind: in.Kind, UserID: alice.ID, UPN: in.UPN, Revision: "r1", Value: in.Value, Data: in.Data, CreatedAt: noon}, f.w.did(true)
+}
+func (f templatesFake) ListSecrets(context.Context) ([]templates.Secret, error) {
+	return []templates.Secret{{Name: "cert", Kind: templates.SecretPKCS12, Revision: "r1", Value: secret.New(canary), Data: []byte(canary),
+		Subject: "CN=alice", UPNs: []string{alice.UPN}, Mails: []string{alice.Email}, NotAfter: noon, CreatedAt: noon}}, f.w.did(false)
+}
+func (f templatesFake) RemoveSecret(_ context.Context, name, _ string) error {
+	if name != "cert" {
+		return templates.ConflictOf(name, 1, 2)
+	}
+	return f.w.did(true)
 }
 
 type complianceFake struct{ w *world }

@@ -34,6 +34,8 @@ type route struct {
 const (
 	small = 64 << 10 // JSON of one thing
 	yaml  = 1 << 20  // templates and policies
+	// A template in a JSON string: line ends and quotes take two bytes there.
+	document = 2*yaml + small
 )
 
 var (
@@ -73,7 +75,23 @@ func (f *front) table() []route {
 
 		{method: "GET", pattern: "/api/v1/templates", plane: adminPlane, roles: readers, handler: f.admin.ListTemplates},
 		{method: "POST", pattern: "/api/v1/templates", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyTemplate},
+		{method: "POST", pattern: "/api/v1/templates/preview", plane: adminPlane, roles: readers, maxBody: document, handler: f.admin.PreviewTemplate},
+		{method: "POST", pattern: "/api/v1/templates/check", plane: adminPlane, roles: readers, maxBody: document, handler: f.admin.CheckTemplates},
+		{method: "POST", pattern: "/api/v1/templates/import", plane: adminPlane, roles: operators, maxBody: bounded.MaxUpload, handler: f.admin.ImportTemplate},
 		{method: "GET", pattern: "/api/v1/templates/{name}", plane: adminPlane, roles: readers, handler: f.admin.GetTemplate},
+		{method: "PUT", pattern: "/api/v1/templates/{name}/assign", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.AssignTemplate},
+		{method: "GET", pattern: "/api/v1/templates/{name}/revisions", plane: adminPlane, roles: readers, handler: f.admin.ListRevisions},
+		{method: "GET", pattern: "/api/v1/templates/{name}/revisions/{revision}", plane: adminPlane, roles: readers, handler: f.admin.GetRevision},
+		{method: "GET", pattern: "/api/v1/templates/{name}/diff", plane: adminPlane, roles: readers, handler: f.admin.DiffTemplate},
+		{method: "POST", pattern: "/api/v1/templates/{name}/rollback", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RollbackTemplate},
+
+		{method: "GET", pattern: "/api/v1/security-policies", plane: adminPlane, roles: readers, handler: f.admin.ListSecurity},
+		{method: "POST", pattern: "/api/v1/security-policies", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplySecurity},
+		{method: "GET", pattern: "/api/v1/security-policies/{name}", plane: adminPlane, roles: readers, handler: f.admin.GetSecurity},
+
+		{method: "GET", pattern: "/api/v1/secrets", plane: adminPlane, roles: readers, handler: f.admin.ListSecrets},
+		{method: "PUT", pattern: "/api/v1/secrets/{name}", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.SetSecret},
+		{method: "DELETE", pattern: "/api/v1/secrets/{name}", plane: adminPlane, roles: admins, handler: f.admin.RemoveSecret},
 
 		{method: "GET", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: readers, handler: f.admin.ListPolicies},
 		{method: "POST", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyPolicy},

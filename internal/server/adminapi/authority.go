@@ -10,8 +10,15 @@ import (
 	"sallyport/internal/server/wire"
 )
 
-// backupTime is how long a backup may take; everything else is cut off sooner.
-const backupTime = time.Hour
+// longTime is how long a backup, and what walks through the whole directory,
+// may take; everything else is cut off sooner.
+const longTime = time.Hour
+
+// extend gives an answer that much time.
+func extend(w http.ResponseWriter) {
+	// A response writer without deadlines is a test's: nothing would cut it off.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longTime))
+}
 
 // CA answers GET /api/v1/ca with the root and the issuing certificate in PEM.
 func (a *API) CA(w http.ResponseWriter, _ *http.Request) error {
@@ -27,8 +34,7 @@ func (a *API) CA(w http.ResponseWriter, _ *http.Request) error {
 // StreamBackup answers GET /api/v1/backup. When the copy fails half-way the
 // connection is cut, so that nobody takes the torn file for a whole one.
 func (a *API) StreamBackup(w http.ResponseWriter, r *http.Request) error {
-	// A response writer without deadlines is a test's: nothing would cut it off.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(backupTime))
+	extend(w)
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", `attachment; filename="sallyport-`+a.d.Now().UTC().Format("20060102T150405Z")+`.backup"`)
 	body := &started{ResponseWriter: w}

@@ -25,9 +25,38 @@ type UserService interface {
 
 // TemplateService keeps the mail templates. *templates.Service is one.
 type TemplateService interface {
-	Apply(ctx context.Context, source []byte) (templates.Revision, bool, error)
+	ApplyExpecting(ctx context.Context, source []byte, expected int) (templates.Revision, bool, error)
+	Assign(ctx context.Context, name string, assign directory.Audience, exclude *directory.Audience, expected int) (templates.Revision, bool, error)
 	List(ctx context.Context) ([]templates.Revision, error)
 	Get(ctx context.Context, name string) (templates.Revision, error)
+}
+
+// RevisionService keeps what templates were before. *templates.Service is one.
+type RevisionService interface {
+	Revisions(ctx context.Context, name string) ([]templates.Revision, error)
+	Revision(ctx context.Context, name string, number int) (templates.Revision, error)
+	RollbackExpecting(ctx context.Context, name string, number, expected int) (templates.Revision, bool, error)
+}
+
+// TemplateViewer shows what templates would do. *templates.Viewer is one.
+type TemplateViewer interface {
+	Preview(ctx context.Context, q templates.PreviewRequest) (templates.Preview, error)
+	Check(ctx context.Context, q templates.CheckRequest) (templates.CheckReport, error)
+	Plan(ctx context.Context, source []byte) (templates.ChangePlan, error)
+}
+
+// SecurityService keeps the security policies. *templates.Service is one.
+type SecurityService interface {
+	ApplySecurityExpecting(ctx context.Context, source []byte, expected int) (templates.SecurityRevision, bool, error)
+	ListSecurity(ctx context.Context) ([]templates.SecurityRevision, error)
+	GetSecurity(ctx context.Context, name string) (templates.SecurityRevision, error)
+}
+
+// SecretService keeps what templates refer to by name. *templates.Service is one.
+type SecretService interface {
+	SetSecret(ctx context.Context, in templates.SecretInput) (templates.Secret, error)
+	ListSecrets(ctx context.Context) ([]templates.Secret, error)
+	RemoveSecret(ctx context.Context, name, upn string) error
 }
 
 // ComplianceService keeps the policies. *compliance.Service is one.
@@ -65,6 +94,10 @@ type Backup interface {
 type Deps struct {
 	Users       UserService
 	Templates   TemplateService
+	Revisions   RevisionService
+	Viewer      TemplateViewer
+	Security    SecurityService
+	Secrets     SecretService
 	Compliance  ComplianceService
 	Invitations InvitationService
 	Tokens      TokenService

@@ -38,7 +38,7 @@ func (a *API) SaveUser(w http.ResponseWriter, r *http.Request) error {
 	stored, err := a.d.Users.Save(r.Context(), []directory.User{{
 		UPN: in.UPN, Email: in.Email, Username: in.Username, DomainName: in.DomainName,
 		DisplayName: in.DisplayName, FirstName: in.FirstName, MiddleName: in.MiddleName, LastName: in.LastName,
-		Groups: in.Groups,
+		Groups: in.Groups, SharedMailbox: in.SharedMailbox,
 	}})
 	if err != nil {
 		return err

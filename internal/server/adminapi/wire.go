@@ -13,7 +13,8 @@ import (
 // Lists come in pages: the parameter after takes the Next of the page before,
 // limit takes 1 to 1000 (100 when absent). Next is empty on the last page.
 
-// UserInput creates a user, or updates the one with the same UPN.
+// UserInput creates a user, or replaces what is on record under the same UPN:
+// a field that is left out is cleared.
 type UserInput struct {
 	UPN         string   `json:"upn"`
 	Email       string   `json:"email"`
@@ -24,6 +25,8 @@ type UserInput struct {
 	MiddleName  string   `json:"middle_name,omitempty"`
 	LastName    string   `json:"last_name,omitempty"`
 	Groups      []string `json:"groups,omitempty"`
+
+	SharedMailbox bool `json:"shared_mailbox,omitempty"`
 }
 
 // Users answers GET /api/v1/users. One user travels as directory.User.
@@ -48,6 +51,72 @@ type Templates struct {
 type TemplateApplied struct {
 	Template templates.Revision `json:"template"`
 	Changed  bool               `json:"changed"`
+}
+
+// TemplateRevisions answers GET /api/v1/templates/{name}/revisions, newest first.
+type TemplateRevisions struct {
+	Revisions []templates.Revision `json:"revisions"`
+}
+
+// TemplateDiff answers GET /api/v1/templates/{name}/diff.
+type TemplateDiff struct {
+	Name    string             `json:"name"`
+	From    int                `json:"from"`
+	To      int                `json:"to"`
+	Changes []templates.Change `json:"changes"`
+}
+
+// RollbackRequest names the revision whose content comes back.
+type RollbackRequest struct {
+	Revision int `json:"revision"`
+}
+
+// AssignRequest says who gets a template. Without Exclude the exclusions stay.
+type AssignRequest struct {
+	Assign  *directory.Audience `json:"assign"`
+	Exclude *directory.Audience `json:"exclude,omitempty"`
+}
+
+// PreviewRequest asks what one user would get: by an applied template, or by the
+// YAML of one that is not.
+type PreviewRequest struct {
+	Name     string `json:"name,omitempty"`
+	Source   string `json:"source,omitempty"`
+	User     string `json:"user"`               // UPN
+	Platform string `json:"platform,omitempty"` // apple when empty
+	OS       string `json:"os,omitempty"`       // version; that of the user's phones when empty
+}
+
+// CheckRequest asks what everybody would get, page by page.
+type CheckRequest struct {
+	Name   string `json:"name,omitempty"`   // all templates when empty
+	Source string `json:"source,omitempty"` // of one that is not applied
+	After  string `json:"after,omitempty"`
+	Limit  int    `json:"limit,omitempty"` // 1 to 1000; 100 when absent
+}
+
+// SecurityPolicies answers GET /api/v1/security-policies.
+type SecurityPolicies struct {
+	Policies []templates.SecurityRevision `json:"policies"`
+}
+
+// SecurityPolicyApplied answers POST /api/v1/security-policies.
+type SecurityPolicyApplied struct {
+	Policy  templates.SecurityRevision `json:"policy"`
+	Changed bool                       `json:"changed"`
+}
+
+// Secrets answers GET /api/v1/secrets. No answer holds a value.
+type Secrets struct {
+	Secrets []templates.Secret `json:"secrets"`
+}
+
+// SecretInput sets a secret. It goes one way only.
+type SecretInput struct {
+	Kind  string `json:"kind"`           // password or pkcs12
+	User  string `json:"user,omitempty"` // UPN; for everyone when empty
+	Value string `json:"value"`          // the password, or that of the PKCS#12 file
+	Data  []byte `json:"data,omitempty"` // the PKCS#12 file, base64
 }
 
 // Policies answers GET /api/v1/compliance/policies. One travels as compliance.Policy.

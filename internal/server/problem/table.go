@@ -3,6 +3,7 @@ package problem
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -26,6 +27,8 @@ var (
 	ErrTooMany     = errors.New("too many requests")
 	ErrCrossOrigin = errors.New("request from a foreign page")
 	ErrUnavailable = errors.New("temporarily unavailable")
+	// ErrPrecondition says that the caller's If-Match does not hold.
+	ErrPrecondition = errors.New("precondition failed")
 )
 
 // tooMany is ErrTooMany with the time after which it is over.
@@ -57,6 +60,7 @@ var table = []row{
 	{ErrCrossOrigin, http.StatusForbidden, "cross-origin", "Request from a foreign page"},
 	{ErrTooLarge, http.StatusRequestEntityTooLarge, "too-large", "Body too large"},
 	{ErrMediaType, http.StatusUnsupportedMediaType, "media-type", "Content type not accepted"},
+	{ErrPrecondition, http.StatusPreconditionFailed, "precondition-failed", "Changed since you read it"},
 	{ErrMethod, http.StatusMethodNotAllowed, "method", "Method not allowed"},
 	{ErrMalformed, http.StatusBadRequest, "malformed", "Request cannot be read"},
 
@@ -69,6 +73,7 @@ var table = []row{
 	{auth.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid token request"},
 
 	{directory.ErrConflict, http.StatusConflict, "conflict", "User exists"},
+	{templates.ErrConflict, http.StatusConflict, "conflict", "Changed meanwhile, or in use"},
 	{enroll.ErrForeign, http.StatusConflict, "conflict", "Device is enrolled for another user"},
 	{enroll.ErrConflict, http.StatusConflict, "conflict", "State changed meanwhile"},
 	{enroll.ErrInvitationUsed, http.StatusGone, "invitation-used", "Invitation already used"},
@@ -76,7 +81,7 @@ var table = []row{
 	{enroll.ErrInvitationRevoked, http.StatusGone, "invitation-revoked", "Invitation revoked"},
 
 	{directory.ErrNotFound, http.StatusNotFound, "not-found", "No such user"},
-	{templates.ErrNotFound, http.StatusNotFound, "not-found", "No such template"},
+	{templates.ErrNotFound, http.StatusNotFound, "not-found", "No such template, revision, secret or security policy"},
 	{compliance.ErrNotFound, http.StatusNotFound, "not-found", "No such compliance policy or verdict"},
 	{auth.ErrNotFound, http.StatusNotFound, "not-found", "No such token"},
 	{certs.ErrNotFound, http.StatusNotFound, "not-found", "No such certificate"},
@@ -93,7 +98,7 @@ var table = []row{
 func Of(err error) Problem {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		err = ErrTooLarge
+		err = refusal.New(ErrTooLarge, "", fmt.Sprintf("more than %d bytes", tooLarge.Limit), "send less at once")
 	}
 	for _, r := range table {
 		if errors.Is(err, r.err) {

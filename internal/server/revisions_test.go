@@ -1,0 +1,144 @@
+package server
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/auth"
+)
+
+// TestConditions: two admins never overwrite each other.
+func TestConditions(t *testing.T) {
+	w := newWorld(t)
+	handlers, err := New(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := w.token(t, auth.Admin, time.Hour).Text.Reveal()
+	routes := []string{
+		"POST /api/v1/templates", "PUT /api/v1/templates/{name}/assign", "POST /api/v1/templates/{name}/rollback", "POST /api/v1/security-policies",
+	}
+	tests := []struct {
+		name, header, value string
+		status              int
+	}{
+		{"no condition", "", "", 200},
+		{"the newest", "If-Match", `"1"`, 200},
+		{"an older one", "If-Match", `"7"`, 412},
+		{"something new", "If-None-Match", "*", 412},
+		{"without quotes", "If-Match", "1", 400},
+		{"weak", "If-Match", `W/"1"`, 400},
+		{"a list", "If-Match", `"1", "2"`, 400},
+		{"any", "If-Match", "*", 400},
+		{"zero", "If-Match", `"0"`, 400},
+		{"signed", "If-Match", `"+1"`, 400},
+		{"the other header", "If-None-Match", `"1"`, 400},
+	}
+	for _, name := range routes {
+		method, _, _ := strings.Cut(name, " ")
+		for _, test := range tests {
+			t.Run(name+", "+test.name, func(t *testing.T) {
+				r := examples[name].request(method, token)
+				if test.header != "" {
+					r.Header.Set(test.header, test.value)
+				}
+				recorder, before := httptest.NewRecorder(), w.writes
+				handlers.Public.ServeHTTP(recorder, r)
+				if recorder.Code != test.status {
+					t.Errorf("status %d, want %d: %s", recorder.Code, test.status, recorder.Body)
+				}
+				if test.status == 200 && recorder.Header().Get("ETag") != `"1"` {
+					t.Errorf("ETag %q", recorder.Header().Get("ETag"))
+				}
+				if test.status != 200 && w.writes != before {
+					t.Error("something was written")
+				}
+			})
+		}
+	}
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	w := newWorld(t)
+	handlers, err := New(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := w.token(t, auth.Admin, time.Hour).Text.Reveal()
+	send := func(query, match string) *httptest.ResponseRecorder {
+		r := example{path: "/api/v1/templates" + query, body: "name: mail\n", contentType: yamlType}.request("POST", token)
+		if match != "" {
+			r.Header.Set("If-Match", match)
+		}
+		recorder := httptest.NewRecorder()
+		handlers.Public.ServeHTTP(recorder, r)
+		return recorder
+	}
+	before := w.writes
+	if got := send("?dry_run=true", `"1"`); got.Code != 200 || !strings.Contains(got.Body.String(), `"touched":1`) || w.writes != before {
+		t.Errorf("status %d, %d writes: %s", got.Code, w.writes-before, got.Body)
+	}
+	if got := send("?dry_run=true", `"2"`); got.Code != 412 {
+		t.Errorf("against a stale revision: status %d, want 412", got.Code)
+	}
+	for _, query := range []string{"?dry_run=yes", "?dryrun=true", "?dry_run=true&dry_run=true"} {
+		if got := send(query, ""); got.Code != 400 || w.writes != before {
+			t.Errorf("%s: status %d, want 400", query, got.Code)
+		}
+	}
+}
+
+// TestSecretsGoOneWay: no answer and no log holds a value.
+func TestSecretsGoOneWay(t *testing.T) {
+	w := newWorld(t)
+	handlers, err := New(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := w.token(t, auth.Admin, time.Hour).Text.Reveal()
+	put := example{path: "/api/v1/secrets/mail", body: `{"kind":"password","value":"` + canary + `"}`, contentType: jsonType}
+	wrong := example{path: "/api/v1/secrets/mail", body: `{"kind":"password","value":"` + canary + `","` + canary, contentType: jsonType}
+	for method, e := range map[string]example{"GET": {path: "/api/v1/secrets"}, "PUT": put, "POST": wrong} {
+		if method == "POST" {
+			method = "PUT"
+		}
+		recorder := httptest.NewRecorder()
+		handlers.Public.ServeHTTP(recorder, e.request(method, token))
+		if strings.Contains(recorder.Body.String(), canary) {
+			t.Errorf("%s answers %s", method, recorder.Body)
+		}
+	}
+	if strings.Contains(w.logged(), canary) {
+		t.Error("the log holds a secret")
+	}
+	if got := call(handlers.Public, example{path: "/api/v1/secrets/in-use"}.request("DELETE", token)); got != 409 {
+		t.Errorf("a secret in use: status %d, want 409", got)
+	}
+}
+
+func TestImportRefuses(t *testing.T) {
+	w := newWorld(t)
+	handlers, err := New(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := w.token(t, auth.Operator, time.Hour).Text.Reveal()
+	for _, test := range []struct {
+		e      example
+		status int
+	}{
+		{example{path: "/api/v1/templates/import", body: "no profile", contentType: "application/octet-stream"}, 400},
+		{example{path: "/api/v1/templates/import", body: foreignProfile, contentType: jsonType}, 415},
+		{example{path: "/api/v1/templates/import?user=nobody@example.test", body: foreignProfile, contentType: "application/octet-stream"}, 404},
+		{example{path: "/api/v1/templates/preview", body: `{"user":"alice@example.test"}`, contentType: jsonType}, 400},
+		{example{path: "/api/v1/templates/preview", body: `{"name":"mail"}`, contentType: jsonType}, 400},
+		{example{path: "/api/v1/templates/check", body: `{"limit":1001}`, contentType: jsonType}, 400},
+		{example{path: "/api/v1/templates/check", body: `{"name":"a","source":"b"}`, contentType: jsonType}, 400},
+	} {
+		if got := call(handlers.Public, test.e.request("POST", token)); got != test.status {
+			t.Errorf("%s %s: status %d, want %d", test.e.path, test.e.body, got, test.status)
+		}
+	}
+}
