@@ -23,3 +23,14 @@ func ExampleProfile_Encode() {
 	// <nil> true
 	// 36
 }
+
+func ExampleFidelity() {
+	account := profiles.ExchangeAccount{Name: "Mail", HostType: profiles.Office365}.WithDefaults()
+	for _, row := range mobileconfig.Fidelity(account, "11.4") {
+		if row.Status != profiles.Applied {
+			fmt.Printf("%s: %s, %s. Instead: %s\n", row.Field, row.Status, row.Why, row.Substitute)
+		}
+	}
+	// Output:
+	// oauth.enabled: unsupported, iOS before 12.0 knows no OAuth and asks for a password, which Exchange Online refuses. Instead: update the phone, or use Outlook for iOS
+}

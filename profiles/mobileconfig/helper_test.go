@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +34,20 @@ func issue(t testing.TB, key crypto.Signer) *x509.Certificate {
 	return cert
 }
 
+// sharedKey is made once: an RSA key takes a second under the race detector.
+var sharedKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 func identity(t testing.TB) (*x509.Certificate, *rsa.PrivateKey) {
+	t.Helper()
+	key, err := sharedKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issue(t, key), key
+}
+
+// otherIdentity has a key of its own.
+func otherIdentity(t testing.TB) (*x509.Certificate, *rsa.PrivateKey) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -62,7 +62,7 @@ func TestInspect(t *testing.T) {
 
 func TestInspectRefuses(t *testing.T) {
 	cert, key := identity(t)
-	other, otherKey := identity(t)
+	other, otherKey := otherIdentity(t)
 	sealed, err := Encrypt(mail("Mail"), cert)
 	if err != nil {
 		t.Fatal(err)
