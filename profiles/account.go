@@ -32,28 +32,28 @@ const (
 // ExchangeAccount is one EAS account. In a template its strings may hold
 // %variables%; everywhere else they are expanded.
 type ExchangeAccount struct {
-	Name     string   `yaml:"name" json:"name"` // shown on the phone as the account's name
-	HostType HostType `yaml:"host_type" json:"host_type"`
-	Host     string   `yaml:"host" json:"host,omitempty"`     // name or address, optional :port; no scheme, no path
-	UserName string   `yaml:"user_name" json:"user_name"`     // default %upn%
-	Domain   string   `yaml:"domain" json:"domain,omitempty"` // on premises only; becomes DOMAIN\user
-	Email    string   `yaml:"email" json:"email"`             // default %email%
-	SSL      *bool    `yaml:"ssl" json:"ssl,omitempty"`       // default true; always written, Apple's own default is false
+	Name     string   `yaml:"name" json:"name"`               // shown on the phone as the account's name
+	HostType HostType `yaml:"host_type" json:"host_type"`     // kind of server: on_premises is any with a host name of its own, office365 is Exchange Online
+	Host     string   `yaml:"host" json:"host,omitempty"`     // name or address, optional :port; no scheme, no path. Required on premises; office365 has outlook.office365.com unless another is given
+	UserName string   `yaml:"user_name" json:"user_name"`     // name to sign in with
+	Domain   string   `yaml:"domain" json:"domain,omitempty"` // Windows domain, on premises only; the phone signs in as DOMAIN\user, without the backslash where it is empty
+	Email    string   `yaml:"email" json:"email"`             // address of the mailbox
+	SSL      *bool    `yaml:"ssl" json:"ssl,omitempty"`       // encrypt the connection; always written, since Apple's own default is false
 
-	Password                 *PasswordSource `yaml:"password" json:"password,omitempty"` // absent: the phone asks
-	OverridePreviousPassword bool            `yaml:"override_previous_password" json:"override_previous_password,omitempty"`
-	Identity                 IdentitySource  `yaml:"identity" json:"identity,omitempty"`
-	PKCS12                   string          `yaml:"pkcs12" json:"pkcs12,omitempty"` // name of the secret, for identity pkcs12
+	Password                 *PasswordSource `yaml:"password" json:"password,omitempty"`                                     // where the password comes from; absent: the phone asks. Never with OAuth
+	OverridePreviousPassword bool            `yaml:"override_previous_password" json:"override_previous_password,omitempty"` // the password sent replaces the one that the phone has stored
+	Identity                 IdentitySource  `yaml:"identity" json:"identity,omitempty"`                                     // where the client certificate comes from: scep is our own CA, pkcs12 an uploaded file
+	PKCS12                   string          `yaml:"pkcs12" json:"pkcs12,omitempty"`                                         // name of the secret with the .p12 file, for identity pkcs12
 	OAuth                    OAuth           `yaml:"oauth" json:"oauth,omitzero"`
 
 	PreventMove        bool   `yaml:"prevent_move" json:"prevent_move,omitempty"`                 // no move to, reply or forward from another account
 	BlockNonMailApps   bool   `yaml:"block_non_mail_apps" json:"block_non_mail_apps,omitempty"`   // other apps cannot send with this account
-	DisableRecentsSync bool   `yaml:"disable_recents_sync" json:"disable_recents_sync,omitempty"` // keeps recent addresses out of iCloud
-	AllowMailDrop      bool   `yaml:"allow_mail_drop" json:"allow_mail_drop,omitempty"`
-	AudioCallApp       string `yaml:"audio_call_app" json:"audio_call_app,omitempty"` // bundle identifier of the default app for audio calls
+	DisableRecentsSync bool   `yaml:"disable_recents_sync" json:"disable_recents_sync,omitempty"` // keeps addresses of recent mail out of iCloud
+	AllowMailDrop      bool   `yaml:"allow_mail_drop" json:"allow_mail_drop,omitempty"`           // large attachments may go through Apple's Mail Drop
+	AudioCallApp       string `yaml:"audio_call_app" json:"audio_call_app,omitempty"`             // bundle identifier of the default app for audio calls to people of this account
 	SMIME              SMIME  `yaml:"smime" json:"smime,omitzero"`
 	Sync               Sync   `yaml:"sync" json:"sync,omitzero"`
-	DaysToKeepOffline  *int   `yaml:"days_to_keep_offline" json:"days_to_keep_offline,omitempty"` // 1, 3, 7, 14, 31, or 0 for no limit; absent: the phone's own, 7
+	DaysToKeepOffline  *int   `yaml:"days_to_keep_offline" json:"days_to_keep_offline,omitempty"` // days of mail on the phone, 0 for all; absent: the phone's own, 7
 }
 
 // PasswordSource says where an account's password comes from.

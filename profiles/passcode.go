@@ -11,18 +11,18 @@ import (
 // ranges are those of Exchange's mailbox policies (MS-ASPROV section 2.2.2);
 // zero means that it is not asked for.
 type SecurityPolicy struct {
-	RequirePasscode              bool  `yaml:"require_passcode" json:"require_passcode"`
-	MinimumLength                int   `yaml:"minimum_length" json:"minimum_length,omitempty"`                 // 1-16 characters
-	MinimumCharacterSets         int   `yaml:"minimum_character_sets" json:"minimum_character_sets,omitempty"` // 1-4 of lower case, upper case, digits, symbols
-	Alphanumeric                 bool  `yaml:"alphanumeric" json:"alphanumeric,omitempty"`                     // a letter besides digits
-	AllowSimple                  *bool `yaml:"allow_simple" json:"allow_simple,omitempty"`                     // 1234, 1111; default true
-	InactivitySeconds            int   `yaml:"inactivity_seconds" json:"inactivity_seconds,omitempty"`         // 60-3600
-	History                      int   `yaml:"history" json:"history,omitempty"`                               // 1-50 earlier passcodes that may not come back
-	ExpiryDays                   int   `yaml:"expiry_days" json:"expiry_days,omitempty"`                       // 1-730
-	FailedAttempts               int   `yaml:"failed_attempts" json:"failed_attempts,omitempty"`               // 4-16, then the phone erases itself
-	PasswordRecovery             bool  `yaml:"password_recovery" json:"password_recovery,omitempty"`
-	RequireEncryption            bool  `yaml:"require_encryption" json:"require_encryption,omitempty"`
-	RequireStorageCardEncryption bool  `yaml:"require_storage_card_encryption" json:"require_storage_card_encryption,omitempty"`
+	RequirePasscode              bool  `yaml:"require_passcode" json:"require_passcode"`                                         // the phone must have a passcode
+	MinimumLength                int   `yaml:"minimum_length" json:"minimum_length,omitempty"`                                   // least number of characters
+	MinimumCharacterSets         int   `yaml:"minimum_character_sets" json:"minimum_character_sets,omitempty"`                   // how many of lower case, upper case, digits and symbols it must hold
+	Alphanumeric                 bool  `yaml:"alphanumeric" json:"alphanumeric,omitempty"`                                       // at least one letter besides digits
+	AllowSimple                  *bool `yaml:"allow_simple" json:"allow_simple,omitempty"`                                       // 1234 and 1111 will do
+	InactivitySeconds            int   `yaml:"inactivity_seconds" json:"inactivity_seconds,omitempty"`                           // locks itself after so long without touch
+	History                      int   `yaml:"history" json:"history,omitempty"`                                                 // number of earlier passcodes that may not come back
+	ExpiryDays                   int   `yaml:"expiry_days" json:"expiry_days,omitempty"`                                         // a new passcode after so many days
+	FailedAttempts               int   `yaml:"failed_attempts" json:"failed_attempts,omitempty"`                                 // after so many wrong passcodes the phone erases itself
+	PasswordRecovery             bool  `yaml:"password_recovery" json:"password_recovery,omitempty"`                             // a forgotten passcode can be recovered through the server
+	RequireEncryption            bool  `yaml:"require_encryption" json:"require_encryption,omitempty"`                           // the phone's storage must be encrypted
+	RequireStorageCardEncryption bool  `yaml:"require_storage_card_encryption" json:"require_storage_card_encryption,omitempty"` // storage cards must be encrypted
 }
 
 // ErrInvalidPolicy says that a security policy cannot be kept by any phone; the

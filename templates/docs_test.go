@@ -18,9 +18,18 @@ var updateDocs = flag.Bool("update-docs", false, "write templates/fields.json an
 
 // TestFieldTextsAreCurrent keeps fields.json equal to the doc comments.
 func TestFieldTextsAreCurrent(t *testing.T) {
-	texts := map[string]string{}
-	for _, dir := range []string{".", filepath.Join("..", "profiles")} {
-		readFieldTexts(t, dir, texts)
+	texts, types := map[string]string{}, map[string]string{}
+	for _, dir := range []string{".", filepath.Join("..", "profiles"), filepath.Join("..", "enroll", "directory")} {
+		readTexts(t, dir, texts, types)
+	}
+	for field, text := range texts {
+		// A field without a word of its own is what its type is.
+		if name, ok := strings.CutPrefix(text, typeMark); ok {
+			text = types[name]
+		}
+		if texts[field] = text; text == "" {
+			t.Errorf("%s has no comment", field)
+		}
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -50,9 +59,12 @@ func current(t *testing.T, path string, want []byte) {
 	}
 }
 
-// readFieldTexts collects the comments of fields with a yaml tag as
-// "Type.field".
-func readFieldTexts(t *testing.T, dir string, texts map[string]string) {
+// typeMark begins the name of a field's type where the field has no comment.
+const typeMark = "type "
+
+// readTexts collects the comments of fields with a yaml tag as "Type.field", and
+// those of types.
+func readTexts(t *testing.T, dir string, texts, types map[string]string) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -66,31 +78,62 @@ func readFieldTexts(t *testing.T, dir string, texts map[string]string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if spec, ok := n.(*ast.TypeSpec); ok {
-				if form, ok := spec.Type.(*ast.StructType); ok {
-					structTexts(spec.Name.Name, form, texts)
+		in := file.Name.Name + "."
+		for _, declaration := range file.Decls {
+			general, ok := declaration.(*ast.GenDecl)
+			if !ok || general.Tok != token.TYPE {
+				continue
+			}
+			for _, spec := range general.Specs {
+				named := spec.(*ast.TypeSpec)
+				types[in+named.Name.Name] = firstWord(named.Name.Name, comment(general.Doc, named.Doc))
+				if form, ok := named.Type.(*ast.StructType); ok {
+					structTexts(in, named.Name.Name, form, texts)
 				}
 			}
-			return true
-		})
+		}
 	}
 }
 
-func structTexts(name string, form *ast.StructType, texts map[string]string) {
+func structTexts(in, name string, form *ast.StructType, texts map[string]string) {
 	for _, field := range form.Fields.List {
 		if field.Tag == nil || len(field.Names) == 0 {
 			continue
 		}
 		key, _, _ := strings.Cut(reflect.StructTag(strings.Trim(field.Tag.Value, "`")).Get("yaml"), ",")
-		if key == "" || key == "-" {
+		if key == "" || key == "-" || !ast.IsExported(name) {
 			continue
 		}
-		text := comment(field.Doc, field.Comment)
-		text = strings.TrimPrefix(text, field.Names[0].Name+" is ")
-		text = strings.TrimPrefix(text, field.Names[0].Name+" are ")
+		text := firstWord(field.Names[0].Name, comment(field.Doc, field.Comment))
+		if text == "" {
+			text = typeMark + typeName(in, field.Type)
+		}
 		texts[name+"."+key] = text
 	}
+}
+
+// typeName is the name of a type with its package, without pointer.
+func typeName(in string, e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return in + e.Name
+	case *ast.SelectorExpr:
+		return typeName("", e.X) + "." + e.Sel.Name
+	case *ast.StarExpr:
+		return typeName(in, e.X)
+	}
+	return ""
+}
+
+// firstWord takes the Go name off the beginning of a doc comment.
+func firstWord(name, text string) string {
+	for _, verb := range []string{" is ", " are ", " says ", ", "} {
+		if rest, ok := strings.CutPrefix(text, name+verb); ok {
+			text = rest
+			break
+		}
+	}
+	return strings.TrimSuffix(text, ".")
 }
 
 // comment is the comment above a field, or the one beside it, on one line.

@@ -29,6 +29,11 @@ func JSONSchema() ([]byte, error) {
 	return jsonSchema("Sallyport EAS template", reflect.TypeFor[Spec]())
 }
 
+// SecurityJSONSchema is the same of a security policy document.
+func SecurityJSONSchema() ([]byte, error) {
+	return jsonSchema("Sallyport security policy", reflect.TypeFor[SecuritySpec]())
+}
+
 func jsonSchema(title string, document reflect.Type) ([]byte, error) {
 	m := schemaMaker{limits: schemaLimits()}
 	if err := json.Unmarshal(fieldTexts, &m.texts); err != nil {
@@ -118,6 +123,8 @@ func audienceSchema() schemaNode {
 // schemaLimits is what the Go types do not say: what must be there, ranges, and
 // defaults. A test holds each of them against Validate.
 func schemaLimits() map[string]schemaNode {
+	// Our CA issues no S/MIME certificates, so scep is refused there.
+	smimeSources := []profiles.IdentitySource{profiles.IdentityNone, profiles.IdentityPKCS12}
 	return map[string]schemaNode{
 		"Spec":              {"required": []string{"name", "accounts"}},
 		"Spec.name":         {"pattern": templateName.String()},
@@ -139,7 +146,25 @@ func schemaLimits() map[string]schemaNode {
 		"ExchangeAccount.identity":             {"default": profiles.IdentityNone},
 		"ExchangeAccount.days_to_keep_offline": {"enum": []int{0, 1, 3, 7, 14, 31}},
 		"PasswordSource":                       {"required": []string{"secret"}},
+		"SMIMESign.identity":                   {"enum": smimeSources},
+		"SMIMEEncrypt.identity":                {"enum": smimeSources},
 		"Service.enabled":                      {"default": true},
 		"Service.locked":                       {"default": false},
+
+		"SecuritySpec":                          {"required": []string{"name", "settings"}},
+		"SecuritySpec.name":                     {"pattern": templateName.String()},
+		"SecuritySpec.priority":                 {"minimum": -1000, "maximum": 1000, "default": 0},
+		"SecurityPolicy.allow_simple":           {"default": true},
+		"SecurityPolicy.minimum_length":         zeroOr(1, 16),
+		"SecurityPolicy.minimum_character_sets": zeroOr(1, 4),
+		"SecurityPolicy.inactivity_seconds":     zeroOr(60, 3600),
+		"SecurityPolicy.history":                zeroOr(1, 50),
+		"SecurityPolicy.expiry_days":            zeroOr(1, 730),
+		"SecurityPolicy.failed_attempts":        zeroOr(4, 16),
 	}
+}
+
+// zeroOr is a number within a range, or 0 for what is not asked for.
+func zeroOr(least, most int) schemaNode {
+	return schemaNode{"anyOf": []schemaNode{{"const": 0}, {"minimum": least, "maximum": most}}}
 }

@@ -15,10 +15,10 @@ import (
 
 // SecuritySpec is a security policy as an admin writes it in YAML.
 type SecuritySpec struct {
-	Name     string                  `yaml:"name" json:"name"`
+	Name     string                  `yaml:"name" json:"name"`                   // unique, lower case letters, digits and dashes
 	Priority int                     `yaml:"priority" json:"priority,omitempty"` // -1000 to 1000: a user gets the highest one, then the name that sorts first
-	Assign   directory.Audience      `yaml:"assign" json:"assign"`
-	Exclude  directory.Audience      `yaml:"exclude" json:"exclude,omitzero"`
+	Assign   directory.Audience      `yaml:"assign" json:"assign"`               // who gets it: everyone, or groups and users by UPN; nobody where it is left out
+	Exclude  directory.Audience      `yaml:"exclude" json:"exclude,omitzero"`    // who never gets it, whomever assign names
 	Settings profiles.SecurityPolicy `yaml:"settings" json:"settings"`
 }
 

@@ -8,17 +8,17 @@ import (
 // Spec is a template as an admin writes it in YAML, with defaults filled.
 type Spec struct {
 	Name        string `yaml:"name" json:"name"`                 // unique, lower case letters, digits and dashes
-	DisplayName string `yaml:"display_name" json:"display_name"` // shown on the phone as the profile's name; may hold variables; default: Name
+	DisplayName string `yaml:"display_name" json:"display_name"` // shown on the phone as the profile's name; may hold variables; default: the name
 	// Priority, -1000 to 1000, decides between templates that would set up the
 	// same mailbox for a user: the higher one wins, then the name that sorts first.
 	Priority int                `yaml:"priority" json:"priority,omitempty"`
-	Assign   directory.Audience `yaml:"assign" json:"assign"`
-	Exclude  directory.Audience `yaml:"exclude" json:"exclude,omitzero"` // never gets it, whoever Assign names
+	Assign   directory.Audience `yaml:"assign" json:"assign"`            // who gets it: everyone, or groups and users by UPN; nobody where it is left out
+	Exclude  directory.Audience `yaml:"exclude" json:"exclude,omitzero"` // who never gets it, whomever assign names
 	// Accounts are the mail accounts of one profile. The position of an account
 	// is its identity on the phone: one that moves is set up anew there, so new
 	// ones go to the end.
 	Accounts []profiles.ExchangeAccount `yaml:"accounts" json:"accounts"`
 	// Kept is what an imported profile holds beyond all this, given back
-	// unchanged: see Kept.
+	// unchanged. Import writes it.
 	Kept string `yaml:"kept" json:"kept,omitempty"`
 }

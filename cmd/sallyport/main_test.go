@@ -19,6 +19,9 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: false,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"makecert": makeCert, "fill": fill, "tamper": tamper,
+		},
 		Setup: func(env *testscript.Env) error {
 			for _, name := range []string{"SALLYPORT_DATA", "SALLYPORT_SERVER", "SALLYPORT_TOKEN"} {
 				env.Setenv(name, "")

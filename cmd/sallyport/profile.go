@@ -16,13 +16,15 @@ import (
 // network.
 type profileCmd struct {
 	Lint     profileLintCmd     `cmd:"" help:"Check templates and security policies; each fault with its line and column."`
+	Build    profileBuildCmd    `cmd:"" help:"Make the profile of one user from a template."`
+	Show     profileShowCmd     `cmd:"" help:"Show a .mobileconfig, signed or encrypted, as a tree."`
 	Verify   profileVerifyCmd   `cmd:"" help:"Verify a signed .mobileconfig, and say what the phone will show."`
+	Diff     profileDiffCmd     `cmd:"" help:"Compare two templates or two .mobileconfig files by their meaning."`
+	Import   profileImportCmd   `cmd:"" help:"Turn a .mobileconfig into a template."`
+	Vars     profileVarsCmd     `cmd:"" help:"The variables that a template may name."`
 	Schema   profileSchemaCmd   `cmd:"" help:"JSON Schema of a template or a security policy, for editors."`
 	Starters profileStartersCmd `cmd:"" help:"Templates to begin with."`
 }
-
-// maxProfile bounds a .mobileconfig: the XML, and what a signature adds to it.
-const maxProfile = bounded.MaxPlist + bounded.MaxPlist/2
 
 var errTooLong = errors.New("is too long")
 
@@ -52,7 +54,11 @@ type profileSchemaCmd struct {
 }
 
 func (c *profileSchemaCmd) Run(p *program) error {
-	made, err := templates.JSONSchema()
+	schema := templates.JSONSchema
+	if c.Of == "security-policy" {
+		schema = templates.SecurityJSONSchema
+	}
+	made, err := schema()
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"sallyport/internal/refusal"
 	"sallyport/internal/yamldoc"
@@ -107,13 +108,37 @@ func (p *program) lint(name string) ([]finding, error) {
 	return found, nil
 }
 
-func lintDocument(source []byte) ([]*refusal.Error, error) {
+// lintDocument reads a template, or a security policy: that has settings and no
+// accounts.
+func lintDocument(source []byte) (warnings []*refusal.Error, err error) {
+	if isSecurityPolicy(source) {
+		policy, err := templates.ParseSecurity(source)
+		if err != nil {
+			return nil, err
+		}
+		return below("settings.", policy.Settings.Warnings()), nil
+	}
 	spec, err := templates.Parse(source)
 	if err != nil {
 		return nil, err
 	}
-	_ = spec
-	return nil, nil
+	for i, a := range spec.Accounts {
+		warnings = append(warnings, below(fmt.Sprintf("accounts[%d].", i), a.Warnings())...)
+	}
+	return warnings, nil
+}
+
+func isSecurityPolicy(source []byte) bool {
+	return yamldoc.Has(source, "settings") && !yamldoc.Has(source, "accounts")
+}
+
+// below moves warnings to where their part stands in the document.
+func below(path string, warnings []*refusal.Error) []*refusal.Error {
+	moved := make([]*refusal.Error, 0, len(warnings))
+	for _, w := range warnings {
+		moved = append(moved, refusal.New(w.Err, path+w.Field, w.Reason, w.Remedy))
+	}
+	return moved
 }
 
 // position is how yamldoc begins a reason.
@@ -126,6 +151,9 @@ func place(name string, source []byte, level string, r *refusal.Error) finding {
 		f.Line, _ = strconv.Atoi(m[1])
 		f.Column, _ = strconv.Atoi(m[2])
 		f.Reason = r.Reason[len(m[0]):]
+		return f
+	}
+	if strings.HasPrefix(r.Field, "com.apple.") { // a key of the profile, not of the document
 		return f
 	}
 	if line, column, ok := yamldoc.Locate(source, r.Field); ok {

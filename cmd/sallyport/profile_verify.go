@@ -41,7 +41,7 @@ func (c *profileVerifyCmd) Run(p *program) error {
 	if p.RootCA == "" {
 		return usageError{"name the root certificates that the phone trusts: --ca FILE (of our server: sallyport ca export)"}
 	}
-	data, err := p.readFile(c.File, maxProfile)
+	data, err := p.readFile(c.File, mobileconfig.MaxProfile)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func verify(data []byte, roots []*x509.Certificate, now time.Time) verification 
 		v.describe(profile)
 		return v
 	}
-	content, signer, err := cms.Open(data, maxProfile)
+	content, signer, err := cms.Open(data, mobileconfig.MaxProfile)
 	if err != nil {
 		return unopened(err)
 	}
@@ -111,7 +111,7 @@ func (v *verification) trust(data []byte, roots []*x509.Certificate, now time.Ti
 	for _, root := range roots {
 		pool.AddCert(root)
 	}
-	_, _, err := cms.Verify(data, cms.Trust{Roots: pool, Now: now, MaxBytes: maxProfile})
+	_, _, err := cms.Verify(data, cms.Trust{Roots: pool, Now: now, MaxBytes: mobileconfig.MaxProfile})
 	v.Shown = shownNotVerified
 	var unknown x509.UnknownAuthorityError
 	switch {

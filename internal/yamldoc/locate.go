@@ -33,6 +33,15 @@ func Locate(source []byte, field string) (line, column int, ok bool) {
 	return line, column, true
 }
 
+// Has reports whether the document is a mapping with that key.
+func Has(source []byte, key string) bool {
+	if len(source) > MaxBytes {
+		return false
+	}
+	node, err := parse(source)
+	return err == nil && member(node, key) != nil
+}
+
 func item(node *yaml.Node, number string) *yaml.Node {
 	i, err := strconv.Atoi(number)
 	if err != nil || node.Kind != yaml.SequenceNode || i < 0 || i >= len(node.Content) {

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/cms"
+	"sallyport/internal/refusal"
+	"sallyport/internal/secret"
+	"sallyport/internal/yamldoc"
+	"sallyport/profiles"
+	"sallyport/profiles/managedconfig"
+	"sallyport/profiles/mobileconfig"
+	"sallyport/templates"
+)
+
+type profileBuildCmd struct {
+	Template     string            `required:"" help:"The template, YAML." placeholder:"FILE"`
+	User         string            `required:"" help:"The user, YAML: the fields of a user, and of the phone below device." placeholder:"FILE"`
+	Platform     string            `help:"apple (a .mobileconfig), gmail or outlook (managed configuration on Android, JSON)." enum:"apple,gmail,outlook" default:"apple"`
+	SignCert     string            `help:"Certificate of the signer, PEM, its intermediates after it." placeholder:"FILE"`
+	SignKey      string            `help:"Private key of the signer, PEM: RSA or P-256." placeholder:"FILE"`
+	EncryptTo    string            `help:"Certificate of the device that alone may read the payloads; RSA." placeholder:"FILE"`
+	Unsigned     bool              `help:"Neither sign nor encrypt: for inspection only, every secret is [redacted]."`
+	Secret       map[string]string `help:"A secret that the template names: a file with the password, or a PKCS#12 file. May be repeated." placeholder:"NAME=FILE" mapsep:"none"`
+	P12Password  map[string]string `help:"File with the password of a PKCS#12 secret. May be repeated." placeholder:"NAME=FILE" mapsep:"none"`
+	ScepURL      string            `name:"scep-url" help:"Where a template with identity scep gets the certificate." placeholder:"URL"`
+	Challenge    string            `name:"challenge-file" help:"File with the one-time challenge for SCEP." placeholder:"FILE"`
+	Organization string            `help:"Organisation, shown on the phone." placeholder:"NAME"`
+	Out          string            `required:"" help:"File to write, - for standard output." placeholder:"FILE"`
+}
+
+func (c *profileBuildCmd) Run(p *program) error {
+	if err := c.usage(); err != nil {
+		return err
+	}
+	source, err := p.readFile(c.Template, yamldoc.MaxBytes)
+	if err != nil {
+		return err
+	}
+	spec, err := templates.Parse(source)
+	if err != nil {
+		return p.refuse(c.Template, source, err)
+	}
+	userSource, err := p.readFile(c.User, yamldoc.MaxBytes)
+	if err != nil {
+		return err
+	}
+	u, device, err := parseUser(userSource)
+	if err != nil {
+		return p.refuse(c.User, userSource, err)
+	}
+	options := templates.Options{Organization: c.Organization, SCEPURL: c.ScepURL, Device: device}
+	if c.Platform != "apple" {
+		options.SCEPURL = "https://unused.invalid/scep" // an app gets no certificate
+	}
+	if options.Secrets, err = c.secrets(p, u); err != nil {
+		return err
+	}
+	if err := c.needsSCEP(spec); err != nil {
+		return err
+	}
+	rendered, err := templates.Render(offlineRevision(spec, source), u, options)
+	if err != nil {
+		return p.refuse(c.Template, source, err)
+	}
+	for _, w := range rendered.Warnings {
+		fmt.Fprintln(p.stderr, place(c.Template, source, levelWarning, w))
+	}
+	data, reports, err := c.make(rendered)
+	if err != nil {
+		return err
+	}
+	p.printFidelity(reports)
+	return p.writeFile(c.Out, data)
+}
+
+// usage refuses flags that do not go together.
+func (c *profileBuildCmd) usage() error {
+	closed := c.SignCert != "" || c.SignKey != "" || c.EncryptTo != ""
+	switch {
+	case c.Platform != "apple" && (closed || c.Unsigned):
+		return usageError{"managed configuration is neither signed nor encrypted: --sign-cert, --sign-key, --encrypt-to and --unsigned are for --platform apple"}
+	case c.Platform != "apple":
+		return nil
+	case c.Unsigned && closed:
+		return usageError{"--unsigned is for inspection only: it goes with none of --sign-cert, --sign-key, --encrypt-to"}
+	case c.Unsigned:
+		return nil
+	case c.SignCert == "" || c.SignKey == "":
+		return usageError{"sign the profile with --sign-cert FILE --sign-key FILE, or write it --unsigned for inspection only"}
+	}
+	return nil
+}
+
+// needsSCEP refuses a profile whose certificate the phone could never get.
+func (c *profileBuildCmd) needsSCEP(spec templates.Spec) error {
+	uses := slices.ContainsFunc(spec.Accounts, func(a profiles.ExchangeAccount) bool { return a.Identity == profiles.IdentitySCEP })
+	switch {
+	case !uses || c.Platform != "apple":
+		return nil
+	case c.ScepURL == "":
+		return usageError{"the template has an account with identity scep: name the server with --scep-url URL"}
+	case c.Challenge == "" && !c.Unsigned:
+		return usageError{"the template has an account with identity scep: give its one-time challenge with --challenge-file FILE"}
+	}
+	return nil
+}
+
+// offlineRevision has an ID of its own, made from the name: the profile does not
+// replace one that a server has made.
+func offlineRevision(spec templates.Spec, source []byte) templates.Revision {
+	return templates.Revision{TemplateID: mobileconfig.UUID("offline template", spec.Name), Name: spec.Name, Number: 1, Spec: spec, Source: string(source)}
+}
+
+func (c *profileBuildCmd) make(r templates.Rendered) (data []byte, reports []profiles.Report, err error) {
+	switch c.Platform {
+	case "gmail":
+		return managed(r.Accounts, managedconfig.Gmail)
+	case "outlook":
+		return managed(r.Accounts, func(a profiles.ExchangeAccount) (managedconfig.Bundle, profiles.Report, error) {
+			return managedconfig.Outlook(a, managedconfig.Android)
+		})
+	}
+	for _, a := range r.Accounts {
+		reports = append(reports, mobileconfig.Fidelity(a, ""))
+	}
+	data, err = c.mobileconfig(r)
+	return data, reports, err
+}
+
+func (c *profileBuildCmd) mobileconfig(r templates.Rendered) ([]byte, error) {
+	profile := r.Profile
+	if r.NeedsChallenge {
+		challenge := secret.New("unknown") // shown as [redacted]
+		if c.Challenge != "" {
+			text, err := secretLine(c.Challenge)
+			if err != nil {
+				return nil, err
+			}
+			challenge = text
+		}
+		profile = r.WithChallenge(challenge)
+	}
+	if c.Unsigned {
+		return profile.EncodeForInspection()
+	}
+	signer, err := identity(c.SignCert, c.SignKey)
+	if err != nil {
+		return nil, err
+	}
+	data, err := c.encode(profile)
+	if err != nil {
+		return nil, err
+	}
+	return cms.Sign(data, signer)
+}
+
+func (c *profileBuildCmd) encode(profile mobileconfig.Profile) ([]byte, error) {
+	if c.EncryptTo == "" {
+		if profile.Secret() {
+			return nil, errors.New("the profile holds a password or a private key: encrypt it to the device with --encrypt-to CERT, or look at it with --unsigned")
+		}
+		return profile.Encode()
+	}
+	device, err := certificates(c.EncryptTo)
+	if err != nil {
+		return nil, err
+	}
+	return mobileconfig.Encrypt(profile, device[0])
+}
+
+// managed writes the configuration of an app. An app takes one account: of the
+// others the report says so.
+func managed(accounts []profiles.ExchangeAccount, write func(profiles.ExchangeAccount) (managedconfig.Bundle, profiles.Report, error)) ([]byte, []profiles.Report, error) {
+	bundle, report, err := write(accounts[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	reports := []profiles.Report{report}
+	for range accounts[1:] {
+		reports = append(reports, profiles.Report{{Status: profiles.Unsupported, Why: "the app takes one account, the first one"}})
+	}
+	var b strings.Builder
+	if err := printJSON(&b, bundle); err != nil {
+		return nil, nil, err
+	}
+	return []byte(b.String()), reports, nil
+}
+
+// printFidelity tells what will be otherwise than the template says.
+func (p *program) printFidelity(reports []profiles.Report) {
+	for i, report := range reports {
+		for _, f := range report {
+			if f.Status == profiles.Applied {
+				continue
+			}
+			path := fmt.Sprintf("accounts[%d]", i)
+			if f.Field != "" {
+				path += "." + f.Field
+			}
+			remedy := ""
+			if f.Substitute != "" {
+				remedy = "nearest: " + f.Substitute
+			}
+			fmt.Fprintln(p.stderr, cell(refusal.New(nil, path, string(f.Status)+": "+f.Why, remedy).Error()))
+		}
+	}
+}
+
+// secrets reads the files that the template's secrets come from.
+func (c *profileBuildCmd) secrets(p *program, u directory.User) ([]templates.Secret, error) {
+	for name := range c.P12Password {
+		if c.Secret[name] == "" {
+			return nil, usageError{fmt.Sprintf("--p12-password %s=… belongs to --secret %s=FILE", name, name)}
+		}
+	}
+	var made []templates.Secret
+	for _, name := range sortedKeys(c.Secret) {
+		in, err := c.secretInput(name)
+		if err != nil {
+			return nil, err
+		}
+		s, err := templates.NewSecret(in, u, p.now())
+		if err != nil {
+			return nil, p.refuse(c.Secret[name], nil, err)
+		}
+		made = append(made, s)
+	}
+	return made, nil
+}
+
+func (c *profileBuildCmd) secretInput(name string) (templates.SecretInput, error) {
+	data, err := readSmall(c.Secret[name])
+	if err != nil {
+		return templates.SecretInput{}, err
+	}
+	if len(data) < 2 || data[0] != 0x30 || data[1] < 0x80 { // no DER of more than 127 bytes: text
+		value, err := secretLine(c.Secret[name])
+		return templates.SecretInput{Name: name, Kind: templates.SecretPassword, Value: value}, err
+	}
+	in := templates.SecretInput{Name: name, Kind: templates.SecretPKCS12, Data: data}
+	if file := c.P12Password[name]; file != "" {
+		in.Value, err = secretLine(file)
+	}
+	return in, err
+}
+
+// secretLine reads a file with one line; editors end it with a newline, which
+// is no part of it.
+func secretLine(file string) (secret.Value, error) {
+	text, err := readSmall(file)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return secret.New(strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")), nil
+}
+
+// refuse prints what is wrong in a file, each with its place where it has one.
+func (p *program) refuse(file string, source []byte, err error) error {
+	refusals := refusal.All(err)
+	if len(refusals) == 0 {
+		return fmt.Errorf("%s: %w", cell(file), err)
+	}
+	for _, r := range refusals {
+		fmt.Fprintln(p.stderr, place(file, source, levelError, r))
+	}
+	return errQuiet
+}
+
+// writeFile writes for the owner's eyes alone: a profile is one person's.
+func (p *program) writeFile(name string, data []byte) error {
+	if name == "-" {
+		_, err := p.stdout.Write(data)
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return cmp.Or(err, f.Close())
+}
