@@ -2,87 +2,20 @@ package templates
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"flag"
-	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
 	"pgregory.net/rapid"
 
 	"sallyport/enroll/directory"
-	"sallyport/internal/appleschema"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/profiles/mobileconfig"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// TestGolden renders each testdata/render/*.txtar: a template and a user, and
-// the profile or the refusals that come of them.
-func TestGolden(t *testing.T) {
-	for _, path := range goldens(t) {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			archive, err := txtar.ParseFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := render(t, archive)
-			want := &archive.Files[2].Data
-			if *update {
-				*want = []byte(got)
-				if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(*want), got); diff != "" {
-				t.Errorf("run go test ./templates -update and review the change:\n%s", diff)
-			}
-		})
-	}
-}
-
-func goldens(t *testing.T) []string {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join("testdata", "render", "*.txtar"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("got %d golden files, %v", len(paths), err)
-	}
-	return paths
-}
-
-// render returns the profile of an archive, or one line per refusal.
-func render(t *testing.T, archive *txtar.Archive) string {
-	t.Helper()
-	rendered, err := renderArchive(t, archive)
-	if err != nil {
-		var lines strings.Builder
-		for _, e := range refusal.All(err) {
-			fmt.Fprintf(&lines, "field:  %s\nreason: %s\nremedy: %s\n", e.Field, e.Reason, e.Remedy)
-		}
-		return lines.String()
-	}
-	return string(encoded(t, rendered.WithChallenge(secret.New("CHALLENGE"))))
-}
-
-func renderArchive(t *testing.T, archive *txtar.Archive) (Rendered, error) {
-	t.Helper()
-	var u directory.User
-	if err := json.Unmarshal(archive.Files[1].Data, &u); err != nil {
-		t.Fatal(err)
-	}
-	u.ID = userID
-	return Render(revision(t, string(archive.Files[0].Data)), u, options())
-}
 
 func encoded(t testing.TB, p mobileconfig.Profile) []byte {
 	t.Helper()
@@ -100,28 +33,6 @@ func decoded(t testing.TB, p mobileconfig.Profile) map[string]any {
 		t.Fatal(err)
 	}
 	return profile
-}
-
-func TestGoldensSatisfyApplesSchema(t *testing.T) {
-	schema := appleschema.Open(t)
-	checked := 0
-	for _, path := range goldens(t) {
-		archive, err := txtar.ParseFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rendered, err := renderArchive(t, archive)
-		if err != nil {
-			continue // a golden of refusals
-		}
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			schema.CheckProfile(t, decoded(t, rendered.WithChallenge(secret.New("CHALLENGE"))))
-		})
-		checked++
-	}
-	if checked == 0 {
-		t.Error("no golden profile was checked")
-	}
 }
 
 func TestRenderedAccounts(t *testing.T) {
