@@ -62,6 +62,8 @@ type commands struct {
 	Backup     backupCmd     `cmd:"" help:"Write a backup while the server runs. DATA/kek is not in it: keep that apart."`
 	Restore    restoreCmd    `cmd:"" help:"Restore a backup into an empty data directory, with no server running."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // run is main without the process: it returns the exit code.
@@ -77,24 +79,43 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Help(printHelp),
+		kong.Vars{"version": versionLine()},
 	)
 	if err != nil {
 		fmt.Fprintln(stderr, "sallyport:", err)
 		return exitError
 	}
 	chosen, err := parser.Parse(args)
-	if exit >= 0 { // --help was printed
+	if exit >= 0 { // --help or --version was printed
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "sallyport: %v\nTry: sallyport --help\n", err)
-		return exitUsage
+		var failed *kong.ParseError
+		if errors.As(err, &failed) {
+			chosen = failed.Context
+		}
+		fmt.Fprintf(stderr, "sallyport: %v\n", err)
+		return try(stderr, chosen)
 	}
 	p := &program{Globals: &cmds.Globals, ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now}
 	if err := chosen.Run(p); err != nil {
-		return report(stderr, err)
+		if code := report(stderr, err); code != exitUsage {
+			return code
+		}
+		return try(stderr, chosen)
 	}
 	return 0
+}
+
+// try names the help of the command that was meant, as far as that is known.
+func try(stderr io.Writer, chosen *kong.Context) int {
+	command := "sallyport"
+	if chosen != nil && chosen.Selected() != nil {
+		command = chosen.Selected().FullPath()
+	}
+	fmt.Fprintf(stderr, "Try: %s --help\n", command)
+	return exitUsage
 }
 
 // usageError is a command line that parses but makes no sense.

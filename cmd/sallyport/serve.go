@@ -1,13 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
 	"sallyport/internal/app"
 	"sallyport/internal/config"
+	"sallyport/internal/server/adminapi"
 )
 
 // settingFlags are the settings as flags. What is not given is left to
@@ -75,35 +78,17 @@ func logger(p *program, cfg config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(p.stderr, options))
 }
 
-type configCmd struct {
-	Show configShowCmd `cmd:"" help:"Show every setting, its value and where that came from. Secrets are hidden."`
-}
+type versionCmd struct{ Output }
 
-type configShowCmd struct {
-	settingFlags
-	Output
-}
-
-func (c *configShowCmd) Run(p *program) error {
-	cfg, err := c.load(p.Globals)
+func (c versionCmd) Run(p *program) error {
 	if c.json() {
-		if printErr := printJSON(p.stdout, cfg.Redacted()); printErr != nil {
-			return printErr
-		}
-		return err
+		return printJSON(p.stdout, adminapi.Version{Version: versionText(), Go: runtime.Version()})
 	}
-	if showErr := cfg.Show(p.stdout); showErr != nil {
-		return showErr
-	}
+	_, err := fmt.Fprintln(p.stdout, versionLine())
 	return err
 }
 
-type versionCmd struct{}
-
-func (versionCmd) Run(p *program) error {
-	_, err := p.stdout.Write([]byte("sallyport " + versionText() + "\n"))
-	return err
-}
+func versionLine() string { return "sallyport " + versionText() }
 
 func versionText() string {
 	if v := strings.TrimSpace(version); v != "" {
