@@ -106,8 +106,8 @@ func saveNew(ctx context.Context, path string, r io.Reader) (size int64, err err
 }
 
 type restoreCmd struct {
-	File string `arg:"" help:"Backup to restore." type:"existingfile"`
-	KEK  string `name:"kek" help:"Copy of the key file that sealed the backup, if it is not in the data directory yet." placeholder:"FILE" type:"existingfile"`
+	File string `arg:"" help:"Backup to restore."`
+	KEK  string `name:"kek" help:"Copy of the key file that sealed the backup, if it is not in the data directory yet." placeholder:"FILE"`
 }
 
 func (c *restoreCmd) Run(p *program) error {
@@ -115,10 +115,44 @@ func (c *restoreCmd) Run(p *program) error {
 		return usageError{"restore works on this machine, with no server running: --server does not belong here"}
 	}
 	dir := p.dataDir()
+	if err := c.readable(); err != nil {
+		return err
+	}
 	if err := app.Restore(p.ctx, dir, c.File, c.KEK); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "restored into %s\n", dir)
 	fmt.Fprintf(p.stderr, "Start the server as before: sallyport serve --data %s\n", dir)
 	return nil
+}
+
+// readable looks at the files before anything is made of them, so that what is
+// wrong with one is told by the name that was given.
+func (c *restoreCmd) readable() error {
+	backup, err := os.Open(c.File)
+	if err != nil {
+		return fmt.Errorf("backup %s cannot be read: %w (name a file that sallyport backup wrote)", c.File, reason(err))
+	}
+	defer backup.Close()
+	if c.KEK == "" {
+		return nil
+	}
+	const copyOf = "name your copy of the file kek from the data directory of the server that made the backup"
+	text, err := os.ReadFile(c.KEK)
+	if err != nil {
+		return fmt.Errorf("key file %s cannot be read: %w (%s)", c.KEK, reason(err), copyOf)
+	}
+	if fault := keyFault(text); fault != "" {
+		return fmt.Errorf("key file %s %s (%s)", c.KEK, fault, copyOf)
+	}
+	return nil
+}
+
+// reason is an error about a file without the file's name, which is told already.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }

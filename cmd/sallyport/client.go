@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -62,14 +61,11 @@ type client struct {
 // ones named. A token is never taken from the command line, where other users
 // of the machine could read it.
 func (g *Globals) client() (*client, error) {
-	if g.Server != "" && g.Data != "" {
-		return nil, usageError{"--server and --data name two installations: give one of them"}
+	if err := g.sound(); err != nil {
+		return nil, err
 	}
 	if url := g.server(); url != "" {
 		return g.remoteClient(url)
-	}
-	if g.TokenFile != "" || g.RootCA != "" {
-		return nil, usageError{"--token-file and --ca belong to --server URL"}
 	}
 	dir := g.dataDir()
 	local, err := app.ReadLocal(dir)
@@ -80,11 +76,37 @@ func (g *Globals) client() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := trust(filepath.Join(dir, app.RootFile))
-	if err != nil {
+	return newClient(local.URL, local.Token.Reveal(), local.TLS(), local.Dial)
+}
+
+// sound refuses flags that do not go together.
+func (g *Globals) sound() error {
+	if g.Server != "" && g.Data != "" {
+		return usageError{"--server and --data name two installations: give one of them"}
+	}
+	if g.server() == "" && (g.TokenFile != "" || g.RootCA != "") {
+		return usageError{"--token-file and --ca belong to --server URL"}
+	}
+	return nil
+}
+
+// anonymous is a client without a token: enough to see whether a server runs.
+func (g *Globals) anonymous() (*client, error) {
+	if err := g.sound(); err != nil {
 		return nil, err
 	}
-	return newClient(local.URL, local.Token.Reveal(), pool, local.Dial)
+	if url := g.server(); url != "" {
+		pool, err := trust(g.RootCA)
+		if err != nil {
+			return nil, err
+		}
+		return newClient(url, "", &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, "")
+	}
+	local, err := app.ReadLocal(g.dataDir())
+	if local.URL == "" { // only the token may be missing
+		return nil, err
+	}
+	return newClient(local.URL, "", local.TLS(), local.Dial)
 }
 
 func (g *Globals) remoteClient(server string) (*client, error) {
@@ -107,7 +129,7 @@ func (g *Globals) remoteClient(server string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newClient(server, token, pool, "")
+	return newClient(server, token, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, "")
 }
 
 // trust is the system's roots and those of file; an empty name adds none.
@@ -131,7 +153,7 @@ func trust(file string) (*x509.CertPool, error) {
 
 // newClient makes a client for base. With dial, connections go there whatever
 // the host of base is: a server knows its own address better than DNS does.
-func newClient(base, token string, roots *x509.CertPool, dial string) (*client, error) {
+func newClient(base, token string, conf *tls.Config, dial string) (*client, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Path != "" && u.Path != "/" {
 		return nil, usageError{"the server's URL looks like https://mdm.example.com"}
@@ -142,7 +164,7 @@ func newClient(base, token string, roots *x509.CertPool, dial string) (*client, 
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSClientConfig:     conf,
 		TLSHandshakeTimeout: 10 * time.Second,
 		DialContext:         dialer.DialContext,
 	}
@@ -234,14 +256,45 @@ func unreachable(base string, err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	var unknown x509.UnknownAuthorityError
+	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.As(err, &unknown):
-		return fmt.Errorf("cannot trust %s: %w (name its root certificate with --ca FILE)", base, err)
+	case errors.As(err, &certificate):
+		return untrusted{base, certificate.Err}
+	case errors.Is(err, app.ErrPin):
+		return untrusted{base, err}
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
 	}
 	return fmt.Errorf("cannot reach %s: %w (is the server running?)", base, err)
+}
+
+// untrusted is a server that answers TLS with a certificate that does not do.
+type untrusted struct {
+	base string
+	why  error
+}
+
+func (e untrusted) Unwrap() error { return e.why }
+
+func (e untrusted) Error() string {
+	text := fmt.Sprintf("cannot trust %s: %v", e.base, e.why)
+	if next := e.next(); next != "" {
+		text += " (" + next + ")"
+	}
+	return text
+}
+
+// next is a step that may help: another root helps against an unknown one only.
+func (e untrusted) next() string {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	switch {
+	case errors.As(e.why, &unknown):
+		return "name its root certificate with --ca FILE"
+	case errors.As(e.why, &host):
+		return "name the server by a name that its certificate holds"
+	}
+	return ""
 }
 
 // apiError is an answer that refuses.
@@ -265,10 +318,14 @@ func (c *client) problem(answer *http.Response) error {
 	if json.Unmarshal(body, &p) != nil || p.Title == "" {
 		return apiError{answer.StatusCode, fmt.Sprintf("%s answered %s: is that a Sallyport server?", c.base, answer.Status)}
 	}
+	next := nextStep(answer)
 	if len(p.Errors) > 0 {
 		sentinel := apiError{answer.StatusCode, p.Title}
 		list := make(refusal.List, 0, len(p.Errors))
 		for _, e := range p.Errors {
+			if next != "" {
+				e.Remedy = next
+			}
 			list = append(list, refusal.New(sentinel, e.Field, e.Reason, e.Remedy))
 		}
 		return list
@@ -278,12 +335,36 @@ func (c *client) problem(answer *http.Response) error {
 		text = p.Detail
 	}
 	switch {
+	case next != "":
+		text += " (" + next + ")"
 	case answer.StatusCode == http.StatusUnauthorized:
 		text += " (the token is unknown, expired or revoked)"
 	case answer.StatusCode >= 500 && p.RequestID != "":
 		text += " (the server's log says more under request " + p.RequestID + ")"
 	}
 	return apiError{answer.StatusCode, text}
+}
+
+// nextStep is what to type after an answer about something that there is not,
+// empty where the server's own words must do.
+func nextStep(answer *http.Response) string {
+	r := answer.Request
+	if r == nil || answer.StatusCode != http.StatusNotFound || r.Method == http.MethodPost {
+		return ""
+	}
+	for _, at := range []struct{ path, command string }{
+		{"/api/v1/users/", "user list"},
+		{"/api/v1/templates/", "template list"},
+		{"/api/v1/compliance/policies/", "compliance list"},
+		{"/api/v1/invitations/", "invitation list"},
+		{"/api/v1/devices/", "device list"},
+		{"/api/v1/tokens/", "token list"},
+	} {
+		if strings.HasPrefix(r.URL.Path, at.path) {
+			return "see: sallyport " + at.command
+		}
+	}
+	return ""
 }
 
 // pages calls fetch with the cursor of each page until there is no next one.

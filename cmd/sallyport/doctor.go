@@ -117,10 +117,24 @@ func localChecks(dir string) []check {
 	case info.Mode().Perm()&0o077 != 0:
 		return []check{{"data directory", broken, fmt.Sprintf("%s is open to others (mode %04o)", dir, info.Mode().Perm()), "chmod 700 " + dir}}
 	}
-	return append([]check{{"data directory", good, dir, ""}},
-		secretFile(dir, app.KeyFile, "key-encryption key", keyFault),
-		secretFile(dir, app.TokenFile, "admin token", nil),
-		disk(dir))
+	key := secretFile(dir, app.KeyFile, "key-encryption key", keyFault)
+	if _, err := os.Stat(filepath.Join(dir, app.DatabaseFile)); err == nil && key.Grade == broken && key.Next == makesOne {
+		key.Next = "put your copy back as " + filepath.Join(dir, app.KeyFile) + ": the database beside it is sealed with it, and opens with no other"
+	}
+	token := secretFile(dir, app.TokenFile, "admin token", nil)
+	if token.Next == makesOne {
+		token.Next = newToken(dir)
+	}
+	return []check{{"data directory", good, dir, ""}, key, token, disk(dir)}
+}
+
+// makesOne is the next step for a file that is not there yet.
+const makesOne = "start the server: it makes one at its first start"
+
+// newToken is the way back in with a token that is missing or does not do.
+func newToken(dir string) string {
+	return "restart the server: it writes a new " + filepath.Join(dir, app.TokenFile) +
+		" unless another admin token is valid; then use that one: --server URL --token-file FILE"
 }
 
 // secretFile checks that a file is there, for its owner alone.
@@ -128,8 +142,7 @@ func secretFile(dir, name, what string, fault func([]byte) string) check {
 	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		next := "start the server: it makes one at its first start; on a restored directory, put your copy there"
-		return check{what, broken, path + " does not exist", next}
+		return check{what, broken, path + " does not exist", makesOne}
 	}
 	if err != nil {
 		return check{what, broken, err.Error(), "run as the user of the server"}
@@ -178,15 +191,25 @@ func disk(dir string) check {
 
 // serverChecks ask the server.
 func serverChecks(p *program) []check {
-	api, err := p.client()
-	if err != nil {
-		return []check{{"server", broken, err.Error(), "start it, or name another with --data DIR or --server URL"}}
+	api, tokenErr := p.client()
+	if tokenErr != nil {
+		var err error
+		if api, err = p.anonymous(); err != nil {
+			return []check{{"server", broken, err.Error(), startNext(p)}}
+		}
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, 15*time.Second)
 	defer cancel()
 	var v adminapi.Version
-	if err := api.get(ctx, "/version", nil, &v); err != nil {
-		return []check{{"server", broken, err.Error(), "start it: sallyport serve --data " + p.dataDir() + "; then look at its log"}}
+	var strange untrusted
+	switch err := api.get(ctx, "/version", nil, &v); {
+	case errors.As(err, &strange):
+		return []check{
+			{"server", warn, fmt.Sprintf("%s is running, not trusted: %v", api.base, strange.why), trustNext(p)},
+			{"token", warn, "not tried: it is sent to a server that is trusted only", "after that, run doctor again"},
+		}
+	case err != nil:
+		return []check{{"server", broken, err.Error(), startNext(p)}}
 	}
 	checks := []check{versionCheck(api.base, v)}
 	if err := api.call(ctx, http.MethodGet, "/healthz", "", nil, nil); err != nil {
@@ -194,16 +217,40 @@ func serverChecks(p *program) []check {
 	} else {
 		checks = append(checks, check{"database", good, "answers", ""})
 	}
-	if err := api.call(ctx, http.MethodGet, "/api/v1/ca", "", nil, nil); err != nil {
-		checks = append(checks, check{"token", broken, err.Error(), "make another with: sallyport token create"})
-	} else {
-		checks = append(checks, check{"token", good, "accepted", ""})
+	if tokenErr == nil {
+		tokenErr = api.call(ctx, http.MethodGet, "/api/v1/ca", "", nil, nil)
 	}
-	checks = append(checks, certificateCheck(ctx, api, p.now()))
+	checks = append(checks, tokenCheck(p, tokenErr), certificateCheck(ctx, api, p.now()))
 	if p.server() != "" {
 		return append(checks, check{"rehearsal gaps", warn, "not visible from elsewhere", "run doctor --data DIR on the server's own machine"})
 	}
 	return append(checks, gapChecks(p.dataDir())...)
+}
+
+// startNext is the next step when no server answers.
+func startNext(p *program) string {
+	if p.server() != "" {
+		return "look at the server there, and at the URL; on its own machine: sallyport doctor --data DIR"
+	}
+	return "start it: sallyport serve --data " + p.dataDir() + "; then look at its log"
+}
+
+// trustNext is the next step when a server answers whose certificate does not do.
+func trustNext(p *program) string {
+	if p.server() != "" {
+		return "name its root certificate with --ca FILE (on the server's machine: sallyport ca export -O FILE)"
+	}
+	return "restart the server of " + p.dataDir() + "; should another program answer there, choose another --listen"
+}
+
+func tokenCheck(p *program, err error) check {
+	switch {
+	case err == nil:
+		return check{"token", good, "accepted", ""}
+	case p.server() != "":
+		return check{"token", broken, err.Error(), "name the file of a valid token: --token-file FILE (an admin makes one: sallyport token create)"}
+	}
+	return check{"token", broken, err.Error(), newToken(p.dataDir())}
 }
 
 func versionCheck(base string, v adminapi.Version) check {
