@@ -9,6 +9,7 @@ import (
 	"sallyport/access"
 	"sallyport/compliance"
 	"sallyport/internal/server/accessapi"
+	"sallyport/mdm"
 )
 
 type deviceCmd struct {
@@ -17,10 +18,10 @@ type deviceCmd struct {
 }
 
 type deviceListCmd struct {
-	User         string    `help:"Only phones of this user." placeholder:"UPN"`
-	EASDeviceID  string    `name:"eas-device-id" help:"Only the phone with this ActiveSync DeviceId." placeholder:"ID"`
-	State        string    `help:"Only phones with this verdict: compliant, in_grace, not_compliant, not_evaluated, unknown." placeholder:"STATE"`
-	ChangedSince time.Time `help:"Only phones that changed since." format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME"`
+	User         string `help:"Only phones of this user." placeholder:"UPN"`
+	EASDeviceID  string `name:"eas-device-id" help:"Only the phone with this ActiveSync DeviceId." placeholder:"ID"`
+	State        string `help:"Only phones with this verdict: compliant, in_grace, not_compliant, not_evaluated, unknown." placeholder:"STATE"`
+	ChangedSince moment `help:"Only phones that changed since then: 2026-11-21T08:00:00Z, 2026-11-21, or 24h or 7d for so long ago." placeholder:"TIME"`
 	Output
 }
 
@@ -35,8 +36,8 @@ func (c *deviceListCmd) Run(p *program) error {
 			q.Set(key, value)
 		}
 	}
-	if !c.ChangedSince.IsZero() {
-		q.Set("changed_since", c.ChangedSince.UTC().Format(time.RFC3339Nano))
+	if since := c.ChangedSince.when(p.now()); !since.IsZero() {
+		q.Set("changed_since", since.Format(time.RFC3339Nano))
 	}
 	devices, err := p.devices(api, q)
 	if err != nil {
@@ -123,6 +124,9 @@ func printDevice(p *program, d deviceShown) error {
 	if err != nil {
 		return err
 	}
+	if mdm.EnrollmentState(d.Enrollment.State).Ended() {
+		fmt.Fprintf(p.stdout, "Management ended%s: what follows is what the phone last reported, not what it holds now.\n", on(d.Enrollment.EndedAt))
+	}
 	if profiles := d.Report.Profiles; profiles != nil {
 		fmt.Fprintln(p.stdout, "Profiles")
 		for _, item := range profiles.Items {
@@ -134,6 +138,13 @@ func printDevice(p *program, d deviceShown) error {
 		return nil
 	}
 	return printVerdict(p, *d.Verdict)
+}
+
+func on(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " on " + stamp(t)
 }
 
 func pollOnly(poll bool) string {

@@ -15,20 +15,17 @@ import (
 )
 
 type inviteCmd struct {
-	User      string        `xor:"whom" help:"Invite one user, by UPN." placeholder:"UPN"`
-	Group     string        `xor:"whom" help:"Invite every user of a group; prints CSV with a URL for each." placeholder:"GROUP"`
-	All       bool          `xor:"whom" help:"Invite every user; prints CSV with a URL for each."`
-	Ownership string        `help:"Whose phone it is: corporate, or personal (we may not erase it)." enum:"corporate,personal" default:"corporate"`
-	PIN       bool          `name:"pin" help:"Also ask for a PIN, which you tell apart from the URL."`
-	TTL       time.Duration `name:"ttl" help:"How long the invitation holds (default 168h)." placeholder:"DURATION"`
-	QR        bool          `name:"qr" help:"Draw the URL as a QR code for a phone's camera."`
+	User      string `required:"" xor:"whom" help:"Invite one user, by UPN." placeholder:"UPN"`
+	Group     string `required:"" xor:"whom" help:"Invite every user of a group; prints CSV with a URL for each." placeholder:"GROUP"`
+	All       bool   `required:"" xor:"whom" help:"Invite every user; prints CSV with a URL for each."`
+	Ownership string `help:"Whose phone it is: personal (default: fewer rights, we may not erase it) or corporate. It cannot change without enrolling anew." enum:"corporate,personal" default:"personal"`
+	PIN       bool   `name:"pin" help:"Also ask for a PIN, which you tell apart from the URL."`
+	TTL       span   `name:"ttl" help:"How long the invitation holds: days or hours, 7d or 12h; at most 90d." default:"7d"`
+	QR        bool   `name:"qr" help:"Draw the URL as a QR code for a phone's camera."`
 	Output
 }
 
 func (c *inviteCmd) Run(p *program) error {
-	if c.User == "" && c.Group == "" && !c.All {
-		return usageError{"whom? give --user UPN, --group GROUP or --all"}
-	}
 	if c.QR && c.User == "" {
 		return usageError{"--qr goes with --user: one code for one phone"}
 	}
@@ -36,10 +33,7 @@ func (c *inviteCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	in := adminapi.InvitationRequest{User: c.User, Group: c.Group, All: c.All, Ownership: c.Ownership, PIN: c.PIN}
-	if c.TTL != 0 {
-		in.TTL = c.TTL.String()
-	}
+	in := adminapi.InvitationRequest{User: c.User, Group: c.Group, All: c.All, Ownership: c.Ownership, PIN: c.PIN, TTL: c.TTL.String()}
 	var issued adminapi.IssuedInvitations
 	if err := api.post(p.ctx, "/api/v1/invitations", in, &issued); err != nil {
 		return err

@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
-	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/server/adminapi"
 )
@@ -20,9 +17,9 @@ type tokenCmd struct {
 }
 
 type tokenCreateCmd struct {
-	Role  string        `required:"" enum:"admin,operator,auditor,engine" help:"What it may do: admin, operator, auditor or engine (a mailbox gate)."`
-	Owner string        `required:"" help:"Person or program that will hold it."`
-	TTL   time.Duration `name:"ttl" help:"How long it holds (default 2160h)." placeholder:"DURATION"`
+	Role  string `required:"" enum:"admin,operator,auditor,engine" help:"What it may do: admin, operator, auditor or engine (a mailbox gate)."`
+	Owner string `required:"" help:"Person or program that will hold it."`
+	TTL   span   `name:"ttl" help:"How long it holds: days or hours, 90d or 12h; at most 2 years." default:"90d"`
 	Output
 }
 
@@ -31,10 +28,7 @@ func (c *tokenCreateCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	in := adminapi.TokenRequest{Role: c.Role, Owner: c.Owner}
-	if c.TTL != 0 {
-		in.TTL = c.TTL.String()
-	}
+	in := adminapi.TokenRequest{Role: c.Role, Owner: c.Owner, TTL: c.TTL.String()}
 	var issued adminapi.TokenIssued
 	if err := api.post(p.ctx, "/api/v1/tokens", in, &issued); err != nil {
 		return err
@@ -82,63 +76,19 @@ func (c *tokenRevokeCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	var page adminapi.Tokens
+	if err := api.get(p.ctx, "/api/v1/tokens", nil, &page); err != nil {
+		return err
+	}
+	for _, t := range page.Tokens {
+		if t.ID == c.ID && !t.RevokedAt.IsZero() {
+			fmt.Fprintf(p.stdout, "token %s is already revoked, since %s\n", cell(c.ID), stamp(t.RevokedAt))
+			return nil
+		}
+	}
 	if err := api.call(p.ctx, http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(c.ID), "", nil, nil); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "token %s is revoked\n", cell(c.ID))
 	return nil
-}
-
-type auditCmd struct {
-	List auditListCmd `cmd:"" help:"List the trail, oldest first."`
-}
-
-type auditListCmd struct {
-	Action string `help:"Only this action, or all that begin with a prefix that ends in a dot: user." placeholder:"ACTION"`
-	Actor  string `help:"Only acts of this actor."`
-	Target string `help:"Only acts on this target."`
-	After  int64  `help:"Only entries after this number." placeholder:"N"`
-	Output
-}
-
-func (c *auditListCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	var entries []audit.Entry
-	first := true
-	err = pages(func(cursor string) (string, error) {
-		if first && c.After > 0 {
-			cursor = strconv.FormatInt(c.After, 10)
-		}
-		first = false
-		q := pageQuery(cursor)
-		for key, value := range map[string]string{"action": c.Action, "actor": c.Actor, "target": c.Target} {
-			if value != "" {
-				q.Set(key, value)
-			}
-		}
-		var page adminapi.AuditEntries
-		err := api.get(p.ctx, "/api/v1/audit", q, &page)
-		entries = append(entries, page.Entries...)
-		if page.Next == 0 {
-			return "", err
-		}
-		return strconv.FormatInt(page.Next, 10), err
-	})
-	if err != nil {
-		return err
-	}
-	return list(p, c.Output, entries, "N AT ACTOR ACTION TARGET OUTCOME DETAIL", func(e audit.Entry) []string {
-		return []string{strconv.FormatInt(e.ID, 10), stamp(e.At), e.Actor, e.Action, e.Target, string(e.Outcome), detail(e.Detail)}
-	})
-}
-
-func detail(m map[string]string) string {
-	var parts []string
-	for _, key := range sortedKeys(m) {
-		parts = append(parts, key+"="+m[key])
-	}
-	return strings.Join(parts, " ")
 }
