@@ -20,16 +20,23 @@ type userCmd struct {
 }
 
 type userAddCmd struct {
-	UPN         string   `name:"upn" required:"" help:"User principal name: how the user signs in." placeholder:"NAME@DOMAIN"`
-	Email       string   `required:"" help:"Address of the mailbox." placeholder:"NAME@DOMAIN"`
-	Username    string   `help:"Login name without a domain (default: the UPN's local part)."`
-	DomainName  string   `help:"Windows domain, for Exchange on premises."`
-	DisplayName string   `help:"Name as people read it (default: the UPN)."`
-	FirstName   string   `help:"First name."`
-	MiddleName  string   `help:"Middle name."`
-	LastName    string   `help:"Last name."`
-	Group       []string `help:"Group of the user; may be repeated." placeholder:"GROUP"`
+	UPN           string   `name:"upn" required:"" help:"User principal name: how the user signs in. Upper and lower case are the same user." placeholder:"NAME@DOMAIN"`
+	Email         *string  `help:"Address of the mailbox. A new user needs one." placeholder:"NAME@DOMAIN"`
+	Username      *string  `help:"Login name without a domain (empty: the UPN's local part)."`
+	DomainName    *string  `help:"Windows domain, for Exchange on premises."`
+	DisplayName   *string  `help:"Name as people read it (empty: the UPN)."`
+	FirstName     *string  `help:"First name."`
+	MiddleName    *string  `help:"Middle name."`
+	LastName      *string  `help:"Last name."`
+	Group         []string `help:"Group of the user; repeat it for each group. Those given replace those on record." sep:"none" placeholder:"GROUP"`
+	SharedMailbox *bool    `negatable:"" help:"Several people read this mailbox: no phone is set up for it."`
+	Respell       bool     `help:"Write the UPN as it is spelled here, where the one on record differs in upper and lower case."`
 	Output
+}
+
+// Help is the detail under the usage line.
+func (*userAddCmd) Help() string {
+	return `Of a user who is on record only what is given changes; an empty value clears a field: --middle-name "".`
 }
 
 func (c *userAddCmd) Run(p *program) error {
@@ -37,23 +44,74 @@ func (c *userAddCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	in := adminapi.UserInput{
-		UPN: c.UPN, Email: c.Email, Username: c.Username, DomainName: c.DomainName, DisplayName: c.DisplayName,
-		FirstName: c.FirstName, MiddleName: c.MiddleName, LastName: c.LastName, Groups: c.Group,
+	var before directory.User
+	known := true
+	if err := api.get(p.ctx, userPath(c.UPN), nil, &before); isNotFound(err) {
+		known = false
+	} else if err != nil {
+		return err
+	}
+	if !known && c.Email == nil {
+		return usageError{"a new user needs --email NAME@DOMAIN: no " + cell(c.UPN) + " is on record"}
 	}
 	var user directory.User
-	if err := api.post(p.ctx, "/api/v1/users", in, &user); err != nil {
+	if err := api.post(p.ctx, "/api/v1/users", c.over(before), &user); err != nil {
 		return err
 	}
 	if c.json() {
 		return printJSON(p.stdout, user)
 	}
-	fmt.Fprintf(p.stdout, "user %s is on record\n", cell(user.UPN))
+	fmt.Fprintf(p.stdout, "user %s %s\n", cell(user.UPN), saved(known, before, user))
 	return nil
 }
 
+// over lays what was given over the user on record; the zero User is a new one.
+func (c *userAddCmd) over(u directory.User) adminapi.UserInput {
+	if u.UPN == "" || c.Respell {
+		u.UPN = c.UPN
+	}
+	for field, given := range map[*string]*string{
+		&u.Email: c.Email, &u.Username: c.Username, &u.DomainName: c.DomainName, &u.DisplayName: c.DisplayName,
+		&u.FirstName: c.FirstName, &u.MiddleName: c.MiddleName, &u.LastName: c.LastName,
+	} {
+		if given != nil {
+			*field = *given
+		}
+	}
+	if c.Group != nil {
+		u.Groups = c.Group
+	}
+	if c.SharedMailbox != nil {
+		u.SharedMailbox = *c.SharedMailbox
+	}
+	return adminapi.UserInput{
+		UPN: u.UPN, Email: u.Email, Username: u.Username, DomainName: u.DomainName, DisplayName: u.DisplayName,
+		FirstName: u.FirstName, MiddleName: u.MiddleName, LastName: u.LastName, Groups: u.Groups, SharedMailbox: u.SharedMailbox,
+	}
+}
+
+// saved says what became of a user.
+func saved(known bool, before, after directory.User) string {
+	if !known {
+		return "added"
+	}
+	if names := directory.ChangedFields(before, after); len(names) > 0 {
+		return "changed: " + strings.Join(names, ", ")
+	}
+	return "unchanged"
+}
+
 type userImportCmd struct {
-	File string `arg:"" help:"CSV file, - for standard input. Columns: upn, email, username, domain_name, display_name, first_name, middle_name, last_name, groups."`
+	File string `arg:"" help:"CSV file, - for standard input."`
+}
+
+// Help is the detail under the usage line.
+func (*userImportCmd) Help() string {
+	return `The first row names the columns: upn and email, and any of username, domain_name, display_name, first_name, middle_name, last_name, groups and shared_mailbox, separated by commas.
+
+Semicolons separate the groups of a user: staff;Berlin. The name of a group can hold neither a semicolon nor a comma. shared_mailbox is true or false.
+
+Of a user who is on record those fields change for which there is a column; an empty value clears the field. All rows are saved, or none.`
 }
 
 func (c *userImportCmd) Run(p *program) error {
@@ -98,7 +156,7 @@ func (c *userListCmd) Run(p *program) error {
 		return err
 	}
 	return list(p, c.Output, users, "UPN EMAIL NAME GROUPS", func(u directory.User) []string {
-		return []string{u.UPN, u.Email, u.DisplayName, strings.Join(u.Groups, ",")}
+		return []string{u.UPN, u.Email, u.DisplayName, strings.Join(u.Groups, ";")}
 	})
 }
 
@@ -122,8 +180,16 @@ func (c *userShowCmd) Run(p *program) error {
 	return facts(p.stdout,
 		fact{"UPN", u.UPN}, fact{"Email", u.Email}, fact{"Username", u.Username}, fact{"Domain name", u.DomainName},
 		fact{"Display name", u.DisplayName}, fact{"First name", u.FirstName}, fact{"Middle name", u.MiddleName},
-		fact{"Last name", u.LastName}, fact{"Groups", strings.Join(u.Groups, ", ")},
+		fact{"Last name", u.LastName}, fact{"Groups", strings.Join(u.Groups, ";")}, fact{"Shared mailbox", shared(u)},
 		fact{"Added", stamp(u.CreatedAt)}, fact{"Changed", stamp(u.UpdatedAt)})
+}
+
+// shared is said where it is so, and nowhere else.
+func shared(u directory.User) string {
+	if !u.SharedMailbox {
+		return ""
+	}
+	return "yes: no phone is set up for it"
 }
 
 type userRemoveCmd struct {
