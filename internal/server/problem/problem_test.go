@@ -33,7 +33,7 @@ func TestOf(t *testing.T) {
 		{"token", auth.ErrUnauthenticated, 401, "unauthenticated", 0},
 		{"role", auth.ErrForbidden, 403, "forbidden", 0},
 		{"used", enroll.ErrInvitationUsed, 410, "invitation-used", 0},
-		{"body limit", fmt.Errorf("read: %w", &http.MaxBytesError{Limit: 5}), 413, "too-large", 0},
+		{"body limit", fmt.Errorf("read: %w", &http.MaxBytesError{Limit: 5}), 413, "too-large", 1},
 		{"deadline", fmt.Errorf("query: %w", context.DeadlineExceeded), 503, "unavailable", 0},
 		{"refusal of a foreign sentinel", refusal.New(errors.New("other"), "f", "secret reason", ""), 500, "internal", 0},
 	}
