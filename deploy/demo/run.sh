@@ -34,7 +34,12 @@ trap 'exit 143' TERM
 case $PORT in
 '' | *[!0-9]*) die "PORT=$PORT is not a number" ;;
 esac
-(umask 077 && mkdir -p "$DATA") || die "cannot make the directory DATA=$DATA"
+umask 077 # the log, too, is for its owner alone
+mkdir -p "$DATA" || die "cannot make the directory DATA=$DATA"
+# serve closes an empty directory by itself; with its log in it, it is not empty.
+[ -n "$(ls -A "$DATA")" ] || chmod 700 "$DATA"
+{ : >>"$LOG" && chmod 600 "$LOG"; } || die "cannot write $LOG"
+before=$(wc -c <"$LOG")
 
 say "server: starting on https://localhost:$PORT, data in $DATA, log in $LOG"
 # inquiry_max_age 0: the phone is asked for its facts at every contact, so that
@@ -45,7 +50,7 @@ SERVER=$!
 tries=0
 until sallyport doctor --wait 1s --pid "$SERVER" >/dev/null 2>&1; do
 	if ! kill -0 "$SERVER" 2>/dev/null; then
-		tail -n 5 "$LOG" >&2
+		tail -c "+$((before + 1))" "$LOG" | tail -n 5 >&2 # of this start alone
 		die "the server did not start; with another port or data directory: make run PORT=9443 DATA=/tmp/sallyport"
 	fi
 	tries=$((tries + 1))
@@ -53,15 +58,19 @@ until sallyport doctor --wait 1s --pid "$SERVER" >/dev/null 2>&1; do
 done
 say "server: ready"
 
-# Kept data keep what was changed in them.
-if [ -z "$(sallyport user list 2>/dev/null)" ]; then
-	say "organisation: three users, one mail template for everyone, one compliance policy"
-	sallyport user import "$HERE/users.csv"
-	sallyport template apply -f "$HERE/template.yaml"
-	sallyport compliance apply -f "$HERE/compliance.yaml"
-else
-	say "organisation: kept as it was"
-fi
+# Each piece is made where it is missing, also after a run that was cut short;
+# kept data keep what was changed in them.
+has() { sallyport "$1" list -o json | grep -q "\"$2\": *\"$3\""; }
+kept="organisation: kept as it was"
+seed() {
+	[ -z "$kept" ] || say "organisation: three users, one mail template for everyone, one compliance policy"
+	kept=
+	sallyport "$@"
+}
+has user upn "$USER_UPN" || seed user import "$HERE/users.csv"
+has template name mail || seed template apply -f "$HERE/template.yaml"
+has compliance name baseline || seed compliance apply -f "$HERE/compliance.yaml"
+[ -z "$kept" ] || say "$kept"
 
 # field prints one line of what is on the phone; nothing when there is no phone yet.
 field() {
@@ -74,9 +83,11 @@ if [ "$(field state)" = enrolled ]; then
 	say "phone: enrolled already, it connects again"
 	"$BIN/sallyport-agent" connect --dir "$PHONE"
 else
-	URL=$(sallyport invite --user "$USER_UPN" 2>/dev/null) || die "no invitation, see $LOG"
+	told=$(sallyport invite --user "$USER_UPN" 2>&1) || die "no invitation: $told"
+	URL=$(printf '%s\n' "$told" | grep '^https://')
 	say "invitation: $URL"
-	"$BIN/sallyport-agent" enroll "$URL" --as iphone --dir "$PHONE" --ca "$DATA/ca.pem"
+	# By standard input: the process list is open to others.
+	printf '%s\n' "$URL" | "$BIN/sallyport-agent" enroll - --as iphone --dir "$PHONE" --ca "$DATA/ca.pem"
 fi
 
 DEVICE=$(field eas_device_id)
@@ -88,13 +99,30 @@ until decide | grep -q '^decision: allow' || [ "$tries" -ge 5 ]; do
 	sleep 1
 done
 sallyport device show "$DEVICE"
-decide
+answer=$(decide)
+say "$answer"
+
+change="passcode=off" shows="block, and why"
+case $answer in
+*"decision: allow"*) ;;
+*)
+	if [ "$(field passcode)" = off ]; then
+		change="passcode=on" shows="allow"
+		say
+		say "The mailbox is shut because an earlier run left the phone without a passcode. Put it back in another terminal:"
+		say "  $BIN/sallyport-agent set passcode=on --dir $PHONE && $BIN/sallyport-agent connect --dir $PHONE"
+	else
+		say
+		say "The mailbox is shut for the reasons above. What the phone says of itself: $BIN/sallyport-agent show --dir $PHONE"
+	fi
+	;;
+esac
 
 cat <<END
 
 Serving on https://localhost:$PORT until Ctrl-C. Open or type next, in another terminal:
-  $BIN/sallyport-agent set passcode=off --dir $PHONE && $BIN/sallyport-agent connect --dir $PHONE
-  $BIN/sallyport access decide --data $DATA --user $USER_UPN --device-id $DEVICE   # now: block, and why
+  $BIN/sallyport-agent set $change --dir $PHONE && $BIN/sallyport-agent connect --dir $PHONE
+  $BIN/sallyport access decide --data $DATA --user $USER_UPN --device-id $DEVICE   # now: $shows
   $BIN/sallyport invite --data $DATA --user bob@example.test --qr                  # a page for another phone
   $BIN/sallyport doctor --data $DATA                                               # what real phones still need
   $BIN/sallyport audit list --data $DATA
