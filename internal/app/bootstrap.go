@@ -21,10 +21,11 @@ const (
 
 // bootstrap leaves an admin token in the data directory for the command line
 // on the same machine. The rule, in the words of SECURITY.md: the server writes
-// the file at its first start, and again at a start that finds it missing or its
-// token no longer valid while no other valid admin token exists; a token that is
-// in its last 30 days is renewed. The tokens of earlier files are revoked then. So a file
-// that an admin took away stays away as long as there is another admin.
+// it at its first start, and again at a start that finds it missing or its token
+// no longer valid while no other valid admin token exists; a token in its last
+// 30 days is renewed. Whenever a new one is written, the tokens of earlier files
+// are revoked. So a file that an admin took away stays away as long as there is
+// another admin.
 func bootstrap(ctx context.Context, store auth.Store, tokens *auth.Service, dir string, now time.Time) error {
 	path := filepath.Join(dir, TokenFile)
 	all, err := store.ListTokens(ctx)
