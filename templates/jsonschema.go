@@ -154,6 +154,7 @@ func schemaLimits() map[string]schemaNode {
 		"SecuritySpec":                          {"required": []string{"name", "settings"}},
 		"SecuritySpec.name":                     {"pattern": templateName.String()},
 		"SecuritySpec.priority":                 {"minimum": -1000, "maximum": 1000, "default": 0},
+		"SecurityPolicy":                        {"minProperties": 1},
 		"SecurityPolicy.allow_simple":           {"default": true},
 		"SecurityPolicy.minimum_length":         zeroOr(1, 16),
 		"SecurityPolicy.minimum_character_sets": zeroOr(1, 4),
