@@ -19,10 +19,10 @@ import (
 const (
 	maxPKCS12 = 64 << 10 // bytes; a key and its chain need a tenth of it
 
-	// maxIterations bounds the work that a file may ask for before its password
-	// is known to be right: what OpenSSL and Windows write is 1 to 600,000, and
+	// maxIterations bounds the key derivation that a file may ask for before its
+	// password is known to be right: programs write 2,000 to 600,000 of them, and
 	// the library sets no bound of its own.
-	maxIterations = 1 << 20
+	maxIterations = 1 << 21
 
 	maxSubject = 1024 // bytes of a Subject that is worth showing
 )
@@ -64,7 +64,7 @@ func openPKCS12(data []byte, password string) (*x509.Certificate, *refusal.Error
 	if err := bounded.DER(data, maxPKCS12, bounded.MaxDepth); err != nil {
 		return refuse(fmt.Sprintf("is not a PKCS#12 file in DER of at most %d KB", maxPKCS12>>10), again)
 	}
-	if asks, err := iterations(data); err != nil || asks > maxIterations {
+	if iterations(data) > maxIterations {
 		return refuse("asks for more key derivation than any program writes", again)
 	}
 	key, leaf, err := decodePKCS12(data, password)
@@ -97,37 +97,46 @@ func decodePKCS12(data []byte, password string) (key any, leaf *x509.Certificate
 	return key, leaf, err
 }
 
-// iterations finds the largest number in the file's algorithm parameters and
-// MAC (RFC 7292, appendix C; RFC 8018, appendix A.2): every number of a PFX
-// outside the encrypted parts is a version, a length or a count of iterations.
-func iterations(data []byte) (int64, error) {
-	var largest int64
+// iterations sums up what a file's key derivations ask for: every count stands
+// after a salt, an INTEGER after an OCTET STRING (RFC 7292, appendices A and C;
+// RFC 8018, appendix A). What is encrypted is not looked into.
+func iterations(data []byte) int64 {
+	var sum int64
 	pending := [][]byte{data}
 	for len(pending) > 0 {
 		rest := pending[len(pending)-1]
 		pending = pending[:len(pending)-1]
+		salted := false
 		for len(rest) > 0 {
 			var v asn1.RawValue
 			after, err := asn1.Unmarshal(rest, &v)
 			if err != nil {
-				break // an octet string that holds no DER
+				break
 			}
 			rest = after
+			octets := v.Class == asn1.ClassUniversal && v.Tag == asn1.TagOctetString
 			switch {
 			case v.IsCompound:
 				pending = append(pending, v.Bytes)
-			case v.Class == asn1.ClassUniversal && v.Tag == asn1.TagOctetString:
-				pending = append(pending, v.Bytes) // the authenticated safe, and what it holds
-			case v.Class == asn1.ClassUniversal && v.Tag == asn1.TagInteger:
+			case octets && holdsSequence(v.Bytes): // the authenticated safe
+				pending = append(pending, v.Bytes)
+			case salted && v.Class == asn1.ClassUniversal && v.Tag == asn1.TagInteger:
 				var n int64
-				if _, err := asn1.Unmarshal(v.FullBytes, &n); err != nil {
-					return 0, err
+				if _, err := asn1.Unmarshal(v.FullBytes, &n); err != nil || n > maxIterations {
+					return maxIterations + 1 // no sum of such numbers overflows
 				}
-				largest = max(largest, n)
+				sum += max(n, 0)
 			}
+			salted = octets
 		}
 	}
-	return largest, nil
+	return sum
+}
+
+func holdsSequence(octets []byte) bool {
+	var v asn1.RawValue
+	rest, err := asn1.Unmarshal(octets, &v)
+	return err == nil && len(rest) == 0 && v.Class == asn1.ClassUniversal && v.Tag == asn1.TagSequence
 }
 
 // oidUPN is Microsoft's User Principal Name, an otherName (MS-WCCE 2.2.2.7.5).

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -49,6 +50,11 @@ type Secret struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
+// Format prints which secret it is, and nothing of its content.
+func (s Secret) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "%s %s of %s, revision %s", s.Kind, s.Name, cmp.Or(string(s.UserID), "everyone"), s.Revision)
+}
+
 // SecretStore keeps secrets, sealed. internal/store implements it.
 type SecretStore interface {
 	// SaveSecret replaces the secret of that name and user, with the entry and
@@ -72,6 +78,11 @@ type SecretInput struct {
 	UPN   string       // empty: for everyone
 	Value secret.Value // the password, or that of the PKCS#12 file
 	Data  []byte       // the PKCS#12 file
+}
+
+// Format prints which secret it is, and nothing of its content.
+func (in SecretInput) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "%s %s of %s", in.Kind, in.Name, cmp.Or(in.UPN, "everyone"))
 }
 
 // SetSecret saves a secret, in the place of one of the same name and user. The
