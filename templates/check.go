@@ -177,3 +177,17 @@ func (report *CheckReport) shared(u directory.User, revisions []Revision, asked 
 		report.Unassigned++
 	}
 }
+
+// Add adds the next page to a report.
+func (report *CheckReport) Add(page CheckReport) {
+	report.Users += page.Users
+	report.Rendered += page.Rendered
+	report.Refused += page.Refused
+	report.Lost += page.Lost
+	report.SharedMailbox += page.SharedMailbox
+	report.Waiting += page.Waiting
+	report.Unassigned += page.Unassigned
+	report.Warnings += page.Warnings
+	report.Failures = append(report.Failures, page.Failures...)
+	report.Next = page.Next
+}

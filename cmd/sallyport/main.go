@@ -45,23 +45,25 @@ type program struct {
 type commands struct {
 	Globals
 
-	Serve      serveCmd      `cmd:"" help:"Run the server."`
-	Config     configCmd     `cmd:"" help:"The server's settings."`
-	Doctor     doctorCmd     `cmd:"" help:"Check an installation; name each gap and its next step."`
-	User       userCmd       `cmd:"" help:"Users: the people with mailboxes."`
-	Template   templateCmd   `cmd:"" help:"EAS templates: the mail profile as an admin writes it."`
-	Profile    profileCmd    `cmd:"" help:"Mail profiles as files: check, build, show, compare; without a server."`
-	Compliance complianceCmd `cmd:"" help:"Compliance policies: what a phone must be like."`
-	Invite     inviteCmd     `cmd:"" help:"Invite users to enrol a phone."`
-	Invitation invitationCmd `cmd:"" help:"Invitations that were made."`
-	Device     deviceCmd     `cmd:"" help:"Phones, their facts and verdicts."`
-	Access     accessCmd     `cmd:"" help:"What the mailbox gate decides."`
-	Token      tokenCmd      `cmd:"" help:"Tokens for the API."`
-	CA         caCmd         `cmd:"" name:"ca" help:"The embedded certificate authority."`
-	Audit      auditCmd      `cmd:"" help:"The audit trail."`
-	Backup     backupCmd     `cmd:"" help:"Write a backup while the server runs. DATA/kek is not in it: keep that apart."`
-	Restore    restoreCmd    `cmd:"" help:"Restore a backup into an empty data directory, with no server running."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Serve          serveCmd          `cmd:"" help:"Run the server."`
+	Config         configCmd         `cmd:"" help:"The server's settings."`
+	Doctor         doctorCmd         `cmd:"" help:"Check an installation; name each gap and its next step."`
+	User           userCmd           `cmd:"" help:"Users: the people with mailboxes."`
+	Template       templateCmd       `cmd:"" help:"EAS templates: the mail profile as an admin writes it."`
+	Profile        profileCmd        `cmd:"" help:"Mail profiles as files: check, build, show, compare; without a server."`
+	SecurityPolicy securityPolicyCmd `cmd:"" help:"Security policies: passcode and encryption that phones are held to."`
+	Secret         secretCmd         `cmd:"" help:"Passwords and certificates that templates refer to by name."`
+	Compliance     complianceCmd     `cmd:"" help:"Compliance policies: what a phone must be like."`
+	Invite         inviteCmd         `cmd:"" help:"Invite users to enrol a phone."`
+	Invitation     invitationCmd     `cmd:"" help:"Invitations that were made."`
+	Device         deviceCmd         `cmd:"" help:"Phones, their facts and verdicts."`
+	Access         accessCmd         `cmd:"" help:"What the mailbox gate decides."`
+	Token          tokenCmd          `cmd:"" help:"Tokens for the API."`
+	CA             caCmd             `cmd:"" name:"ca" help:"The embedded certificate authority."`
+	Audit          auditCmd          `cmd:"" help:"The audit trail."`
+	Backup         backupCmd         `cmd:"" help:"Write a backup while the server runs. DATA/kek is not in it: keep that apart."`
+	Restore        restoreCmd        `cmd:"" help:"Restore a backup into an empty data directory, with no server running."`
+	Version        versionCmd        `cmd:"" help:"Print the version."`
 
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }

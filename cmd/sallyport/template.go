@@ -15,25 +15,16 @@ import (
 )
 
 type templateCmd struct {
-	Apply templateApplyCmd `cmd:"" help:"Apply a template; what says something new becomes a new revision."`
-	List  templateListCmd  `cmd:"" help:"List templates."`
-	Show  templateShowCmd  `cmd:"" help:"Show the newest revision of a template, as it was applied."`
-}
-
-type templateApplyCmd struct {
-	File string `short:"f" required:"" help:"YAML file, - for standard input." placeholder:"FILE"`
-	Output
-}
-
-func (c *templateApplyCmd) Run(p *program) error {
-	var applied adminapi.TemplateApplied
-	if err := p.apply("/api/v1/templates", c.File, &applied); err != nil {
-		return err
-	}
-	if c.json() {
-		return printJSON(p.stdout, applied)
-	}
-	return p.applied("template", applied.Template.Name, applied.Template.Number, applied.Changed)
+	Apply    templateApplyCmd    `cmd:"" help:"Apply a template; what says something new becomes a new revision."`
+	List     templateListCmd     `cmd:"" help:"List templates."`
+	Show     templateShowCmd     `cmd:"" help:"Show a template as it was applied: its newest revision, or another."`
+	History  templateHistoryCmd  `cmd:"" help:"List every revision of a template."`
+	Diff     templateDiffCmd     `cmd:"" help:"Say what changed between two revisions."`
+	Rollback templateRollbackCmd `cmd:"" help:"Make an old revision the newest one; phones get it at their next contact."`
+	Assign   templateAssignCmd   `cmd:"" help:"Change who gets a template."`
+	Preview  templatePreviewCmd  `cmd:"" help:"Show what one user would get, before it is sent."`
+	Check    templateCheckCmd    `cmd:"" help:"Render for everybody, send nothing, and list whom it does not reach."`
+	Import   templateImportCmd   `cmd:"" help:"Make a template of a .mobileconfig, with the values of a user on record as variables."`
 }
 
 // apply sends a YAML file.
@@ -92,7 +83,8 @@ func audience(a directory.Audience) string {
 }
 
 type templateShowCmd struct {
-	Name string `arg:"" help:"Name of the template."`
+	Name     string `arg:"" help:"Name of the template."`
+	Revision int    `help:"This revision instead of the newest." placeholder:"N"`
 	Output
 }
 
@@ -101,8 +93,12 @@ func (c *templateShowCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	path := templatePath(c.Name)
+	if c.Revision != 0 {
+		path += "/revisions/" + strconv.Itoa(c.Revision)
+	}
 	var r templates.Revision
-	if err := api.get(p.ctx, "/api/v1/templates/"+url.PathEscape(c.Name), nil, &r); err != nil {
+	if err := api.get(p.ctx, path, nil, &r); err != nil {
 		return err
 	}
 	if c.json() {
@@ -111,6 +107,8 @@ func (c *templateShowCmd) Run(p *program) error {
 	fmt.Fprintf(p.stdout, "# template %s, revision %d, applied by %s at %s\n%s", cell(r.Name), r.Number, cell(r.CreatedBy), stamp(r.CreatedAt), ensureNewline(r.Source))
 	return nil
 }
+
+func templatePath(name string) string { return "/api/v1/templates/" + url.PathEscape(name) }
 
 func ensureNewline(s string) string {
 	if strings.HasSuffix(s, "\n") {

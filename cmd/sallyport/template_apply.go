@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/server/adminapi"
+	"sallyport/templates"
+)
+
+type templateApplyCmd struct {
+	File   string `short:"f" required:"" help:"YAML file, - for standard input." placeholder:"FILE"`
+	DryRun bool   `help:"Change nothing: say what would change and whom it touches."`
+	IfMatch
+	Output
+}
+
+func (c *templateApplyCmd) Run(p *program) error {
+	api, body, err := c.open(p, c.File)
+	if err != nil {
+		return err
+	}
+	if c.DryRun {
+		var plan templates.ChangePlan
+		query := url.Values{"dry_run": {"true"}}
+		if err := api.callLong(p.ctx, http.MethodPost, "/api/v1/templates?"+query.Encode(), contentYAML, bytes.NewReader(body), &plan); err != nil {
+			return err
+		}
+		if c.json() {
+			return printJSON(p.stdout, plan)
+		}
+		return p.plan(plan)
+	}
+	var applied adminapi.TemplateApplied
+	if err := api.call(p.ctx, http.MethodPost, "/api/v1/templates", contentYAML, bytes.NewReader(body), &applied); err != nil {
+		return err
+	}
+	return p.templateApplied(c.Output, applied)
+}
+
+// open is the client under the condition, and the document to send.
+func (f IfMatch) open(p *program, file string) (*client, []byte, error) {
+	api, err := p.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	if api, err = f.on(api); err != nil {
+		return nil, nil, err
+	}
+	body, err := p.readInput(file)
+	return api, body, err
+}
+
+func (p *program) templateApplied(o Output, applied adminapi.TemplateApplied) error {
+	if o.json() {
+		return printJSON(p.stdout, applied)
+	}
+	return p.applied("template", applied.Template.Name, applied.Template.Number, applied.Changed)
+}
+
+// plan prints what an apply would do.
+func (p *program) plan(plan templates.ChangePlan) error {
+	if !plan.Changed {
+		fmt.Fprintf(p.stdout, "template %s revision %d says the same already\n", cell(plan.Template), plan.Revision)
+		return nil
+	}
+	fmt.Fprintf(p.stdout, "template %s would become revision %d; nothing was changed\n", cell(plan.Template), plan.Revision+1)
+	if len(plan.Changes) == 0 {
+		fmt.Fprintln(p.stdout, "no setting differs: only the wording of the file")
+	} else if err := printChanges(p, Output{}, plan.Changes); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "touches %d of %d users%s\n", plan.Touched, plan.Users, sample(plan.Sample, plan.Touched))
+	for _, e := range plan.Effects {
+		fmt.Fprintf(p.stdout, "template %s: %d more users get it, %d fewer\n", cell(e.Template), e.Wins, e.Loses)
+	}
+	if plan.Refused > 0 {
+		fmt.Fprintf(p.stdout, "cannot be rendered for %d users, whose phones would keep what they have:\n", plan.Refused)
+		for _, f := range plan.Failures {
+			fmt.Fprintf(p.stdout, "  %s: %s: %s (%s)\n", cell(f.User), cell(f.Field), cell(f.Reason), cell(f.Remedy))
+		}
+	}
+	return nil
+}
+
+func sample(users []string, all int) string {
+	if len(users) == 0 {
+		return ""
+	}
+	text := ": " + cell(strings.Join(users, ", "))
+	if len(users) < all {
+		text += ", ..."
+	}
+	return text
+}
+
+type templateRollbackCmd struct {
+	Name string `arg:"" help:"Name of the template."`
+	To   int    `required:"" help:"Revision whose content comes back." placeholder:"N"`
+	IfMatch
+	Output
+}
+
+func (c *templateRollbackCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	if api, err = c.on(api); err != nil {
+		return err
+	}
+	var applied adminapi.TemplateApplied
+	if err := api.post(p.ctx, templatePath(c.Name)+"/rollback", adminapi.RollbackRequest{Revision: c.To}, &applied); err != nil {
+		return err
+	}
+	return p.templateApplied(c.Output, applied)
+}
+
+type templateAssignCmd struct {
+	Name         string   `arg:"" help:"Name of the template."`
+	Everyone     bool     `help:"To everyone." xor:"who"`
+	Nobody       bool     `help:"To nobody." xor:"who"`
+	Group        []string `help:"To this group; repeat it." sep:"none" placeholder:"GROUP"`
+	User         []string `help:"To this user; repeat it." sep:"none" placeholder:"UPN"`
+	ExcludeGroup []string `help:"Never to this group; repeat it. The exclusions given replace those that are there." sep:"none" placeholder:"GROUP"`
+	ExcludeUser  []string `help:"Never to this user; repeat it." sep:"none" placeholder:"UPN"`
+	NoExclusions bool     `help:"Exclude nobody any more."`
+	IfMatch
+	Output
+}
+
+// Help is the detail under the usage line.
+func (*templateAssignCmd) Help() string {
+	return `What is given replaces who gets it now. Exclusions stay unless some are given, or --no-exclusions.`
+}
+
+func (c *templateAssignCmd) Run(p *program) error {
+	in, err := c.request()
+	if err != nil {
+		return err
+	}
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	if api, err = c.on(api); err != nil {
+		return err
+	}
+	var applied adminapi.TemplateApplied
+	if err := api.putJSON(p.ctx, templatePath(c.Name)+"/assign", in, &applied); err != nil {
+		return err
+	}
+	return p.templateApplied(c.Output, applied)
+}
+
+func (c *templateAssignCmd) request() (adminapi.AssignRequest, error) {
+	some := len(c.Group)+len(c.User) > 0
+	if some == (c.Everyone || c.Nobody) {
+		return adminapi.AssignRequest{}, usageError{"say who gets it: --everyone, --nobody, or --group and --user"}
+	}
+	excluded := directory.Audience{Groups: c.ExcludeGroup, Users: c.ExcludeUser}
+	if c.NoExclusions && !excluded.Nobody() {
+		return adminapi.AssignRequest{}, usageError{"--no-exclusions goes with neither --exclude-group nor --exclude-user"}
+	}
+	in := adminapi.AssignRequest{Assign: &directory.Audience{Everyone: c.Everyone, Groups: c.Group, Users: c.User}}
+	if c.NoExclusions || !excluded.Nobody() {
+		in.Exclude = &excluded
+	}
+	return in, nil
+}
