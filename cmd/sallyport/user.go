@@ -127,7 +127,11 @@ func (c *userImportCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodPost, "/api/v1/users/import", contentCSV, bytes.NewReader(body), &result); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%d added, %d updated\n", result.Added, result.Updated)
+	fmt.Fprintf(p.stdout, "%d added, %d changed", result.Added, result.Updated)
+	if users, err := directory.ParseCSV(bytes.NewReader(body)); err == nil { // as the server did
+		fmt.Fprintf(p.stdout, ", %d unchanged", len(users)-result.Added-result.Updated)
+	}
+	fmt.Fprintln(p.stdout)
 	return nil
 }
 
