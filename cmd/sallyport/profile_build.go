@@ -13,8 +13,8 @@ import (
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/internal/yamldoc"
+	"sallyport/mdm"
 	"sallyport/profiles"
-	"sallyport/profiles/managedconfig"
 	"sallyport/profiles/mobileconfig"
 	"sallyport/templates"
 )
@@ -22,7 +22,8 @@ import (
 type profileBuildCmd struct {
 	Template     string            `required:"" help:"The template, YAML." placeholder:"FILE"`
 	User         string            `required:"" help:"The user, YAML: the fields of a user, and of the phone below device." placeholder:"FILE"`
-	Platform     string            `help:"apple (a .mobileconfig), gmail or outlook (managed configuration on Android, JSON)." enum:"apple,gmail,outlook" default:"apple"`
+	Platform     string            `help:"apple (a .mobileconfig); gmail or outlook on Android, or outlook-ios (managed configuration, JSON)." enum:"apple,gmail,outlook,outlook-ios" default:"apple"`
+	OS           string            `name:"os" help:"Version of the phone's system, for the report on what it lacks (default: that of device in --user, or the newest)." placeholder:"VERSION"`
 	SignCert     string            `help:"Certificate of the signer, PEM, its intermediates after it." placeholder:"FILE"`
 	SignKey      string            `help:"Private key of the signer, PEM: RSA or P-256." placeholder:"FILE"`
 	EncryptTo    string            `help:"Certificate of the device that alone may read the payloads; RSA." placeholder:"FILE"`
@@ -34,6 +35,8 @@ type profileBuildCmd struct {
 	Organization string            `help:"Organisation, shown on the phone." placeholder:"NAME"`
 	Out          string            `required:"" help:"File to write, - for standard output." placeholder:"FILE"`
 }
+
+const applePlatform = string(templates.PlatformApple)
 
 func (c *profileBuildCmd) Run(p *program) error {
 	if err := c.usage(); err != nil {
@@ -56,7 +59,7 @@ func (c *profileBuildCmd) Run(p *program) error {
 		return p.refuse(c.User, userSource, err)
 	}
 	options := templates.Options{Organization: c.Organization, SCEPURL: c.ScepURL, Device: device}
-	if c.Platform != "apple" {
+	if c.Platform != applePlatform {
 		options.SCEPURL = "https://unused.invalid/scep" // an app gets no certificate
 	}
 	if options.Secrets, err = c.secrets(p, u); err != nil {
@@ -69,14 +72,20 @@ func (c *profileBuildCmd) Run(p *program) error {
 	if err != nil {
 		return p.refuse(c.Template, source, err)
 	}
-	for _, w := range rendered.Warnings {
+	shown, err := templates.Show(rendered, templates.Platform(c.Platform), c.osVersions(device)...)
+	if err != nil {
+		return p.refuse(c.Template, source, err)
+	}
+	data := shown.Body
+	if c.Platform == applePlatform {
+		if data, err = c.mobileconfig(rendered); err != nil {
+			return err
+		}
+	}
+	for _, w := range shown.Warnings {
 		fmt.Fprintln(p.stderr, place(c.Template, source, levelWarning, w))
 	}
-	data, reports, err := c.make(rendered)
-	if err != nil {
-		return err
-	}
-	p.printFidelity(reports)
+	p.printFidelity(shown.Fidelity)
 	return p.writeFile(c.Out, data)
 }
 
@@ -84,9 +93,9 @@ func (c *profileBuildCmd) Run(p *program) error {
 func (c *profileBuildCmd) usage() error {
 	closed := c.SignCert != "" || c.SignKey != "" || c.EncryptTo != ""
 	switch {
-	case c.Platform != "apple" && (closed || c.Unsigned):
+	case c.Platform != applePlatform && (closed || c.Unsigned):
 		return usageError{"managed configuration is neither signed nor encrypted: --sign-cert, --sign-key, --encrypt-to and --unsigned are for --platform apple"}
-	case c.Platform != "apple":
+	case c.Platform != applePlatform:
 		return nil
 	case c.Unsigned && closed:
 		return usageError{"--unsigned is for inspection only: it goes with none of --sign-cert, --sign-key, --encrypt-to"}
@@ -102,7 +111,7 @@ func (c *profileBuildCmd) usage() error {
 func (c *profileBuildCmd) needsSCEP(spec templates.Spec) error {
 	uses := slices.ContainsFunc(spec.Accounts, func(a profiles.ExchangeAccount) bool { return a.Identity == profiles.IdentitySCEP })
 	switch {
-	case !uses || c.Platform != "apple":
+	case !uses || c.Platform != applePlatform:
 		return nil
 	case c.ScepURL == "":
 		return usageError{"the template has an account with identity scep: name the server with --scep-url URL"}
@@ -118,20 +127,15 @@ func offlineRevision(spec templates.Spec, source []byte) templates.Revision {
 	return templates.Revision{TemplateID: mobileconfig.UUID("offline template", spec.Name), Name: spec.Name, Number: 1, Spec: spec, Source: string(source)}
 }
 
-func (c *profileBuildCmd) make(r templates.Rendered) (data []byte, reports []profiles.Report, err error) {
-	switch c.Platform {
-	case "gmail":
-		return managed(r.Accounts, managedconfig.Gmail)
-	case "outlook":
-		return managed(r.Accounts, func(a profiles.ExchangeAccount) (managedconfig.Bundle, profiles.Report, error) {
-			return managedconfig.Outlook(a, managedconfig.Android)
-		})
+// osVersions is what the report on fidelity is for.
+func (c *profileBuildCmd) osVersions(device *mdm.DeviceFacts) []string {
+	switch {
+	case c.OS != "":
+		return []string{c.OS}
+	case device != nil && device.OSVersion != "":
+		return []string{device.OSVersion}
 	}
-	for _, a := range r.Accounts {
-		reports = append(reports, mobileconfig.Fidelity(a, ""))
-	}
-	data, err = c.mobileconfig(r)
-	return data, reports, err
+	return nil
 }
 
 func (c *profileBuildCmd) mobileconfig(r templates.Rendered) ([]byte, error) {
@@ -175,40 +179,19 @@ func (c *profileBuildCmd) encode(profile mobileconfig.Profile) ([]byte, error) {
 	return mobileconfig.Encrypt(profile, device[0])
 }
 
-// managed writes the configuration of an app. An app takes one account: of the
-// others the report says so.
-func managed(accounts []profiles.ExchangeAccount, write func(profiles.ExchangeAccount) (managedconfig.Bundle, profiles.Report, error)) ([]byte, []profiles.Report, error) {
-	bundle, report, err := write(accounts[0])
-	if err != nil {
-		return nil, nil, err
-	}
-	reports := []profiles.Report{report}
-	for range accounts[1:] {
-		reports = append(reports, profiles.Report{{Status: profiles.Unsupported, Why: "the app takes one account, the first one"}})
-	}
-	var b strings.Builder
-	if err := printJSON(&b, bundle); err != nil {
-		return nil, nil, err
-	}
-	return []byte(b.String()), reports, nil
-}
-
 // printFidelity tells what will be otherwise than the template says.
-func (p *program) printFidelity(reports []profiles.Report) {
-	for i, report := range reports {
-		for _, f := range report {
+func (p *program) printFidelity(accounts []templates.AccountFidelity) {
+	for _, account := range accounts {
+		for _, f := range account.Report {
 			if f.Status == profiles.Applied {
 				continue
-			}
-			path := fmt.Sprintf("accounts[%d]", i)
-			if f.Field != "" {
-				path += "." + f.Field
 			}
 			remedy := ""
 			if f.Substitute != "" {
 				remedy = "nearest: " + f.Substitute
 			}
-			fmt.Fprintln(p.stderr, cell(refusal.New(nil, path, string(f.Status)+": "+f.Why, remedy).Error()))
+			what := refusal.New(nil, account.Account+": "+f.Field, string(f.Status)+": "+f.Why, remedy)
+			fmt.Fprintln(p.stderr, cell(what.Error()))
 		}
 	}
 }

@@ -25,6 +25,7 @@ type templateCmd struct {
 	Preview  templatePreviewCmd  `cmd:"" help:"Show what one user would get, before it is sent."`
 	Check    templateCheckCmd    `cmd:"" help:"Render for everybody, send nothing, and list whom it does not reach."`
 	Import   templateImportCmd   `cmd:"" help:"Make a template of a .mobileconfig, with the values of a user on record as variables."`
+	Starters profileStartersCmd  `cmd:"" help:"Templates to begin with."`
 }
 
 // apply sends a YAML file.
