@@ -57,8 +57,9 @@ fuzz: ## every fuzz target for FUZZTIME (30s) each
 	done
 
 .PHONY: soak
-soak: ## what takes long: fuzz every parser, then every test three times under the race detector
+soak: ## what takes long: fuzz every parser, render 1,000 templates x 1,000 users, then every test three times under the race detector
 	$(MAKE) fuzz
+	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestRandomTemplates$$' -count 1 -timeout 60m -v ./templates
 	CGO_ENABLED=1 $(GO) test -race -count 3 -timeout 60m ./...
 
 .PHONY: ci
