@@ -22,7 +22,7 @@ const (
 	// maxIterations bounds the key derivation that a file may ask for before its
 	// password is known to be right: programs write 2,000 to 600,000 of them, and
 	// the library sets no bound of its own.
-	maxIterations = 1 << 21
+	maxIterations = 2_000_000
 
 	maxSubject = 1024 // bytes of a Subject that is worth showing
 )

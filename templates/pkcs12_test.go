@@ -108,6 +108,9 @@ func FuzzOpenPKCS12(f *testing.F) {
 	}
 	f.Add([]byte{0x30, 0x80})
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if n := iterations(data); n > 10_000 && n <= maxIterations {
+			t.Skip("takes its time, as it may")
+		}
 		s := Secret{Name: "mail", Kind: SecretPKCS12, Value: secret.New(filePassword), Data: data}
 		if err := s.read(noon); err != nil {
 			if !errors.Is(err, ErrInvalid) || len(refusal.All(err)) == 0 || strings.Contains(err.Error(), filePassword) {

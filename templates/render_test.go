@@ -241,3 +241,18 @@ func keySet(v any) []string {
 	}
 	return keys
 }
+
+// TestIdentifiersArePinned: these are on phones. Another identifier would set
+// the account up anew there and load all mail again.
+func TestIdentifiersArePinned(t *testing.T) {
+	want := []string{
+		"sallyport.mail.0192f0a0-0000-7000-8000-000000000001.0192f0a0-0000-7000-8000-0000000000aa",
+	}
+	for _, slot := range []string{"identity", "account.0", "account.1"} {
+		want = append(want, want[0]+"."+slot, "")
+	}
+	want[2], want[4], want[6] = "3A941C07-BB8B-57F6-BBF0-C858510CAB6D", "D6D58ECF-B8CB-5F66-A85E-EF0D4A71E7D7", "DAA28677-6AF1-5141-AB77-998A6A6BC054"
+	if diff := cmp.Diff(want, identifiers(t, revision(t, everyVariable), alice())); diff != "" {
+		t.Errorf("the identifiers of a template have changed:\n%s", diff)
+	}
+}

@@ -15,6 +15,9 @@ import (
 // memory keeps revisions as the contract of Store demands, as far as this room needs it.
 type memory struct {
 	revisions []Revision
+	secrets   []Secret
+	policies  []SecurityRevision
+	users     []directory.User
 	entries   []audit.Entry
 	fail      error
 }
