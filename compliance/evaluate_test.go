@@ -100,6 +100,12 @@ func TestEvaluateRules(t *testing.T) {
 		{"old revision", func(s *scene) { noGrace(s); s.expected.Mail[0].UUID = "BBBB" }, compliance.NotCompliant, compliance.RuleMailProfile, compliance.Failed, "out of date", "installed by itself", now.Add(12*h - time.Minute)},
 		{"UUID in lower case", func(s *scene) { s.report.Profiles.Items[1].UUID = "aaaa" }, compliance.Compliant, "", "", "", "", now.Add(12*h - time.Minute)},
 		{"made by hand", func(s *scene) { noGrace(s); s.report.Profiles.Items[1].Managed = ptr(false) }, compliance.NotCompliant, compliance.RuleMailProfile, compliance.Failed, "by hand", "VPN & Device Management", now.Add(12*h - time.Minute)},
+		{"refused by the phone", func(s *scene) {
+			noGrace(s)
+			s.report.Profiles.Items = s.report.Profiles.Items[:1]
+			s.expected.Mail[0].AcknowledgedAt, s.expected.Mail[0].Refused = time.Time{}, "The account is there already (MCEASErrorDomain 21005)"
+		}, compliance.NotCompliant, compliance.RuleMailProfile, compliance.Failed, "21005", "remove that account", now.Add(12*h - time.Minute)},
+		{"refused once and there all the same", func(s *scene) { s.expected.Mail[0].Refused = "no" }, compliance.Compliant, "", "", "", "", now.Add(12*h - time.Minute)},
 		{"not told who manages it", func(s *scene) { s.report.Profiles.Items[1].Managed = nil }, compliance.NotEvaluated, compliance.RuleMailProfile, compliance.Unasked, "not told who", "", now.Add(12*h - time.Minute)},
 		{"supervised phones do not tell who manages it", func(s *scene) { s.report.Profiles.Items[1].Managed = nil; s.report.Device.Supervised = ptr(true) }, compliance.Compliant, "", "", "", "", now.Add(12*h - time.Minute)},
 		{"one of two profiles missing", func(s *scene) {

@@ -36,6 +36,7 @@ const (
 	fixUnasked  = "Unlock the phone and keep it connected to the internet for a few minutes: it is being asked."
 	fixEnroll   = "Ask your administrator for a new invitation: this phone must be set up again."
 	fixSilent   = "Unlock the phone and connect it to the internet; it then reports by itself within a few minutes."
+	fixRefused  = "If you set up this mailbox on the phone by hand, remove that account (Settings > Mail > Accounts): the managed one is then installed by itself. Otherwise show this to your administrator."
 	fixInstall  = "Unlock the phone and keep it connected to the internet for a few minutes: the mail profile is then installed by itself."
 	fixTemplate = "Ask your administrator to assign a mail template to you: none is."
 	fixRender   = "Ask your administrator to complete your entry in the directory: your mail profile cannot be made from it."
@@ -50,7 +51,7 @@ func ruleMail(e Expected, r mdm.Report, now time.Time) outcome {
 	worst := met(RuleMailProfile, "", time.Time{})
 	var facts []string
 	for _, want := range e.Mail {
-		o := mailProfile(want, r, now)
+		o := refusedBy(want, mailProfile(want, r, now))
 		facts = append(facts, o.Fact)
 		if severity(o.State) > severity(worst.State) {
 			worst.State, worst.Fix = o.State, o.Fix
@@ -60,6 +61,16 @@ func ruleMail(e Expected, r mdm.Report, now time.Time) outcome {
 	worst.Fact = strings.Join(facts, "; ")
 	worst.Expected = "installed, managed, current"
 	return worst
+}
+
+// refusedBy gives the phone's own words instead of ours, where it said why the
+// profile is not there.
+func refusedBy(want ExpectedProfile, o outcome) outcome {
+	if o.State != Met && want.Refused != "" {
+		o.Fact = fmt.Sprintf("the phone refused mail profile %q: %s", want.Name, want.Refused)
+		o.Fix = fixRefused
+	}
+	return o
 }
 
 func mailProfile(want ExpectedProfile, r mdm.Report, now time.Time) outcome {

@@ -81,6 +81,7 @@ type ExpectedProfile struct {
 	Identifier     string
 	UUID           string    // top-level PayloadUUID of the current revision, upper case
 	AcknowledgedAt time.Time // when the phone last acknowledged our InstallProfile of exactly this UUID; zero when never
+	Refused        string    // the phone's own words, when the newest InstallProfile of this UUID failed
 }
 
 // ExpectedIdentity is the certificate that the enrolment is pinned to.

@@ -55,6 +55,7 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 			Identifier:     wanted.Identifier,
 			UUID:           wanted.UUID,
 			AcknowledgedAt: acknowledged(have.Commands, wanted),
+			Refused:        refusedInstall(have.Commands, wanted),
 		})
 	}
 	return expected, have.Report, nil
@@ -73,6 +74,17 @@ func acknowledged(commands []mdm.Command, want WantedProfile) time.Time {
 		}
 	}
 	return last
+}
+
+// refusedInstall is what the phone said when it refused this revision, unless a
+// newer attempt went otherwise.
+func refusedInstall(commands []mdm.Command, want WantedProfile) string {
+	for _, c := range commands { // newest first
+		if c.RequestType == installProfile && c.Subject == want.Identifier && c.Revision == want.UUID {
+			return c.Error
+		}
+	}
+	return ""
 }
 
 // expectedIdentity describes the certificate that the enrolment is pinned to;

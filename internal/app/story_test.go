@@ -207,3 +207,17 @@ func parsePEM(t testing.TB, text []byte) *x509.Certificate {
 	must(t, err)
 	return cert
 }
+
+// TestHandmadeAccount: the phone's own reason reaches the decision.
+func TestHandmadeAccount(t *testing.T) {
+	t.Parallel()
+	c := startInside(t, filepath.Join(t.TempDir(), "data"))
+	c.seed()
+	phone := newPhone(t, t.TempDir(), c.root, "")
+	must(t, phone.AddAccount(alice, alice, "mail.example.test"))
+	must(t, phone.Enroll(t.Context(), c.invite(adminapi.InvitationRequest{User: alice}).URL))
+	d := c.decided(alice, show(t, phone).EASDeviceID, access.Block)
+	if len(d.Reasons) != 1 || !strings.Contains(d.Reasons[0].Fact, "21005") || !strings.Contains(d.Reasons[0].Fix, "remove that account") {
+		t.Errorf("reasons %+v, want the phone's own 21005 and what to do", d.Reasons)
+	}
+}
