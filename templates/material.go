@@ -122,6 +122,14 @@ func (b *builder) secret(field, name string, kind SecretKind) (Secret, bool) {
 	}
 	b.faults.Add(refusal.New(ErrRender, field,
 		fmt.Sprintf("for user %s: there is no secret %s, neither for this user nor for everyone", b.user.UPN, name),
-		fmt.Sprintf("set it: sallyport secret set %s --kind %s, with --user %s for this user alone", name, kind, b.user.UPN)))
+		fmt.Sprintf("seal it: sallyport secret set %s %s FILE, with --user %s for this user alone", name, secretFlag(kind), b.user.UPN)))
 	return Secret{}, false
+}
+
+// secretFlag is the flag of secret set that takes such a secret.
+func secretFlag(kind SecretKind) string {
+	if kind == SecretPKCS12 {
+		return "--pkcs12"
+	}
+	return "--file"
 }

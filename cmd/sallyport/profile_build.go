@@ -29,7 +29,7 @@ type profileBuildCmd struct {
 	EncryptTo    string            `help:"Certificate of the device that alone may read the payloads; RSA." placeholder:"FILE"`
 	Unsigned     bool              `help:"Neither sign nor encrypt: for inspection only, every secret is [redacted]."`
 	Secret       map[string]string `help:"A secret that the template names: a file with the password, or a PKCS#12 file. May be repeated." placeholder:"NAME=FILE" mapsep:"none"`
-	P12Password  map[string]string `help:"File with the password of a PKCS#12 secret. May be repeated." placeholder:"NAME=FILE" mapsep:"none"`
+	P12Password  map[string]string `name:"p12-password" help:"File with the password of a PKCS#12 secret. May be repeated." placeholder:"NAME=FILE" mapsep:"none"`
 	ScepURL      string            `name:"scep-url" help:"Where a template with identity scep gets the certificate." placeholder:"URL"`
 	Challenge    string            `name:"challenge-file" help:"File with the one-time challenge for SCEP." placeholder:"FILE"`
 	Organization string            `help:"Organisation, shown on the phone." placeholder:"NAME"`
@@ -62,7 +62,7 @@ func (c *profileBuildCmd) Run(p *program) error {
 	if c.Platform != applePlatform {
 		options.SCEPURL = "https://unused.invalid/scep" // an app gets no certificate
 	}
-	if options.Secrets, err = c.secrets(p, u); err != nil {
+	if options.Secrets, err = c.secrets(p, spec, u); err != nil {
 		return err
 	}
 	if err := c.needsSCEP(spec); err != nil {
@@ -197,10 +197,15 @@ func (p *program) printFidelity(accounts []templates.AccountFidelity) {
 }
 
 // secrets reads the files that the template's secrets come from.
-func (c *profileBuildCmd) secrets(p *program, u directory.User) ([]templates.Secret, error) {
+func (c *profileBuildCmd) secrets(p *program, spec templates.Spec, u directory.User) ([]templates.Secret, error) {
 	for name := range c.P12Password {
 		if c.Secret[name] == "" {
 			return nil, usageError{fmt.Sprintf("--p12-password %s=… belongs to --secret %s=FILE", name, name)}
+		}
+	}
+	for _, name := range spec.Secrets() {
+		if c.Secret[name] == "" {
+			return nil, usageError{fmt.Sprintf("the template names the secret %s: give it with --secret %s=FILE", name, name)}
 		}
 	}
 	var made []templates.Secret

@@ -76,8 +76,13 @@ func printSuggestion(w io.Writer, s templates.Suggestion) {
 	if s.Field != "" {
 		text = s.Field + ": " + text
 	}
-	if s.Was != "" || s.Now != "" {
-		text += fmt.Sprintf(" (%s -> %s)", cell(s.Was), cell(s.Now))
+	switch {
+	case s.Was != "" && s.Now != "":
+		text += fmt.Sprintf(" (%s becomes %s)", s.Was, s.Now)
+	case s.Was != "":
+		text += fmt.Sprintf(" (it is %s)", s.Was)
+	case s.Now != "":
+		text += fmt.Sprintf(" (it becomes %s)", s.Now)
 	}
 	if s.Needed {
 		text = "needed: " + text
