@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"math/big"
 	"path"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -189,6 +190,8 @@ type phone struct {
 	fails    string                    // request type that it answers with an error
 	silent   bool                      // acknowledges without facts
 	held     map[string]map[string]any // profiles by identifier
+	payloads map[string][]any          // of each, decrypted
+	order    []string                  // identifiers, in the order of their installation
 	scep     int                       // certificates asked for
 	asked    []string                  // request types, in order
 }
@@ -220,7 +223,7 @@ func (h *house) newPhone(t testing.TB, upn, udid string, key int) *phone {
 		t.Fatal(err)
 	}
 	grant := h.grants[challenge(t, profile["PayloadContent"].([]any))]
-	p := &phone{h: h, udid: udid, held: map[string]map[string]any{}}
+	p := &phone{h: h, udid: udid, held: map[string]map[string]any{}, payloads: map[string][]any{}}
 	p.identity = h.issue(t, upn, phoneKeys()[key], x509.ExtKeyUsageClientAuth, noon.AddDate(1, 0, 0))
 	sum := sha256.Sum256(p.identity.Certificate.Raw)
 	p.hash = hex.EncodeToString(sum[:])
@@ -353,13 +356,18 @@ func (p *phone) install(t testing.TB, signed []byte) {
 	if _, err := plist.Unmarshal(content, &payloads); err != nil {
 		t.Fatal(err)
 	}
+	identifier := profile["PayloadIdentifier"].(string)
+	p.held[identifier], p.payloads[identifier] = profile, payloads
+	p.order = append(p.order, identifier)
+	if !slices.ContainsFunc(payloads, func(v any) bool { return v.(map[string]any)["PayloadType"] == "com.apple.security.scep" }) {
+		return
+	}
 	secret := challenge(t, payloads)
 	grant, e := p.h.grants[secret], p.enrollment(t)
 	if grant.Rule != certs.RuleMailIdentity || grant.EnrollmentID != string(e.ID) || grant.UserID != string(e.UserID) || p.h.ttl[secret] != 7*24*time.Hour {
 		t.Fatalf("got grant %+v for %v", grant, p.h.ttl[secret])
 	}
 	p.scep++
-	p.held[profile["PayloadIdentifier"].(string)] = profile
 }
 
 func decodeCommand(t testing.TB, body []byte) (string, map[string]any) {

@@ -61,7 +61,8 @@ type Store interface {
 	// ListUsers returns users in the order of their UPN, those of group only
 	// when group is not empty; the cursor is the last UPN of the page before.
 	ListUsers(ctx context.Context, group string, page Page) ([]User, error)
-	// RemoveUser marks the user as removed, revokes their open invitations and
+	// RemoveUser marks the user as removed, deletes the secrets that were theirs
+	// alone (templates.SecretStore), revokes their open invitations and
 	// challenges, and writes an outbox event for each of their enrolments, in
 	// one transaction. From its commit on the user is unknown to every lookup,
 	// so that decisions about that mailbox become block. ErrNotFound when unknown.
