@@ -63,12 +63,13 @@ say "server: ready"
 has() { sallyport "$1" list -o json | grep -q "\"$2\": *\"$3\""; }
 kept="organisation: kept as it was"
 seed() {
-	[ -z "$kept" ] || say "organisation: three users, one mail template for everyone, one compliance policy"
+	[ -z "$kept" ] || say "organisation: three users; for everyone a mail template, a security policy, a compliance policy"
 	kept=
 	sallyport "$@"
 }
 has user upn "$USER_UPN" || seed user import "$HERE/users.csv"
 has template name mail || seed template apply -f "$HERE/template.yaml"
+has security-policy name staff || seed security-policy apply -f "$HERE/security-policy.yaml"
 has compliance name baseline || seed compliance apply -f "$HERE/compliance.yaml"
 [ -z "$kept" ] || say "$kept"
 
@@ -123,6 +124,7 @@ cat <<END
 Serving on https://localhost:$PORT until Ctrl-C. Open or type next, in another terminal:
   $BIN/sallyport-agent set $change --dir $PHONE && $BIN/sallyport-agent connect --dir $PHONE
   $BIN/sallyport access decide --data $DATA --user $USER_UPN --device-id $DEVICE   # now: $shows
+  $BIN/sallyport template preview --data $DATA mail --user bob@example.test --platform gmail   # what bob's phone would get
   $BIN/sallyport invite --data $DATA --user bob@example.test --qr                  # a page for another phone
   $BIN/sallyport doctor --data $DATA                                               # what real phones still need
   $BIN/sallyport audit list --data $DATA
