@@ -37,3 +37,14 @@ func TestLocate(t *testing.T) {
 		}
 	}
 }
+
+func FuzzLocate(f *testing.F) {
+	f.Add([]byte("parts:\n  - name: b\n"), "parts[0].name")
+	f.Add([]byte("[[1]]"), "[0][0]")
+	f.Add([]byte("? {}\n: -"), "a[-1]")
+	f.Fuzz(func(t *testing.T, source []byte, field string) {
+		if line, column, ok := yamldoc.Locate(source, field); ok && (line < 1 || column < 1) {
+			t.Errorf("got line %d, column %d", line, column)
+		}
+	})
+}
