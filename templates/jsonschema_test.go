@@ -3,8 +3,10 @@ package templates_test
 import (
 	"bytes"
 	"encoding/json"
+	"path/filepath"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
@@ -57,6 +59,38 @@ func TestStartersSatisfyTheSchema(t *testing.T) {
 	for _, s := range starters {
 		if err := validate(s.Source); err != nil {
 			t.Errorf("%s: %v", s.Name, err)
+		}
+	}
+}
+
+// TestGoldenTemplatesSatisfyTheSchema: an editor finds nothing wrong with what
+// Parse accepts.
+func TestGoldenTemplatesSatisfyTheSchema(t *testing.T) {
+	names, err := filepath.Glob(filepath.Join("testdata", "golden", "*", "*.txtar"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no golden templates: %v", err)
+	}
+	template, policy := validator(t, templates.JSONSchema), validator(t, templates.SecurityJSONSchema)
+	for _, name := range names {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			switch _, parsed := templates.Parse(file.Data); {
+			case filepath.Ext(file.Name) != ".yaml":
+				continue
+			case parsed == nil:
+				err = template(string(file.Data))
+			default:
+				if _, parsed := templates.ParseSecurity(file.Data); parsed != nil {
+					continue // refused, as it should be
+				}
+				err = policy(string(file.Data))
+			}
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, file.Name, err)
+			}
 		}
 	}
 }
