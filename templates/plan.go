@@ -16,7 +16,7 @@ const (
 	planSample = 20   // users and failures that a plan names
 )
 
-// Change set of one apply, before it is done.
+// ChangePlan is what applying a template would do.
 type ChangePlan struct {
 	Template string   `json:"template"`
 	Revision int      `json:"revision"` // the newest one now; 0: there is none
@@ -60,7 +60,7 @@ func (v *Viewer) Plan(ctx context.Context, source []byte) (ChangePlan, error) {
 	w := planWalk{viewer: v, before: before, after: replaced(before, next), next: next, newest: newest, effects: map[string]*Effect{}}
 	w.plan = ChangePlan{
 		Template: spec.Name, Revision: newest.Number, Changed: newest.Source != string(source),
-		Changes: Diff(newest.Spec, spec), Sample: []string{}, Failures: []Failure{},
+		Changes: append([]Change{}, Diff(newest.Spec, spec)...), Sample: []string{}, Failures: []Failure{},
 	}
 	if newest.Number == 0 {
 		w.plan.Changes = []Change{{Field: "name", Before: absent, After: spec.Name}}

@@ -111,7 +111,7 @@ func (v *Viewer) Preview(ctx context.Context, q PreviewRequest) (Preview, error)
 	if err != nil {
 		return Preview{}, err
 	}
-	p.Warnings = append(notes, p.Warnings...)
+	p.Warnings = append(append([]*refusal.Error{}, notes...), p.Warnings...)
 	return p, nil
 }
 

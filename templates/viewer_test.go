@@ -103,7 +103,7 @@ func TestPreviewApple(t *testing.T) {
 	if !bytes.Equal(p.Body, want) || p.User != "alice@example.test" || p.Revision != 1 || p.Platform != PlatformApple || p.ContentType != mobileconfig.ContentType || p.Redacted {
 		t.Errorf("got %+v", p)
 	}
-	if !strings.Contains(p.Tree, "EmailAddress: alice@example.test") || len(p.Warnings) != 0 {
+	if !strings.Contains(p.Tree, "EmailAddress: alice@example.test") || p.Warnings == nil || len(p.Warnings) != 0 {
 		t.Errorf("got tree\n%s\nwarnings %v", p.Tree, p.Warnings)
 	}
 	// The challenge is all that a delivery adds.
@@ -296,8 +296,8 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(m.revisions) != 1 {
-				t.Fatal("a plan was carried out")
+			if len(m.revisions) != 1 || plan.Changes == nil {
+				t.Fatal("a plan was carried out, or has no list of changes")
 			}
 			var touched []string
 			for _, upn := range plan.Sample {
