@@ -161,3 +161,17 @@ func place(name string, source []byte, level string, r *refusal.Error) finding {
 	}
 	return f
 }
+
+// faulty shows what a server refuses in a document with its place there. Other
+// errors, a conflict say, stay as they are.
+func (p *program) faulty(file string, source []byte, err error) error {
+	for _, r := range refusal.All(err) {
+		if r.Field == "" {
+			return err
+		}
+	}
+	if len(refusal.All(err)) == 0 {
+		return err
+	}
+	return p.refuse(file, source, err)
+}

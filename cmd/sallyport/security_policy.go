@@ -30,7 +30,7 @@ func (c *securityApplyCmd) Run(p *program) error {
 	}
 	var applied adminapi.SecurityPolicyApplied
 	if err := api.call(p.ctx, http.MethodPost, "/api/v1/security-policies", contentYAML, bytes.NewReader(body), &applied); err != nil {
-		return err
+		return p.faulty(c.File, body, err)
 	}
 	if c.json() {
 		return printJSON(p.stdout, applied)

@@ -38,7 +38,10 @@ func (p *program) apply(path, file string, out any) error {
 	if err != nil {
 		return err
 	}
-	return api.call(p.ctx, http.MethodPost, path, contentYAML, bytes.NewReader(body), out)
+	if err := api.call(p.ctx, http.MethodPost, path, contentYAML, bytes.NewReader(body), out); err != nil {
+		return p.faulty(file, body, err)
+	}
+	return nil
 }
 
 func (p *program) applied(what, name string, revision int, changed bool) error {

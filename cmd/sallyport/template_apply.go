@@ -28,7 +28,7 @@ func (c *templateApplyCmd) Run(p *program) error {
 		var plan templates.ChangePlan
 		query := url.Values{"dry_run": {"true"}}
 		if err := api.callLong(p.ctx, http.MethodPost, "/api/v1/templates?"+query.Encode(), contentYAML, bytes.NewReader(body), &plan); err != nil {
-			return err
+			return p.faulty(c.File, body, err)
 		}
 		if c.json() {
 			return printJSON(p.stdout, plan)
@@ -37,7 +37,7 @@ func (c *templateApplyCmd) Run(p *program) error {
 	}
 	var applied adminapi.TemplateApplied
 	if err := api.call(p.ctx, http.MethodPost, "/api/v1/templates", contentYAML, bytes.NewReader(body), &applied); err != nil {
-		return err
+		return p.faulty(c.File, body, err)
 	}
 	return p.templateApplied(c.Output, applied)
 }
