@@ -38,6 +38,9 @@ func (c *inviteCmd) Run(p *program) error {
 	if err := api.post(p.ctx, "/api/v1/invitations", in, &issued); err != nil {
 		return err
 	}
+	for _, s := range issued.Skipped {
+		fmt.Fprintf(p.stderr, "not invited: %s (%s)\n", cell(s.Reason), cell(s.Remedy))
+	}
 	switch {
 	case c.json():
 		return printJSON(p.stdout, issued.Invitations)

@@ -73,7 +73,7 @@ var examples = map[string]example{
 	"POST /api/v1/compliance/policies":                  {path: "/api/v1/compliance/policies", body: "name: phones\n", contentType: yamlType, status: 200},
 	"GET /api/v1/compliance/policies/{name}":            {path: "/api/v1/compliance/policies/phones", status: 200},
 	"GET /api/v1/invitations":                           {path: "/api/v1/invitations?user=alice@example.test", status: 200},
-	"POST /api/v1/invitations":                          {path: "/api/v1/invitations", body: `{"user":"alice@example.test","ownership":"personal","pin":true,"ttl":"72h"}`, contentType: jsonType, status: 201},
+	"POST /api/v1/invitations":                          {path: "/api/v1/invitations", body: `{"all":true,"ownership":"personal","pin":true,"ttl":"72h"}`, contentType: jsonType, status: 201},
 	"DELETE /api/v1/invitations/{id}":                   {path: "/api/v1/invitations/i1", status: 204},
 	"GET /api/v1/devices":                               {path: "/api/v1/devices?state=compliant&changed_since=2026-11-21T08:00:00Z&eas_device_id=ABC&user=a@b", status: 200},
 	"GET /api/v1/devices/{id}":                          {path: "/api/v1/devices/" + deviceID, status: 200},

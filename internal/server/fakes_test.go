@@ -457,15 +457,19 @@ func (f enroller) EnrollmentProfile(_ context.Context, code, pin string) ([]byte
 	return []byte("signed profile"), f.w.did(true)
 }
 
-func (f enroller) Invite(_ context.Context, r enroll.InviteRequest) ([]enroll.Issued, error) {
+func (f enroller) InviteAll(_ context.Context, r enroll.InviteRequest) (enroll.Invited, error) {
 	if err := f.w.did(true); err != nil {
-		return nil, err
+		return enroll.Invited{}, err
 	}
 	issued := enroll.Issued{Invitation: invitation, User: alice, URL: secret.New("https://mdm.example.test/enroll/" + goodCode)}
 	if r.PIN {
 		issued.PIN = secret.New(goodPIN)
 	}
-	return []enroll.Issued{issued}, nil
+	invited := enroll.Invited{Issued: []enroll.Issued{issued}}
+	if r.All {
+		invited.Skipped = []enroll.Skipped{{User: alice, Reason: refusal.New(enroll.ErrInvalid, "user", "is a shared mailbox", "clear the mark")}}
+	}
+	return invited, nil
 }
 
 func (f enroller) ListInvitations(context.Context, string, directory.Page) ([]enroll.Invitation, error) {

@@ -129,6 +129,21 @@ func TestInvitationIsToldOnce(t *testing.T) {
 	}
 }
 
+// Who was left out of a group is told, with the reason.
+func TestSkippedInvitations(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(t, auth.Operator, time.Hour).Text.Reveal()
+	got := do(t, public(t, w), "POST", "/api/v1/invitations", `{"all":true}`, "Content-Type", jsonType, "Authorization", "Bearer "+token)
+	var issued adminapi.IssuedInvitations
+	if err := json.Unmarshal(got.Body.Bytes(), &issued); err != nil {
+		t.Fatal(err)
+	}
+	want := adminapi.SkippedUser{User: "alice@example.test", Reason: "is a shared mailbox", Remedy: "clear the mark"}
+	if len(issued.Invitations) != 1 || len(issued.Skipped) != 1 || issued.Skipped[0] != want {
+		t.Errorf("got %+v", issued)
+	}
+}
+
 // A backup that fails half-way must not look like a whole one.
 func TestTornBackup(t *testing.T) {
 	w := newWorld(t)

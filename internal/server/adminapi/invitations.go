@@ -19,15 +19,15 @@ func (a *API) Invite(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	issued, err := a.d.Invitations.Invite(r.Context(), enroll.InviteRequest{
+	invited, err := a.d.Invitations.InviteAll(r.Context(), enroll.InviteRequest{
 		UPN: in.User, Group: in.Group, All: in.All, Ownership: mdm.Ownership(in.Ownership), PIN: in.PIN, TTL: ttl,
 	})
 	if err != nil {
 		return err
 	}
 	now := a.d.Now()
-	out := IssuedInvitations{Invitations: make([]IssuedInvitation, len(issued))}
-	for i, one := range issued {
+	out := IssuedInvitations{Invitations: make([]IssuedInvitation, len(invited.Issued))}
+	for i, one := range invited.Issued {
 		out.Invitations[i] = IssuedInvitation{
 			Invitation:  invitationOf(one.Invitation, now),
 			Email:       one.User.Email,
@@ -36,6 +36,9 @@ func (a *API) Invite(w http.ResponseWriter, r *http.Request) error {
 			PIN:         one.PIN.Reveal(),
 		}
 		out.Invitations[i].User = one.User.UPN
+	}
+	for _, one := range invited.Skipped {
+		out.Skipped = append(out.Skipped, SkippedUser{User: one.User.UPN, Reason: one.Reason.Reason, Remedy: one.Reason.Remedy})
 	}
 	return wire.WriteJSON(w, http.StatusCreated, out)
 }

@@ -67,7 +67,7 @@ type ComplianceService interface {
 
 // InvitationService makes, lists and revokes invitations. *enroll.Service is one.
 type InvitationService interface {
-	Invite(ctx context.Context, r enroll.InviteRequest) ([]enroll.Issued, error)
+	InviteAll(ctx context.Context, r enroll.InviteRequest) (enroll.Invited, error)
 	ListInvitations(ctx context.Context, upn string, page directory.Page) ([]enroll.Invitation, error)
 	RevokeInvitation(ctx context.Context, id string) error
 }

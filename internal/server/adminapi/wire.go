@@ -171,6 +171,14 @@ type IssuedInvitation struct {
 // IssuedInvitations answers POST /api/v1/invitations.
 type IssuedInvitations struct {
 	Invitations []IssuedInvitation `json:"invitations"`
+	Skipped     []SkippedUser      `json:"skipped,omitempty"` // members of the group who cannot be invited
+}
+
+// SkippedUser was meant by an invitation of several users, and left out.
+type SkippedUser struct {
+	User   string `json:"user"`
+	Reason string `json:"reason"`
+	Remedy string `json:"remedy"`
 }
 
 // TokenRequest asks for a token.
