@@ -237,7 +237,7 @@ func (a *App) announce(ctx context.Context, cfg config.Config) error {
 }
 
 // pin writes for the command line which certificate is served. It is called
-// again whenever that may have changed, by one goroutine at a time.
+// again whenever that may have changed: serverTLS lets one call in at a time.
 func (a *App) pin() error {
 	pin := pinOf(a.tls.current.Load().Certificate[0])
 	if pin == a.local.Pin {

@@ -21,13 +21,16 @@ var ErrCertificate = errors.New("certificate cannot be used")
 
 // serverTLS serves a certificate that is renewed while the server runs.
 type serverTLS struct {
-	current atomic.Pointer[tls.Certificate]
-	renew   func(ctx context.Context) (tls.Certificate, error)
-	changed func() error // nil, or called after every refresh
+	current    atomic.Pointer[tls.Certificate]
+	renew      func(ctx context.Context) (tls.Certificate, error)
+	refreshing sync.Mutex
+	changed    func() error // nil, or called after every refresh, one at a time
 }
 
 // refresh fetches the certificate anew. Whoever calls it periodically keeps it fresh.
 func (s *serverTLS) refresh(ctx context.Context) error {
+	s.refreshing.Lock()
+	defer s.refreshing.Unlock()
 	c, err := s.renew(ctx)
 	if err != nil {
 		return err
