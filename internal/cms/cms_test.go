@@ -168,6 +168,29 @@ func TestVerifyLargeNeedsItsOwnLimit(t *testing.T) {
 	}
 }
 
+func TestSignRefusesAChainOutOfOrder(t *testing.T) {
+	t.Parallel()
+	p, other := newPKI(t), newPKI(t)
+	id := p.identity(t, ecKey())
+	for name, chain := range map[string][]*x509.Certificate{
+		"root first":                   {p.root, p.sub},
+		"issuer left out":              {p.root},
+		"same names, other keys":       {other.sub, other.root},
+		"other root":                   {p.sub, other.root},
+		"the signer's own certificate": {id.Certificate, p.sub},
+		"nothing":                      {nil},
+	} {
+		id := id
+		id.Chain = chain
+		for _, key := range []crypto.Signer{id.Key, onlySigner{id.Key}} {
+			id.Key = key
+			if _, err := Sign([]byte("content"), id); !errors.Is(err, ErrUnsupported) {
+				t.Errorf("%s: got %v, want ErrUnsupported", name, err)
+			}
+		}
+	}
+}
+
 func TestVerifyChain(t *testing.T) {
 	t.Parallel()
 	p, other := newPKI(t), newPKI(t)

@@ -1,6 +1,7 @@
 package cms
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
@@ -44,6 +45,9 @@ func (id Identity) usable() error {
 	if id.Certificate == nil || id.Key == nil {
 		return fmt.Errorf("%w: identity is incomplete", ErrUnsupported)
 	}
+	if err := id.ordered(); err != nil {
+		return err
+	}
 	switch pub := id.Key.Public().(type) {
 	case *rsa.PublicKey:
 		return id.matches(pub)
@@ -52,6 +56,27 @@ func (id Identity) usable() error {
 	default:
 		return fmt.Errorf("%w: key of type %T", ErrUnsupported, pub)
 	}
+}
+
+// ordered refuses a chain of which a certificate did not issue the one before,
+// by names and key identifiers (RFC 5280, sections 4.1.2.4, 4.2.1.1). The
+// libraries verify every signature of the chain instead, each time they sign:
+// that costs more than a P-256 signature, and says nothing new of a chain that
+// was verified when it was made or loaded.
+func (id Identity) ordered() error {
+	below := id.Certificate
+	for _, c := range id.Chain {
+		if c == nil || !bytes.Equal(below.RawIssuer, c.RawSubject) || differ(below.AuthorityKeyId, c.SubjectKeyId) {
+			return fmt.Errorf("%w: chain is not in order, issuer first", ErrUnsupported)
+		}
+		below = c
+	}
+	return nil
+}
+
+// differ: a certificate may leave its identifiers out.
+func differ(authority, subject []byte) bool {
+	return len(authority) > 0 && len(subject) > 0 && !bytes.Equal(authority, subject)
 }
 
 func (id Identity) matches(pub interface{ Equal(crypto.PublicKey) bool }) error {
@@ -67,8 +92,11 @@ func signFileKey(content []byte, id Identity, detached bool) ([]byte, error) {
 		return nil, err
 	}
 	sd.SetDigestAlgorithm(mozilla.OIDDigestAlgorithmSHA256) // the library's own choice is SHA-1
-	if err := sd.AddSignerChain(id.Certificate, id.Key, id.Chain, mozilla.SignerInfoConfig{}); err != nil {
+	if err := sd.AddSigner(id.Certificate, id.Key, mozilla.SignerInfoConfig{}); err != nil {
 		return nil, err
+	}
+	for _, c := range id.Chain {
+		sd.AddCertificate(c)
 	}
 	if detached {
 		sd.Detach()
@@ -83,8 +111,11 @@ func signAnyKey(content []byte, id Identity, detached bool) ([]byte, error) {
 		return nil, err
 	}
 	sd.SetDigestAlgorithm(smallstep.OIDDigestAlgorithmSHA256)
-	if err := sd.AddSignerChain(id.Certificate, id.Key, id.Chain, smallstep.SignerInfoConfig{}); err != nil {
+	if err := sd.AddSigner(id.Certificate, id.Key, smallstep.SignerInfoConfig{}); err != nil {
 		return nil, err
+	}
+	for _, c := range id.Chain {
+		sd.AddCertificate(c)
 	}
 	if detached {
 		sd.Detach()

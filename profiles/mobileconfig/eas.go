@@ -187,6 +187,9 @@ func (e EAS) check() refusal.List {
 
 // checkKept refuses keys that we would write too: one of both would be lost.
 func (e EAS) checkKept(path string) refusal.List {
+	if len(e.Kept) == 0 {
+		return nil
+	}
 	list := keepable(path, e.Kept)
 	if e.KeptRevision == "" && holdsSecret(e.Type(), e.Kept) {
 		list.Add(refusal.New(ErrInvalid, path+"Kept", "hold a secret without a revision", "give the revision of what was imported"))

@@ -1,13 +1,6 @@
 package mobileconfig
 
-import (
-	"bytes"
-	"fmt"
-
-	"howett.net/plist"
-
-	"sallyport/internal/refusal"
-)
+import "sallyport/internal/refusal"
 
 // Encode writes the profile as an XML property list, unsigned. The same profile
 // always gives the same bytes. It is built from a tree of values, never from
@@ -102,16 +95,4 @@ func toggle(dict map[string]any, key string, on bool) {
 	if on {
 		dict[key] = true
 	}
-}
-
-// encode writes dictionaries with their keys sorted.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := plist.NewEncoderForFormat(&b, plist.XMLFormat)
-	e.Indent("\t")
-	if err := e.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode profile: %w", err)
-	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
 }

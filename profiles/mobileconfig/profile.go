@@ -163,8 +163,12 @@ func required(key, value string) *refusal.Error {
 // replaces what XML cannot carry, without an error.
 func texts(path string, values map[string]string) refusal.List {
 	var list refusal.List
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		list.Add(refusal.Line(ErrInvalid, path+key, values[key], maxText))
+	for key, value := range values {
+		if e := refusal.Line(ErrInvalid, key, value, maxText); e != nil {
+			e.Field = path + key
+			list.Add(e)
+		}
 	}
+	slices.SortFunc(list, func(a, b *refusal.Error) int { return strings.Compare(a.Field, b.Field) })
 	return list
 }
