@@ -36,7 +36,7 @@ test: ## every test; tells loudly what was skipped and how to get it (RACE=1: ra
 	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 10m ./...
 
 .PHONY: bench
-bench: ## the benchmarks: decision, render, enrolment profile
+bench: ## CPU time: decision, render, signing beside a bare signature, check of 10,000 users, preview, enrolment
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: lint
