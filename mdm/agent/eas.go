@@ -23,9 +23,10 @@ func parseEAS(p *profile, one payload) (account, error) {
 		SSL: r.boolean("SSL", false), OAuth: r.boolean("OAuth", false),
 		DaysToSync:  r.integer("MailNumberOfPastDaysToSync", 7),
 		IdentityRef: r.text("PayloadCertificateUUID"),
+		Password:    r.text("Password") != "",
+		Settings:    settings(one.keys),
 	}
 	signIn := r.text("OAuthSignInURL")
-	_ = r.text("Password")
 	enabled := false
 	for _, s := range services {
 		enabled = r.boolean(s, true) || enabled
@@ -51,10 +52,26 @@ func parseEAS(p *profile, one payload) (account, error) {
 	case !enabled:
 		return a, refuse(ErrProfile, domainEAS, codeEASNoService, "The Exchange account has no service enabled.")
 	}
-	if a.IdentityRef != "" && !slices.ContainsFunc(p.of(typeSCEP), func(s payload) bool { return strings.EqualFold(s.UUID, a.IdentityRef) }) {
-		return a, refuse(ErrProfile, domainEAS, codeEASNoCert, "The certificate of the Exchange account is not in the same profile.")
+	for _, key := range identityKeys {
+		if ref := r.text(key); ref != "" && !p.identifies(ref) {
+			return a, refuse(ErrProfile, domainEAS, codeEASNoCert, "The certificate of the Exchange account is not in the same profile.")
+		}
 	}
-	return a, nil
+	return a, payloadField(one.Type, r.err)
+}
+
+// identityKeys name an identity payload of the same profile.
+var identityKeys = [...]string{"PayloadCertificateUUID", "SMIMESigningCertificateUUID", "SMIMEEncryptionCertificateUUID"}
+
+// settings are the payload's own keys, without its password.
+func settings(keys dict) dict {
+	own := dict{}
+	for key, value := range keys {
+		if key != "Password" && (!strings.HasPrefix(key, "Payload") || key == "PayloadCertificateUUID") {
+			own[key] = value
+		}
+	}
+	return own
 }
 
 // validHost accepts a host name or an address: no scheme, no path, no blanks.

@@ -65,6 +65,7 @@ const (
 	codeUpdateFailed       = 4013
 
 	codeCertificateMalformed = 9001
+	codeCertificatePassword  = 9004
 
 	codeMDMBadRights      = 12000
 	codeMDMTwice          = 12001

@@ -36,6 +36,7 @@ func (p *Phone) installProfile(ctx context.Context, c command, o *outcome) error
 	if err != nil {
 		return err
 	}
+	identities = append(identities, parts.identities...)
 	next = next.withoutProfile(prof.Identifier)
 	next.Identities = append(next.Identities, identities...)
 	next.Authorities = append(next.Authorities, parts.authorities...)
@@ -68,6 +69,7 @@ func (p *Phone) mayInstall(prof *profile) error {
 // parts are what a profile will put on the phone.
 type parts struct {
 	scep        []scepPayload
+	identities  []identity // of PKCS#12 files
 	accounts    []account
 	authorities []authority
 	forcePIN    bool
@@ -81,6 +83,13 @@ func (p *Phone) readParts(prof *profile) (parts, error) {
 			return out, err
 		}
 		out.scep = append(out.scep, q)
+	}
+	for _, one := range prof.of(typePKCS12) {
+		id, err := openPKCS12(prof, one)
+		if err != nil {
+			return out, err
+		}
+		out.identities = append(out.identities, id)
 	}
 	for _, one := range prof.of(typeEAS) {
 		a, err := parseEAS(prof, one)

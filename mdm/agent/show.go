@@ -58,8 +58,11 @@ type ShownAccount struct {
 	OAuth       bool   `json:"oauth"`
 	DaysToSync  int    `json:"days_to_sync"`      // 0: no limit
 	Certificate bool   `json:"certificate"`       // signs in with a client certificate
+	Password    bool   `json:"password"`          // a password came with the profile
 	Profile     string `json:"profile,omitempty"` // empty: made by hand
-	Updates     int    `json:"updates"`           // times it was changed in place
+	// Settings are all keys of the payload but its head and the password.
+	Settings map[string]any `json:"settings,omitempty"`
+	Updates  int            `json:"updates"` // times it was changed in place
 }
 
 // ShownCertificate is a certificate on the phone.
@@ -98,7 +101,7 @@ func (p *Phone) Show() (Snapshot, error) {
 	for _, a := range p.s.Accounts {
 		shot.Accounts = append(shot.Accounts, ShownAccount{
 			Name: a.Name, Email: a.Email, User: a.User, Host: a.Host, SSL: a.SSL, OAuth: a.OAuth, DaysToSync: a.DaysToSync,
-			Certificate: a.IdentityRef != "", Profile: a.Profile, Updates: a.Updates,
+			Certificate: a.IdentityRef != "", Password: a.Password, Settings: a.Settings, Profile: a.Profile, Updates: a.Updates,
 		})
 	}
 	for _, a := range p.s.Authorities {

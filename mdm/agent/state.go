@@ -119,14 +119,16 @@ type account struct {
 	OAuth       bool   `json:"oauth,omitempty"`
 	DaysToSync  int    `json:"days_to_sync"`
 	IdentityRef string `json:"identity,omitempty"`
-	Updates     int    `json:"updates,omitempty"` // changed in place
+	Password    bool   `json:"password,omitempty"` // one came with the profile; it is not kept
+	Settings    dict   `json:"settings,omitempty"` // the payload's keys but its head and the password
+	Updates     int    `json:"updates,omitempty"`  // changed in place
 }
 
 // identity is a certificate with its private key.
 type identity struct {
 	Profile     string `json:"profile"` // PayloadIdentifier of the profile that brought it
 	UUID        string `json:"uuid"`    // PayloadUUID of the payload that brought it
-	Key         string `json:"key"`     // name of the key file
+	Key         string `json:"key"`     // name of the key file; empty: the key is not kept
 	Certificate []byte `json:"certificate"`
 }
 
