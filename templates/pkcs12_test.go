@@ -140,3 +140,22 @@ func FuzzPrincipalNames(f *testing.F) {
 		}
 	})
 }
+
+// TestIterations: each place that the library reads a count from is seen: those
+// of the certificates, of the key and of the MAC.
+func TestIterations(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		encoder *pkcs12.Encoder
+		want    int64
+	}{
+		"OpenSSL 3":  {pkcs12.Modern2023.WithIterations(3000), 9000},
+		"PBMAC1":     {pkcs12.Modern2026.WithIterations(3000), 9000},
+		"RC2":        {pkcs12.LegacyRC2.WithIterations(3000), 9000},
+		"triple DES": {pkcs12.LegacyDES, 2 * 2048},
+	} {
+		if got := iterations(holder{}.file(t, test.encoder)); got != test.want {
+			t.Errorf("%s: got %d, want %d", name, got, test.want)
+		}
+	}
+}
