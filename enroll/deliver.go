@@ -134,6 +134,8 @@ func (s *Service) command(ctx context.Context, e mdm.Enrollment, u directory.Use
 		return apple.ProfileList{}, nil
 	case askCertificates:
 		return apple.CertificateList{}, nil
+	case removeProfile:
+		return apple.RemoveProfile{Identifier: a.Subject}, nil
 	case installProfile:
 		for _, p := range assigned {
 			if p.identifier == a.Subject && p.uuid == a.Revision {

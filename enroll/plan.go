@@ -14,6 +14,7 @@ const (
 	askProfiles     = "ProfileList"
 	askCertificates = "CertificateList"
 	installProfile  = "InstallProfile"
+	removeProfile   = "RemoveProfile"
 )
 
 // Want is what a device should have, derived at every contact and never stored.
@@ -49,8 +50,8 @@ type Action struct {
 // Device facts come first: the mailbox's binding (EASDeviceIdentifier) must
 // exist before the account does. A connection begins with Idle
 // (mdm.Enrollment.IdleAt); a fact is stale when it is older than InquiryMaxAge
-// seen from there, so that no fact is asked twice in one connection. Nothing is
-// ever removed here.
+// seen from there, so that no fact is asked twice in one connection. What is not
+// wanted any more is removed before anything is installed.
 //
 // Moments after now are those of a clock that was set back since: they count
 // for nothing, so that neither a phone is asked without end nor an enrolment
@@ -69,7 +70,7 @@ func Plan(want Want, have Have, now time.Time) []Action {
 	report := have.Report
 	p.ask(askDevice, p.at(askDevice), time.Time{})
 	p.ask(askSecurity, p.at(askSecurity), time.Time{})
-	var doubt time.Time // the phone's profiles may have changed then
+	doubt := p.removeStrays() // the phone's profiles may have changed then
 	for _, profile := range want.Profiles {
 		if !profile.renders() || installed(report, profile) {
 			continue
@@ -196,7 +197,11 @@ func (p *planner) unanswered() (Action, bool) {
 			continue
 		}
 		a := Action{Type: c.RequestType, Subject: c.Subject, Revision: c.Revision, ID: c.ID}
-		if c.RequestType != installProfile {
+		switch c.RequestType {
+		case installProfile:
+		case removeProfile: // planned anew, should it still be a stray
+			continue
+		default:
 			return a, true
 		}
 		for _, profile := range p.want.Profiles {

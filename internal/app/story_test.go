@@ -221,3 +221,34 @@ func TestHandmadeAccount(t *testing.T) {
 		t.Errorf("reasons %+v, want the phone's own 21005 and what to do", d.Reasons)
 	}
 }
+
+// TestTemplateGivesWay: a template that loses its mailbox to another one leaves
+// the phone before the winner comes, and one that nobody has any more leaves for good.
+func TestTemplateGivesWay(t *testing.T) {
+	t.Parallel()
+	c := startInside(t, filepath.Join(t.TempDir(), "data"))
+	c.seed()
+	phone := newPhone(t, t.TempDir(), c.root, "")
+	must(t, phone.Enroll(t.Context(), c.invite(adminapi.InvitationRequest{User: alice}).URL))
+	device := show(t, phone).EASDeviceID
+	c.decided(alice, device, access.Allow)
+
+	apply := func(source string) {
+		c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(source), &adminapi.TemplateApplied{})
+		must(t, phone.Connect(t.Context()))
+	}
+	winner := strings.Replace(mailTemplate, "name: mail\n", "name: vip\npriority: 5\n", 1)
+	apply(strings.Replace(winner, "- name: Company mail", "- name: VIP mail", 1))
+	if s := show(t, phone); len(s.Accounts) != 1 || s.Accounts[0].Name != "VIP mail" || len(s.Profiles) != 2 {
+		t.Errorf("accounts %+v, %d profiles; want the winner's account alone", s.Accounts, len(s.Profiles))
+	}
+	c.decided(alice, device, access.Allow)
+
+	nobody := strings.Replace(winner, "assign: everyone", "assign: {groups: [nobody]}", 1)
+	apply(strings.Replace(mailTemplate, "assign: everyone", "assign: {groups: [nobody]}", 1))
+	apply(nobody)
+	if s := show(t, phone); len(s.Accounts) != 0 || len(s.Profiles) != 1 {
+		t.Errorf("accounts %+v, %d profiles; want none but the enrolment profile", s.Accounts, len(s.Profiles))
+	}
+	c.decided(alice, device, access.Block)
+}

@@ -14,6 +14,13 @@ type InstallProfile struct {
 
 func (InstallProfile) RequestType() string { return "InstallProfile" }
 
+// RemoveProfile removes a configuration profile with everything that it brought.
+type RemoveProfile struct {
+	Identifier string `plist:"Identifier"` // top-level PayloadIdentifier
+}
+
+func (RemoveProfile) RequestType() string { return "RemoveProfile" }
+
 // DeviceInformation asks for device facts by name.
 type DeviceInformation struct {
 	Queries []string `plist:"Queries"`

@@ -26,6 +26,8 @@ func EncodeCommand(o Order) ([]byte, error) {
 	switch c := o.Command.(type) {
 	case InstallProfile:
 		command["Payload"] = c.Payload
+	case RemoveProfile:
+		command["Identifier"] = c.Identifier
 	case DeviceInformation:
 		command["Queries"] = c.Queries
 	case SecurityInfo, ProfileList, CertificateList:

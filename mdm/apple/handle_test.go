@@ -311,6 +311,7 @@ func TestCommandsOnTheWire(t *testing.T) {
 		keys    []string
 	}{
 		{InstallProfile{Payload: []byte{1, 2}}, []string{"Payload", "RequestType"}},
+		{RemoveProfile{Identifier: "a.b"}, []string{"Identifier", "RequestType"}},
 		{DeviceInformation{Queries: DeviceQueries()}, []string{"Queries", "RequestType"}},
 		{SecurityInfo{}, []string{"RequestType"}},
 		{ProfileList{}, []string{"RequestType"}},

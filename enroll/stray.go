@@ -1,0 +1,72 @@
+package enroll
+
+import (
+	"strings"
+	"time"
+
+	"sallyport/mdm"
+	"sallyport/templates"
+)
+
+// ours reports whether a profile is one that this server makes from templates
+// and security policies.
+func ours(identifier string) bool {
+	return strings.HasPrefix(identifier, templates.IdentifierPrefix) || strings.HasPrefix(identifier, templates.SecurityIdentifierPrefix)
+}
+
+// removeStrays takes away what we once installed and what is not wanted any
+// more: the template was unassigned, or lost its mailbox to another one, which a
+// phone would refuse as long as the old one is there. Removing a mail profile
+// removes the account and the mail on the phone, so nothing is removed while any
+// wanted profile cannot be made: then it is not sure what is wanted. An update
+// is never a removal. It returns since when the phone's own list may be out of date.
+func (p *planner) removeStrays() (doubt time.Time) {
+	report := p.have.Report
+	if report.Profiles == nil {
+		return time.Time{}
+	}
+	wanted := map[string]bool{}
+	for _, w := range p.want.Profiles {
+		if !w.renders() {
+			return time.Time{}
+		}
+		wanted[w.Identifier] = true
+	}
+	for _, item := range report.Profiles.Items {
+		if !ours(item.Identifier) || wanted[item.Identifier] || !removable(item, report.Device) {
+			continue
+		}
+		if at, done := p.removed(item.Identifier); done {
+			doubt = later(doubt, at)
+			continue
+		}
+		p.add(Action{Type: removeProfile, Subject: item.Identifier}, time.Time{})
+	}
+	return doubt
+}
+
+// removable: management removes what it installed. A supervised phone does not
+// say who did.
+func removable(item mdm.ProfileOnFile, device *mdm.DeviceFacts) bool {
+	if item.Managed != nil {
+		return *item.Managed
+	}
+	return device != nil && device.Supervised != nil && *device.Supervised
+}
+
+// removed reports whether the profile may be gone though the phone's last list
+// shows it: it acknowledged the removal after that list, or never answered.
+func (p *planner) removed(identifier string) (time.Time, bool) {
+	past := p.past(removeProfile, identifier)
+	if len(past) == 0 {
+		return time.Time{}, false
+	}
+	listed := p.at(askProfiles)
+	switch last := past[0]; last.State {
+	case mdm.Acknowledged:
+		return last.DoneAt, listed.Before(last.DoneAt)
+	case mdm.Superseded:
+		return last.SentAt, listed.Before(last.SentAt)
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,60 @@
+package enroll
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sallyport/mdm"
+)
+
+// TestStrays: what is removed, and what must never be.
+func TestStrays(t *testing.T) {
+	t.Parallel()
+	const stray = "sallyport.mail.T.U"
+	yes, no := true, false
+	managed := mdm.ProfileOnFile{Identifier: stray, UUID: nextUUID, Managed: &yes}
+	wanted := WantedProfile{Template: "mail", Identifier: "sallyport.mail.W.U", UUID: mailUUID}
+	there := mdm.ProfileOnFile{Identifier: wanted.Identifier, UUID: mailUUID, Managed: &yes}
+	remove := Action{Type: removeProfile, Subject: stray}
+	install := Action{Type: installProfile, Subject: wanted.Identifier, Revision: wanted.UUID}
+	removal := func(state mdm.CommandState, sent, done time.Time) []mdm.Command {
+		return []mdm.Command{{ID: "R", RequestType: removeProfile, Subject: stray, State: state, SentAt: sent, DoneAt: done}}
+	}
+	tests := []struct {
+		name       string
+		profiles   []WantedProfile
+		items      []mdm.ProfileOnFile
+		supervised *bool
+		commands   []mdm.Command
+		want       []Action
+	}{
+		{name: "unassigned", items: []mdm.ProfileOnFile{managed}, want: []Action{remove}},
+		{name: "removed before its winner is installed", profiles: []WantedProfile{wanted}, items: []mdm.ProfileOnFile{managed}, want: []Action{remove, install}},
+		{name: "somebody else's profile", items: []mdm.ProfileOnFile{{Identifier: "com.example.wifi", Managed: &yes}}},
+		{name: "installed by hand", items: []mdm.ProfileOnFile{{Identifier: stray, Managed: &no}}},
+		{name: "not told who installed it", items: []mdm.ProfileOnFile{{Identifier: stray}}},
+		{name: "a supervised phone does not tell", items: []mdm.ProfileOnFile{{Identifier: stray}}, supervised: &yes, want: []Action{remove}},
+		{name: "the wanted one, at another revision", profiles: []WantedProfile{wanted},
+			items: []mdm.ProfileOnFile{{Identifier: wanted.Identifier, UUID: nextUUID, Managed: &yes}}, want: []Action{install}},
+		{name: "something wanted cannot be made", profiles: []WantedProfile{{Template: "mail", Identifier: wanted.Identifier}}, items: []mdm.ProfileOnFile{managed}},
+		{name: "removed since the list", profiles: []WantedProfile{wanted}, items: []mdm.ProfileOnFile{managed, there},
+			commands: removal(mdm.Acknowledged, after(10), after(11)), want: []Action{{Type: askProfiles}}},
+		{name: "declined: not again in this connection", items: []mdm.ProfileOnFile{managed}, commands: removal(mdm.NotNow, after(10), after(11))},
+		{name: "refused: after a pause", items: []mdm.ProfileOnFile{managed}, commands: removal(mdm.Failed, after(10), after(50))},
+		{name: "never answered: look first", items: []mdm.ProfileOnFile{managed}, commands: removal(mdm.Superseded, after(5), time.Time{}), want: []Action{{Type: askProfiles}}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			report := facts(after(1), after(2), after(3), after(4), test.items...)
+			report.Device.Supervised = test.supervised
+			have := Have{Enrollment: mdm.Enrollment{State: mdm.Enrolled, IdleAt: noon}, Report: report, Commands: test.commands}
+			got := Plan(Want{Profiles: test.profiles}, have, after(60))
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
