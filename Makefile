@@ -53,7 +53,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s) each
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed -e 's/:func / /' | sort | \
 	while read -r file name; do \
 		echo "fuzz $$(dirname $$file) $$name"; \
-		CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(FUZZTIME)' "$$(dirname $$file)" || exit 1; \
+		CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(FUZZTIME)' -fuzzminimizetime 5x "$$(dirname $$file)" || exit 1; \
 	done
 
 .PHONY: soak
