@@ -79,17 +79,18 @@ type stage struct {
 
 // measure runs the stages in turns, so that all see the same machine.
 func measure(b *testing.B, stages ...*stage) (each func(*stage) time.Duration) {
-	const turn = 20
+	const turn = 5
 	turns := 0
 	for b.Loop() {
-		turns++
-		for _, s := range stages {
+		for i := range stages {
+			s := stages[(i+turns)%len(stages)]
 			began := cpu(b)
 			for range turn {
 				s.do()
 			}
 			s.used += cpu(b) - began
 		}
+		turns++
 	}
 	return func(s *stage) time.Duration { return s.used / time.Duration(turns*turn) }
 }
