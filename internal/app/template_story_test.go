@@ -216,6 +216,14 @@ func TestOneMailboxTwoTemplates(t *testing.T) {
 		t.Errorf("accounts %+v, %d profiles; want the rival's alone", s.Accounts, len(s.Profiles))
 	}
 	c.decided(alice, s.EASDeviceID, access.Allow)
+
+	// Another winner: a phone refuses its profile while the first one's is there.
+	c.apply(strings.Replace(mailTemplate, "name: mail\n", "name: mail\npriority: 20\n", 1))
+	must(t, phone.Connect(t.Context()))
+	if s = show(t, phone); len(s.Accounts) != 1 || s.Accounts[0].Name != "Company mail" || len(s.Profiles) != 2 {
+		t.Errorf("accounts %+v, %d profiles; want those of the new winner alone", s.Accounts, len(s.Profiles))
+	}
+	c.decided(alice, s.EASDeviceID, access.Allow)
 }
 
 // TestRollbackReachesThePhone at its next contact, in place.
