@@ -108,7 +108,7 @@ func checkAccount(path string, a profiles.ExchangeAccount) refusal.List {
 // sample has a value in every field, each one different.
 func sample() values {
 	return values{user: sampleUser(), device: &mdm.DeviceFacts{
-		Serial: "F2LXXXXXXXXX", Name: "Phone", Model: "MTP03", OSVersion: "18.1", UDID: "00008110-0000000000000000", Product: "iPhone15,4",
+		Serial: "F2L0000000A1", Name: "Phone", Model: "MTP03", OSVersion: "18.1", UDID: "00008110-0000000000000000", Product: "iPhone15,4",
 	}}
 }
 

@@ -66,8 +66,8 @@ func TestReplyMirrorsTheRequest(t *testing.T) {
 		"SHA-512": pkcs7.OIDDigestAlgorithmSHA512, "SHA-1": pkcs7.OIDDigestAlgorithmSHA1,
 	}
 	ciphers := map[string]struct {
-		library int
-		oid     asn1.ObjectIdentifier
+		code int
+		oid  asn1.ObjectIdentifier
 	}{
 		"AES-128": {pkcs7.EncryptionAlgorithmAES128CBC, pkcs7.OIDEncryptionAlgorithmAES128CBC},
 		"AES-256": {pkcs7.EncryptionAlgorithmAES256CBC, pkcs7.OIDEncryptionAlgorithmAES256CBC},
@@ -82,7 +82,7 @@ func TestReplyMirrorsTheRequest(t *testing.T) {
 					f := newFixture(t)
 					f.Legacy = legacy
 					p := newPhone(f, f.mint(t))
-					p.digest, p.cipher = digest, cipher.library
+					p.digest, p.cipher = digest, cipher.code
 					if cipherName == "AES-GCM" || !legacy && (digestName == "SHA-1" || cipherName == "DES") {
 						p.refusedWith(t, f, scep.BadAlg)
 						return

@@ -35,7 +35,9 @@ func (m *memory) SaveUsers(_ context.Context, users []User, entries []audit.Entr
 		return nil, m.fail
 	}
 	for _, u := range users {
-		if m.index(func(other User) bool { return strings.EqualFold(other.Email, u.Email) && !strings.EqualFold(other.UPN, u.UPN) }) >= 0 {
+		if m.index(func(other User) bool {
+			return strings.EqualFold(other.Email, u.Email) && !strings.EqualFold(other.UPN, u.UPN)
+		}) >= 0 {
 			return nil, refusal.New(ErrConflict, "email", "belongs to another user", "")
 		}
 	}
