@@ -72,7 +72,14 @@ func Plan(want Want, have Have, now time.Time) []Action {
 	p.ask(askSecurity, p.at(askSecurity), time.Time{})
 	doubt := p.removeStrays() // the phone's profiles may have changed then
 	for _, profile := range want.Profiles {
-		if !profile.renders() || installed(report, profile) {
+		if !profile.renders() {
+			continue
+		}
+		if at, done := p.removed(profile.Identifier); done {
+			doubt = later(doubt, at)
+			continue
+		}
+		if installed(report, profile) {
 			continue
 		}
 		if at, uncertain := p.uncertain(profile); uncertain {
@@ -168,6 +175,9 @@ func (p *planner) add(a Action, since time.Time) {
 		if last.Revision == a.Revision && !last.SentAt.Before(later(p.idle, since)) {
 			return
 		}
+	}
+	if a.Type == installProfile {
+		past = p.sinceRemoval(a.Subject, past)
 	}
 	if failures := failed(past, a.Revision); len(failures) > 0 && p.now.Before(failures[0].DoneAt.Add(pause(failures))) {
 		return

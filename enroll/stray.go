@@ -70,3 +70,20 @@ func (p *planner) removed(identifier string) (time.Time, bool) {
 	}
 	return time.Time{}, false
 }
+
+// sinceRemoval leaves away the commands from before we took the profile away
+// ourselves: that what they installed is gone is no failure of theirs.
+func (p *planner) sinceRemoval(identifier string, past []mdm.Command) []mdm.Command {
+	for _, removal := range p.past(removeProfile, identifier) {
+		if removal.State != mdm.Acknowledged {
+			continue
+		}
+		for i, c := range past {
+			if c.SentAt.Before(removal.SentAt) {
+				return past[:i]
+			}
+		}
+		break
+	}
+	return past
+}

@@ -43,6 +43,16 @@ func TestStrays(t *testing.T) {
 			commands: removal(mdm.Acknowledged, after(10), after(11)), want: []Action{{Type: askProfiles}}},
 		{name: "declined: not again in this connection", items: []mdm.ProfileOnFile{managed}, commands: removal(mdm.NotNow, after(10), after(11))},
 		{name: "refused: after a pause", items: []mdm.ProfileOnFile{managed}, commands: removal(mdm.Failed, after(10), after(50))},
+		{name: "wanted again after we took it away: at once", profiles: []WantedProfile{wanted},
+			commands: []mdm.Command{
+				{ID: "R", RequestType: removeProfile, Subject: wanted.Identifier, State: mdm.Acknowledged, SentAt: after(-10), DoneAt: after(-9)},
+				{ID: "I", RequestType: installProfile, Subject: wanted.Identifier, Revision: wanted.UUID, State: mdm.Acknowledged, SentAt: after(-20), DoneAt: after(-19)},
+				{ID: "H", RequestType: installProfile, Subject: wanted.Identifier, Revision: wanted.UUID, State: mdm.Acknowledged, SentAt: after(-40), DoneAt: after(-39)},
+			}, want: []Action{install}},
+		{name: "wanted again, taken away since the list: look first", profiles: []WantedProfile{wanted}, items: []mdm.ProfileOnFile{there},
+			commands: []mdm.Command{
+				{ID: "R", RequestType: removeProfile, Subject: wanted.Identifier, State: mdm.Acknowledged, SentAt: after(10), DoneAt: after(11)},
+			}, want: []Action{{Type: askProfiles}}},
 		{name: "never answered: look first", items: []mdm.ProfileOnFile{managed}, commands: removal(mdm.Superseded, after(5), time.Time{}), want: []Action{{Type: askProfiles}}},
 	}
 	for _, test := range tests {
