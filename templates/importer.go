@@ -232,10 +232,12 @@ func (im *importer) finish() (Imported, error) {
 	if len(im.kept.profile) > 0 {
 		im.kept.profile = im.withoutSecrets("Configuration", im.kept.profile)
 	}
+	im.withoutReferences()
 	text, err := im.kept.encode()
 	if err != nil {
 		return Imported{}, err
 	}
+	im.sentAsTheyStand(text)
 	im.out.Spec.Kept = text
 	source, err := yamldoc.Encode(im.out.Spec)
 	if err != nil {

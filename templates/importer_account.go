@@ -70,8 +70,9 @@ func (r *accountReader) drop(keys ...string) {
 // template: SSL is off where a profile does not name it.
 func (r *accountReader) server(a *profiles.ExchangeAccount) {
 	host, oauth, ssl := r.string("Host"), r.bool("OAuth"), r.bool("SSL")
-	a.OAuth.SignInURL, a.OAuth.TokenURL = literal(r.string("OAuthSignInURL")), literal(r.string("OAuthTokenRequestURL"))
-	a.Host = literal(host)
+	a.OAuth.SignInURL = r.im.plain(r.path+"oauth.sign_in_url", r.string("OAuthSignInURL"))
+	a.OAuth.TokenURL = r.im.plain(r.path+"oauth.token_url", r.string("OAuthTokenRequestURL"))
+	a.Host = r.im.plain(r.path+"host", host)
 	r.drop("Host", "SSL")
 	if strings.EqualFold(host, profiles.Office365Host) || host == "" && oauth {
 		a.HostType, a.Host = profiles.Office365, ""

@@ -254,6 +254,52 @@ func TestImportIdentities(t *testing.T) {
 	}
 }
 
+// TestImportReferences: a phone refuses a whole profile for one reference to a
+// payload that is not in it.
+func TestImportReferences(t *testing.T) {
+	t.Parallel()
+	const identity, root = "AAAAAAAA-0000-4000-8000-000000000006", "AAAAAAAA-0000-4000-8000-000000000007"
+	p12 := map[string]any{"PayloadType": "com.apple.security.pkcs12", "PayloadIdentifier": "p", "PayloadUUID": identity, "PayloadContent": []byte("p12")}
+	anchor := map[string]any{"PayloadType": "com.apple.security.root", "PayloadIdentifier": "r", "PayloadUUID": root, "PayloadContent": []byte("der")}
+	wifi := map[string]any{"PayloadType": "com.apple.wifi.managed", "PayloadIdentifier": "w", "PayloadUUID": "AAAAAAAA-0000-4000-8000-000000000008",
+		"PayloadCertificateUUID": strings.ToLower(identity), "EAPClientConfiguration": map[string]any{"PayloadCertificateAnchorUUID": []any{root, identity}}}
+	im := mustImport(t, theirs(map[string]any{"Host": "m.test", "SSL": true, "EmailAddress": "a@b.test", "PayloadCertificateUUID": identity}, p12, anchor, wifi), nil)
+	if strings.Contains(strings.ToUpper(im.Source), identity) || !strings.Contains(im.Source, root) {
+		t.Errorf("want the reference to what is left out gone, and the other one kept:\n%s", im.Source)
+	}
+	told := strings.Join(texts(im.Suggestions), "\n")
+	for _, path := range []string{"com.apple.wifi.managed.PayloadCertificateUUID", "com.apple.wifi.managed.EAPClientConfiguration.PayloadCertificateAnchorUUID"} {
+		if !strings.Contains(told, path+" refers to a certificate that is left out") {
+			t.Errorf("%s is not told in\n%s", path, told)
+		}
+	}
+}
+
+// TestImportTheirVariables: profiles of other products come with our variables
+// in place, where they were exported before anybody's values were in them.
+func TestImportTheirVariables(t *testing.T) {
+	t.Parallel()
+	u := alice()
+	for name, owner := range map[string]*directory.User{"nobody's": nil, "alice's": &u} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tree := theirs(map[string]any{"PayloadDisplayName": "100% mail of %displayname%", "Host": "m.test", "SSL": true,
+				"UserName": `%domainname%\%upn%`, "EmailAddress": "%email%", "XNote": "for %username%"})
+			im := mustImport(t, tree, owner)
+			a := im.Spec.Accounts[0]
+			if a.UserName != "%upn%" || a.Domain != "%domainname%" || a.Email != "%email%" || a.Name != "100%% mail of %displayname%" {
+				t.Errorf("got %+v", a)
+			}
+			if got := suggested(im, "accounts[0].user_name"); !strings.Contains(got.Text, "is a variable here") {
+				t.Errorf("got %+v", got)
+			}
+			if told := strings.Join(texts(im.Suggestions), "\n"); !strings.Contains(told, "%username% in what is kept is sent as it stands") {
+				t.Errorf("got %s", told)
+			}
+		})
+	}
+}
+
 func TestImportSigned(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
