@@ -49,6 +49,9 @@ func (v *Viewer) Plan(ctx context.Context, source []byte) (ChangePlan, error) {
 	if err != nil {
 		return ChangePlan{}, err
 	}
+	if err := v.Templates.targets(ctx, spec.Assign); err != nil {
+		return ChangePlan{}, err
+	}
 	next, newest, err := v.candidate(ctx, spec, string(source))
 	if err != nil {
 		return ChangePlan{}, err

@@ -21,6 +21,9 @@ func (s *Service) Assign(ctx context.Context, name string, assign directory.Audi
 	if expected != AnyRevision && expected != newest.Number {
 		return Revision{}, false, ConflictOf(name, newest.Number, expected)
 	}
+	if err := s.targets(ctx, assign); err != nil {
+		return Revision{}, false, err
+	}
 	source, err := yamldoc.Set([]byte(newest.Source), "assign", assign)
 	if err == nil && exclude != nil {
 		source, err = yamldoc.Set(source, "exclude", *exclude)

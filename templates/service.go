@@ -2,6 +2,7 @@ package templates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -22,8 +23,9 @@ type Directory interface {
 
 var _ Directory = directory.Store(nil)
 
-// Service is the templates as the API and the CLI use them. Secrets, Security
-// and Users are needed by the methods that name them only.
+// Service is the templates as the API and the CLI use them. Secrets and
+// Security are needed by the methods that name them only, Users by those and by
+// whatever saves who gets a template.
 type Service struct {
 	Store    Store
 	Secrets  SecretStore
@@ -46,7 +48,27 @@ func (s *Service) ApplyExpecting(ctx context.Context, source []byte, expected in
 	if err != nil {
 		return Revision{}, false, err
 	}
+	if err := s.targets(ctx, spec.Assign); err != nil {
+		return Revision{}, false, err
+	}
 	return s.save(ctx, spec, string(source), expected, "template.apply")
+}
+
+// targets refuses shared mailboxes among the users that somebody names. In
+// groups they are passed over; a UPN that is not on record may come later.
+func (s *Service) targets(ctx context.Context, assign directory.Audience) error {
+	var list refusal.List
+	for i, upn := range assign.Users {
+		u, err := s.Users.UserByUPN(ctx, upn)
+		if errors.Is(err, directory.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("look up user %s: %w", upn, err)
+		}
+		list.Add(RefuseShared(u, ErrInvalid, fmt.Sprintf("assign.users[%d]", i)))
+	}
+	return list.OrNil()
 }
 
 // Rollback makes an old revision the newest one again, as a revision of its own.

@@ -351,3 +351,24 @@ func TestAssign(t *testing.T) {
 		t.Errorf("audited as %s", got)
 	}
 }
+
+// TestSharedMailboxAsTarget: who names one hears it at once, not at delivery.
+func TestSharedMailboxAsTarget(t *testing.T) {
+	v, m := newViewer(t, template("mail", "everyone", ""))
+	named := template("named", "{users: [bob@example.test, INFO@example.test]}", "")
+	_, _, applied := v.Templates.Apply(t.Context(), []byte(named))
+	_, planned := v.Plan(t.Context(), []byte(named))
+	_, _, assigned := v.Templates.Assign(t.Context(), "mail", directory.Audience{Users: []string{"bob@example.test", "info@example.test"}}, nil, AnyRevision)
+	for name, err := range map[string]error{"apply": applied, "plan": planned, "assign": assigned} {
+		list := refusal.All(err)
+		if !errors.Is(err, ErrInvalid) || len(list) != 1 || list[0].Field != "assign.users[1]" || !strings.Contains(list[0].Reason, "is a shared mailbox") {
+			t.Errorf("%s: got %v, want it refused by field", name, err)
+		}
+	}
+	if len(m.entries) != 1 {
+		t.Errorf("got %d entries, want nothing saved", len(m.entries))
+	}
+	if _, _, err := v.Templates.Apply(t.Context(), []byte(template("later", "{users: [nobody.yet@example.test]}", ""))); err != nil {
+		t.Errorf("a user who comes later: %v", err)
+	}
+}
