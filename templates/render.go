@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -86,7 +87,7 @@ func Render(r Revision, u directory.User, o Options) (Rendered, error) {
 		options: o,
 		profile: mobileconfig.Profile{
 			Identifier:   identifier,
-			DisplayName:  name,
+			DisplayName:  cmp.Or(name, r.Spec.Name),
 			Description:  "Mail settings for " + u.UPN,
 			Organization: o.Organization,
 		},

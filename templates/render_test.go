@@ -35,6 +35,21 @@ func decoded(t testing.TB, p mobileconfig.Profile) map[string]any {
 	return profile
 }
 
+// TestRenderedName: a phone lists profiles by name, so there always is one.
+func TestRenderedName(t *testing.T) {
+	t.Parallel()
+	u := alice()
+	u.MiddleName = ""
+	r := revision(t, "name: mail\ndisplay_name: '%middle_name%'\naccounts: [{name: Mail, host: mail.example.test}]\n")
+	rendered, err := Render(r, u, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := decoded(t, rendered.Profile)["PayloadDisplayName"]; got != "mail" {
+		t.Errorf("got %v, want the template's name", got)
+	}
+}
+
 func TestRenderedAccounts(t *testing.T) {
 	r, err := Render(revision(t, everyVariable), alice(), options())
 	if err != nil {
