@@ -3,6 +3,7 @@ package templates
 import (
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -47,12 +48,36 @@ func (s *Secret) open(now time.Time) *refusal.Error {
 		return refusal.New(ErrInvalid, "data", "holds a certificate that expired on "+leaf.NotAfter.UTC().Format(time.DateOnly), "upload a valid one")
 	}
 	s.NotAfter = leaf.NotAfter.UTC()
-	if s.Subject = leaf.Subject.String(); refusal.Line(ErrInvalid, "", s.Subject, maxSubject) != nil {
+	if s.Subject = subjectText(leaf.Subject); refusal.Line(ErrInvalid, "", s.Subject, maxSubject) != nil {
 		s.Subject = ""
 	}
 	s.UPNs = dedupe(slices.Concat(principalNames(leaf), subjectNames(leaf, oidCommonName)))
 	s.Mails = dedupe(slices.Concat(slices.DeleteFunc(slices.Clone(leaf.EmailAddresses), unreadable), subjectNames(leaf, oidEmailAddress)))
 	return nil
+}
+
+// subjectNaming are the attributes of a Subject that people put names in and
+// that the library shows as numbers (RFC 2985, section 5.2.1; RFC 4519, section 2.39).
+var subjectNaming = map[string]string{
+	oidEmailAddress.String():     "emailAddress",
+	"0.9.2342.19200300.100.1.1":  "UID",
+	"0.9.2342.19200300.100.1.25": "DC",
+}
+
+// subjectText is a Subject as people read it.
+func subjectText(subject pkix.Name) string {
+	text := subject.String()
+	for _, a := range subject.Names {
+		value, ok := a.Value.(string)
+		label := subjectNaming[a.Type.String()]
+		if !ok || label == "" {
+			continue
+		}
+		if der, err := asn1.Marshal(a.Value); err == nil {
+			text = strings.ReplaceAll(text, fmt.Sprintf("%s=#%x", a.Type, der), label+"="+value)
+		}
+	}
+	return text
 }
 
 // openPKCS12 returns the certificate that belongs to the private key.

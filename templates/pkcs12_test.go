@@ -1,6 +1,8 @@
 package templates
 
 import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"slices"
 	"strings"
@@ -31,6 +33,31 @@ func TestReadPKCS12(t *testing.T) {
 				t.Errorf("got %+v", s)
 			}
 		})
+	}
+}
+
+// TestSubjectIsReadable: the refusal of a certificate tells whose it is.
+func TestSubjectIsReadable(t *testing.T) {
+	t.Parallel()
+	name := pkix.Name{CommonName: "Mallory", ExtraNames: []pkix.AttributeTypeAndValue{
+		{Type: oidEmailAddress, Value: "mallory@example.test"},
+		{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: "mallory"},
+	}}
+	der, err := asn1.Marshal(name.ToRDNSequence())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sequence pkix.RDNSequence
+	if _, err := asn1.Unmarshal(der, &sequence); err != nil {
+		t.Fatal(err)
+	}
+	var parsed pkix.Name
+	parsed.FillFromRDNSequence(&sequence)
+	got := subjectText(parsed)
+	for _, want := range []string{"CN=Mallory", "emailAddress=mallory@example.test", "UID=mallory"} {
+		if !strings.Contains(got, want) || strings.Contains(got, "#") {
+			t.Errorf("got %q, want %s in it", got, want)
+		}
 	}
 }
 
