@@ -205,7 +205,6 @@ func (t table) users(known func(upn string) (*User, error)) ([]User, error) {
 		u = normal(u)
 		prefix := fmt.Sprintf("line %d, ", row.line)
 		list.Add(t.faults(row, prefix)...)
-		list.Add(t.refusals(row, prefix)...)
 		list.Add(u.refusals(prefix)...)
 		list.Add(seen.doubles(u, prefix)...)
 		if len(list) > maxRefusals {
@@ -218,16 +217,6 @@ func (t table) users(known func(upn string) (*User, error)) ([]User, error) {
 
 // faults are the values of the row that no user can take up.
 func (t table) faults(row row, prefix string) refusal.List {
-	var list refusal.List
-	for i, c := range t.columns {
-		if c.check != nil {
-			list.Add(c.check(prefix+c.name, row.fields[i]))
-		}
-	}
-	return list
-}
-
-func (t table) refusals(row row, prefix string) refusal.List {
 	var list refusal.List
 	for i, c := range t.columns {
 		if c.check != nil {

@@ -57,6 +57,9 @@ func TestParseCSVRefuses(t *testing.T) {
 			if !strings.HasPrefix(list[0].Field, test.field) || !strings.Contains(list[0].Error(), test.reason) {
 				t.Errorf("got %v, want field %q and reason %q", list[0], test.field, test.reason)
 			}
+			if len(list) > 1 && list[0].Error() == list[1].Error() {
+				t.Errorf("%v is said twice", list[0])
+			}
 		})
 	}
 }
