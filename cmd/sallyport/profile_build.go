@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -91,6 +92,9 @@ func (c *profileBuildCmd) Run(p *program) error {
 
 // usage refuses flags that do not go together.
 func (c *profileBuildCmd) usage() error {
+	if err := checkOS(c.OS); err != nil {
+		return err
+	}
 	closed := c.SignCert != "" || c.SignKey != "" || c.EncryptTo != ""
 	switch {
 	case c.Platform != applePlatform && (closed || c.Unsigned):
@@ -125,6 +129,16 @@ func (c *profileBuildCmd) needsSCEP(spec templates.Spec) error {
 // replace one that a server has made.
 func offlineRevision(spec templates.Spec, source []byte) templates.Revision {
 	return templates.Revision{TemplateID: mobileconfig.UUID("offline template", spec.Name), Name: spec.Name, Number: 1, Spec: spec, Source: string(source)}
+}
+
+var osVersion = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,3}){0,2}$`)
+
+// checkOS refuses what would be taken for the newest version.
+func checkOS(version string) error {
+	if version != "" && !osVersion.MatchString(version) {
+		return usageError{fmt.Sprintf("--os: %q is no version of iOS: write for example 12.4", version)}
+	}
+	return nil
 }
 
 // osVersions is what the report on fidelity is for.

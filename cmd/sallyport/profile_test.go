@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -12,6 +13,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -105,5 +107,44 @@ func TestUserDocumentIsComplete(t *testing.T) {
 				t.Errorf("%s has no key %s", form.Name(), key)
 			}
 		}
+	}
+}
+
+// TestRootCertificates: a signer in the file of --ca does not vouch for itself.
+func TestRootCertificates(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := func(name string, issuer *x509.Certificate) *x509.Certificate {
+		c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+		der, err := x509.CreateCertificate(rand.Reader, c, cmp.Or(issuer, c), key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err = x509.ParseCertificate(der); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	root := issue("root", nil)
+	signer := issue("signer", root)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	write := func(certs ...*x509.Certificate) {
+		var text []byte
+		for _, c := range certs {
+			text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+		}
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(signer)
+	if _, err := rootCertificates(file); err == nil || !strings.Contains(err.Error(), "holds no root certificate: CN=signer was issued by CN=root") {
+		t.Errorf("got %v", err)
+	}
+	write(signer, root)
+	if got, err := rootCertificates(file); err != nil || len(got) != 1 || !got[0].Equal(root) {
+		t.Errorf("got %v, %v, want the root alone", got, err)
 	}
 }

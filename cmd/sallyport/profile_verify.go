@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sallyport/internal/cms"
@@ -45,7 +46,7 @@ func (c *profileVerifyCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	roots, err := certificates(p.RootCA)
+	roots, err := rootCertificates(p.RootCA)
 	if err != nil {
 		return err
 	}
@@ -128,6 +129,22 @@ func (v *verification) trust(data []byte, roots []*x509.Certificate, now time.Ti
 	default:
 		v.Why, v.Remedy = err.Error(), "sign it with a certificate that the phone trusts"
 	}
+}
+
+// rootCertificates are those of a file that a phone can trust by themselves. A
+// signer or an intermediate among them proves nothing: it is in the signature
+// already.
+func rootCertificates(file string) ([]*x509.Certificate, error) {
+	found, err := certificates(file)
+	if err != nil {
+		return nil, err
+	}
+	roots := slices.DeleteFunc(slices.Clone(found), func(c *x509.Certificate) bool { return !bytes.Equal(c.RawSubject, c.RawIssuer) })
+	if len(roots) == 0 {
+		last := found[len(found)-1]
+		return nil, fmt.Errorf("%s holds no root certificate: %s was issued by %s, which phones must trust", file, last.Subject, last.Issuer)
+	}
+	return roots, nil
 }
 
 // certificates reads every certificate of a PEM file, in its order.

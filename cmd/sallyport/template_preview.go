@@ -28,6 +28,9 @@ func (c *templatePreviewCmd) Run(p *program) error {
 	if (c.Name == "") == (c.File == "") {
 		return usageError{"name a template, or give the YAML of one with --file FILE"}
 	}
+	if err := checkOS(c.OS); err != nil {
+		return err
+	}
 	api, err := p.client()
 	if err != nil {
 		return err
