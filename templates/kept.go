@@ -42,10 +42,14 @@ func parseKept(text string) (kept, *refusal.Error) {
 			k.accounts, ok = dictionaries(value)
 		}
 		if !ok {
-			return kept{}, refuseKept(fmt.Sprintf("has the key %.64q, or a value of it, that an import does not write", key))
+			return kept{}, refuseKeptKey(key)
 		}
 	}
 	return k, nil
+}
+
+func refuseKeptKey(key string) *refusal.Error {
+	return refuseKept(fmt.Sprintf("has the key %.64q, or a value of it, that an import does not write", key))
 }
 
 func refuseKept(reason string) *refusal.Error {
@@ -99,11 +103,23 @@ func foreign(dict map[string]any) mobileconfig.Foreign {
 	return f
 }
 
+// notKept are payloads that an import turns into accounts, or leaves out. As
+// kept ones they would pass by every rule of a template.
+var notKept = map[string]bool{easType: true, "com.apple.mdm": true}
+
 // checkKept refuses, when a template is saved, what could be rendered for nobody.
 func checkKept(text string, accounts int) refusal.List {
 	k, refused := parseKept(text)
 	if refused != nil {
 		return refusal.List{refused}
+	}
+	if _, own := k.profile["PayloadContent"]; own {
+		return refusal.List{refuseKeptKey("PayloadContent")}
+	}
+	for _, f := range k.payloads {
+		if notKept[f.PayloadType] {
+			return refusal.List{refuseKeptKey(f.PayloadType)}
+		}
 	}
 	if len(k.accounts) > accounts {
 		return refusal.List{refuseKept(fmt.Sprintf("keeps keys of %d accounts, the template has %d", len(k.accounts), accounts))}
