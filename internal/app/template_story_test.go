@@ -291,8 +291,12 @@ func TestSharedMailboxIsRefused(t *testing.T) {
 	c := startInside(t, filepath.Join(t.TempDir(), "data"))
 	c.seed()
 	const shared = "info@example.test"
+	named := strings.Replace(mailTemplate, "assign: everyone", "assign: {users: ["+shared+", "+alice+"]}", 1)
+	c.apply(named) // it is on record, and marked, from now on only
 	c.post("/api/v1/users", adminapi.UserInput{UPN: shared, Email: shared, DisplayName: "Info", SharedMailbox: true}, &struct{}{})
-	c.apply(strings.Replace(mailTemplate, "assign: everyone", "assign: {users: ["+shared+", "+alice+"]}", 1))
+	if got := c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(named+"# again\n"), nil); got != http.StatusBadRequest {
+		t.Errorf("a template that names one: status %d, want %d", got, http.StatusBadRequest)
+	}
 	for path, request := range map[string]any{
 		"/api/v1/invitations":       adminapi.InvitationRequest{User: shared},
 		"/api/v1/templates/preview": adminapi.PreviewRequest{Name: "mail", User: shared},
