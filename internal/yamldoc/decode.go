@@ -35,8 +35,8 @@ func Decode(source []byte, v any, sentinel error) error {
 	if len(source) > MaxBytes {
 		return refusal.List{refusal.New(sentinel, "", fmt.Sprintf("the document is longer than %d bytes", MaxBytes), "split it")}
 	}
-	if !utf8.Valid(source) {
-		return refusal.List{refusal.New(sentinel, "", "the document is not UTF-8 text", "save it as UTF-8")}
+	if refused := unreadable(source, sentinel); refused != nil {
+		return refusal.List{refused}
 	}
 	root, err := parse(source)
 	if err != nil {
@@ -48,6 +48,30 @@ func Decode(source []byte, v any, sentinel error) error {
 		w.value(root, reflect.ValueOf(v).Elem(), "")
 	}
 	return w.faults.OrNil()
+}
+
+// unreadable finds the first byte that no YAML document may hold, since the
+// parser does not say where it stands (YAML 1.2.2, section 5.1).
+func unreadable(source []byte, sentinel error) *refusal.Error {
+	line, column := 1, 0
+	for rest := source; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		rest = rest[size:]
+		if column++; r == '\n' {
+			line, column = line+1, 0
+		}
+		reason, remedy := "", ""
+		switch {
+		case r == utf8.RuneError && size == 1:
+			reason, remedy = "the document is not UTF-8 text", "save it as UTF-8"
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
+			reason, remedy = fmt.Sprintf("holds the control character %U", r), "remove it"
+		default:
+			continue
+		}
+		return refusal.New(sentinel, "", fmt.Sprintf("line %d, column %d: %s", line, column, reason), remedy)
+	}
+	return nil
 }
 
 // parse reads the syntax and nothing of its meaning.

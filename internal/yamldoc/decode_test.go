@@ -72,7 +72,9 @@ func TestDecodeRefuses(t *testing.T) {
 	tests := []struct{ name, source, want string }{
 		{"empty", "", "the document is empty"},
 		{"comment only", "# nothing\n", "the document is empty"},
-		{"not UTF-8", "title: \xff", "not UTF-8"},
+		{"not UTF-8", "title: ä\nwait: ä\xff", "line 2, column 8: the document is not UTF-8"},
+		{"NUL", "title: a\nwait: ä\x00", "line 2, column 8: holds the control character U+0000"},
+		{"NUL in a later block", "title: a\n" + strings.Repeat("# x\n", 5000) + "\x1b", "line 5002, column 1: holds the control character U+001B"},
 		{"syntax", "title: [", "line 1"},
 		{"two documents", "title: a\n---\ntitle: b\n", "line 2: a second document"},
 		{"not a mapping", "- a\n", "line 1, column 1: must be a mapping"},
