@@ -30,7 +30,7 @@ func withVariables(text string) (expression string, found bool) {
 func (im *importer) plain(field, value string) string {
 	expression, found := withVariables(value)
 	if found {
-		im.suggest(Suggestion{Field: field, Text: "what looks like a variable is a variable here, too, and stays one", Was: value, Now: expression})
+		im.suggest(Suggestion{Field: field, Text: "what looks like a variable is a variable here, too, and stays one", Was: value})
 	}
 	return expression
 }
