@@ -143,12 +143,19 @@ func loadSigner(certFile, keyFile string, now time.Time) (cms.Identity, error) {
 		return cms.Identity{}, refusal.New(ErrCertificate, "signing_key", "cannot sign", "use an RSA or ECDSA key")
 	}
 	id := cms.Identity{Certificate: pair.Leaf, Key: key}
+	below := pair.Leaf
 	for _, der := range pair.Certificate[1:] {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
 			return cms.Identity{}, pairFault("signing_cert", err)
 		}
-		id.Chain = append(id.Chain, c)
+		// Once, here: signing looks at the order of the chain only.
+		if err := below.CheckSignatureFrom(c); err != nil {
+			return cms.Identity{}, refusal.New(ErrCertificate, "signing_cert",
+				fmt.Sprintf("%s did not issue %s, which stands before it", c.Subject, below.Subject),
+				"put the certificate first in the file, then the one that issued it, and so on")
+		}
+		id.Chain, below = append(id.Chain, c), c
 	}
 	if _, err := cms.Sign([]byte("test"), id); err != nil {
 		return cms.Identity{}, refusal.New(ErrCertificate, "signing_cert", "cannot sign a profile: "+err.Error(), "use an RSA or ECDSA certificate whose usage allows digital signatures")

@@ -131,3 +131,25 @@ func TestGivenSignerSigns(t *testing.T) {
 		t.Errorf("got %+v, %v", id.Certificate, err)
 	}
 }
+
+// TestChainIsVerifiedOnce: signing itself looks at the order of the chain only,
+// so a certificate of the right name and the wrong key must not get that far.
+func TestChainIsVerifiedOnce(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile := pair(t, t.TempDir(), "signer", clock, clock.AddDate(1, 0, 0))
+	foreign, _ := pair(t, t.TempDir(), "signer", clock, clock.AddDate(1, 0, 0))
+	own, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.ReadFile(foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(certFile, append(own, other...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadSigner(certFile, keyFile, clock); !errors.Is(err, ErrCertificate) || !strings.Contains(err.Error(), "did not issue") {
+		t.Errorf("got %v, want ErrCertificate that names the broken chain", err)
+	}
+}
