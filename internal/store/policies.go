@@ -2,13 +2,12 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"sallyport/compliance"
 	"sallyport/internal/audit"
 	"sallyport/mdm"
+	"sallyport/templates"
 )
 
 // Compliance keeps policies and verdicts.
@@ -29,35 +28,22 @@ func scanPolicy(row scanner) (compliance.Policy, error) {
 	return p, err
 }
 
-// SavePolicy appends the next revision unless the newest one says the same.
-func (s *Compliance) SavePolicy(ctx context.Context, p compliance.Policy, entry audit.Entry) (stored compliance.Policy, changed bool, err error) {
-	err = s.db.write(ctx, "save policy", func(t *tx) error {
-		stored, changed = p, false
-		newest, err := scanPolicy(t.QueryRowContext(ctx, policyQuery+` AND p.name = $1`, p.Name))
-		if err == nil && newest.Source == p.Source {
-			stored = newest
-			return errUnchanged
-		}
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		stored.Number, stored.CreatedAt = newest.Number+1, whole(p.CreatedAt)
-		changed = true
-		if err := t.insertPolicy(ctx, stored); err != nil {
-			return err
-		}
-		if err := t.emit(ctx, mdm.EventPolicyChanged, "", p.CreatedAt); err != nil {
-			return err
-		}
-		return t.audit(ctx, entry)
-	})
-	if err != nil {
-		return compliance.Policy{}, false, err
-	}
-	return stored, changed, nil
+var policyRevisions = revisionKind[compliance.Policy]{
+	newest: policyQuery + ` AND p.name = $1`,
+	scan:   scanPolicy,
+	parts: func(p *compliance.Policy) revisionParts {
+		return revisionParts{name: &p.Name, source: &p.Source, number: &p.Number, createdAt: &p.CreatedAt}
+	},
+	insert: insertPolicy,
+	event:  mdm.EventPolicyChanged,
 }
 
-func (t *tx) insertPolicy(ctx context.Context, p compliance.Policy) error {
+// SavePolicy appends the next revision unless the newest one says the same.
+func (s *Compliance) SavePolicy(ctx context.Context, p compliance.Policy, entry audit.Entry) (stored compliance.Policy, changed bool, err error) {
+	return policyRevisions.save(ctx, s.db, "save policy", p, templates.AnyRevision, entry)
+}
+
+func insertPolicy(ctx context.Context, t *tx, p compliance.Policy) error {
 	_, err := t.ExecContext(ctx, `INSERT INTO compliance_policies (name, number, source, spec, created_at, created_by)
 		VALUES ($1, $2, $3, $4, $5, $6)`, p.Name, p.Number, p.Source, document{p.Spec}, micros(p.CreatedAt), p.CreatedBy)
 	return err

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"sallyport/internal/audit"
@@ -21,41 +19,26 @@ func scanSecurity(row scanner) (templates.SecurityRevision, error) {
 	return r, err
 }
 
+var securityRevisions = revisionKind[templates.SecurityRevision]{
+	newest: securityQuery + ` AND p.name = $1`,
+	scan:   scanSecurity,
+	parts: func(r *templates.SecurityRevision) revisionParts {
+		return revisionParts{name: &r.Name, source: &r.Source, id: &r.PolicyID, number: &r.Number, createdAt: &r.CreatedAt}
+	},
+	insert: insertSecurity,
+	event:  mdm.EventTemplateChange,
+}
+
 // SaveSecurityPolicy appends the next revision unless the newest one says the same.
 func (s *Templates) SaveSecurityPolicy(ctx context.Context, r templates.SecurityRevision, expected int, entry audit.Entry) (stored templates.SecurityRevision, changed bool, err error) {
-	err = s.db.write(ctx, "save security policy", func(t *tx) error {
-		stored, changed = r, false
-		newest, err := scanSecurity(t.QueryRowContext(ctx, securityQuery+` AND p.name = $1`, r.Name))
-		switch {
-		case err == nil && newest.Source == r.Source:
-			stored = newest
-			return errUnchanged
-		case err != nil && !errors.Is(err, sql.ErrNoRows):
-			return err
-		case expected != templates.AnyRevision && expected != newest.Number:
-			return templates.ConflictOf(r.Name, newest.Number, expected)
-		case newest.PolicyID == "":
-			if newest.PolicyID, err = newID(); err != nil {
-				return err
-			}
-		}
-		stored.PolicyID, stored.Number, stored.CreatedAt = newest.PolicyID, newest.Number+1, whole(r.CreatedAt)
-		changed = true
-		_, err = t.ExecContext(ctx, `INSERT INTO templates_security_policies (name, number, policy_id, source, spec, created_at, created_by)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			stored.Name, stored.Number, stored.PolicyID, stored.Source, document{stored.Spec}, micros(stored.CreatedAt), stored.CreatedBy)
-		if err != nil {
-			return err
-		}
-		if err := t.emit(ctx, mdm.EventTemplateChange, "", r.CreatedAt); err != nil {
-			return err
-		}
-		return t.audit(ctx, entry)
-	})
-	if err != nil {
-		return templates.SecurityRevision{}, false, err
-	}
-	return stored, changed, nil
+	return securityRevisions.save(ctx, s.db, "save security policy", r, expected, entry)
+}
+
+func insertSecurity(ctx context.Context, t *tx, r templates.SecurityRevision) error {
+	_, err := t.ExecContext(ctx, `INSERT INTO templates_security_policies (name, number, policy_id, source, spec, created_at, created_by)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		r.Name, r.Number, r.PolicyID, r.Source, document{r.Spec}, micros(r.CreatedAt), r.CreatedBy)
+	return err
 }
 
 // CurrentSecurityPolicies returns the newest revision of every policy by name.

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"sallyport/internal/audit"
@@ -37,41 +35,22 @@ func scanRevision(row scanner) (templates.Revision, error) {
 	return r, err
 }
 
-// SaveRevision appends the next revision unless the newest one says the same.
-func (s *Templates) SaveRevision(ctx context.Context, r templates.Revision, expected int, entry audit.Entry) (stored templates.Revision, changed bool, err error) {
-	err = s.db.write(ctx, "save template", func(t *tx) error {
-		stored, changed = r, false
-		newest, err := scanRevision(t.QueryRowContext(ctx, revisionQuery+` AND r.name = $1`, r.Name))
-		switch {
-		case err == nil && newest.Source == r.Source:
-			stored = newest
-			return errUnchanged
-		case err != nil && !errors.Is(err, sql.ErrNoRows):
-			return err
-		case expected != templates.AnyRevision && expected != newest.Number:
-			return templates.ConflictOf(r.Name, newest.Number, expected)
-		case newest.TemplateID == "":
-			if newest.TemplateID, err = newID(); err != nil {
-				return err
-			}
-		}
-		stored.TemplateID, stored.Number, stored.CreatedAt = newest.TemplateID, newest.Number+1, whole(r.CreatedAt)
-		changed = true
-		if err := t.insertRevision(ctx, stored); err != nil {
-			return err
-		}
-		if err := t.emit(ctx, mdm.EventTemplateChange, "", r.CreatedAt); err != nil {
-			return err
-		}
-		return t.audit(ctx, entry)
-	})
-	if err != nil {
-		return templates.Revision{}, false, err
-	}
-	return stored, changed, nil
+var templateRevisions = revisionKind[templates.Revision]{
+	newest: revisionQuery + ` AND r.name = $1`,
+	scan:   scanRevision,
+	parts: func(r *templates.Revision) revisionParts {
+		return revisionParts{name: &r.Name, source: &r.Source, id: &r.TemplateID, number: &r.Number, createdAt: &r.CreatedAt}
+	},
+	insert: insertRevision,
+	event:  mdm.EventTemplateChange,
 }
 
-func (t *tx) insertRevision(ctx context.Context, r templates.Revision) error {
+// SaveRevision appends the next revision unless the newest one says the same.
+func (s *Templates) SaveRevision(ctx context.Context, r templates.Revision, expected int, entry audit.Entry) (stored templates.Revision, changed bool, err error) {
+	return templateRevisions.save(ctx, s.db, "save template", r, expected, entry)
+}
+
+func insertRevision(ctx context.Context, t *tx, r templates.Revision) error {
 	_, err := t.ExecContext(ctx, `INSERT INTO templates_revisions (name, number, template_id, source, spec, created_at, created_by)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		r.Name, r.Number, r.TemplateID, r.Source, document{r.Spec}, micros(r.CreatedAt), r.CreatedBy)
