@@ -32,14 +32,18 @@ type EnrollmentStore interface {
 	EnrollmentByID(ctx context.Context, id mdm.EnrollmentID) (mdm.Enrollment, error)
 	// Admit creates the enrolment in state Authenticated and, if needed, its
 	// device (by platform and UDID), with the entry. The enrolment that the
-	// certificate already has is returned unchanged. ErrForeign when the device
-	// has an active enrolment of another user, ErrNotFound when the user is unknown.
+	// certificate already has is returned unchanged. When the device has an
+	// active enrolment of another user the new one is Held, the device's row
+	// and everything of the other enrolment stay as they are, and a Refused
+	// "enrollment.hold" is written instead of the entry. ErrNotFound when the
+	// user is unknown.
 	Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error)
 	// Activate stores the push data (sealed) and turns Authenticated into
 	// Enrolled at now; other active enrolments of the device become Replaced. It
 	// writes the entry and EventEnrolled, EventEnded. For an already active
-	// enrolment only the push data change. ErrConflict when it has ended,
-	// ErrForeign when the device meanwhile has an active enrolment of another user.
+	// enrolment only the push data change, and for one that is Held: it stays so.
+	// When the device meanwhile has an active enrolment of another user it
+	// becomes Held as in Admit. ErrConflict when it has ended.
 	Activate(ctx context.Context, id mdm.EnrollmentID, push mdm.Push, now time.Time, entry audit.Entry) error
 	// End turns an enrolment that has not ended into state (CheckedOut), with the
 	// entry and EventEnded; one that has ended stays as it is, without error.
@@ -55,9 +59,15 @@ type PlanStore interface {
 	// enrolment is ErrNotFound and changes nothing); the facts are merged into
 	// the report; EventReported is written when facts or a command's state changed.
 	SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error
+	// A command that carries out an act moves the act with it: to Acknowledged
+	// (where ActionKind.Ends, the enrolment is ended as Retired and its
+	// certificates are revoked), to Failed, or back to Pending on NotNow; with
+	// EventAction. Result is kept with the act, sealed.
 	// LoadPlan reads what Plan needs, at one moment.
 	LoadPlan(ctx context.Context, id mdm.EnrollmentID) (Have, error)
-	// SaveCommand writes a command's row in state Sent.
+	// SaveCommand writes a command's row in state Sent. One with an ActionID
+	// turns its act from Pending or Sent into Sent, with the command's ID;
+	// ErrConflict, and no row, when the act is in another state (cancelled meanwhile).
 	SaveCommand(ctx context.Context, c mdm.Command) error
 	// Advance turns state from into to, if it still is from; ErrConflict otherwise.
 	Advance(ctx context.Context, id mdm.EnrollmentID, from, to mdm.EnrollmentState) error
@@ -70,6 +80,8 @@ type Have struct {
 	// Commands are the newest ones first, for each pair of request type and
 	// subject the last 5 at most.
 	Commands []mdm.Command
+	// Actions are the acts in state Pending or Sent, the oldest first.
+	Actions []mdm.Action
 }
 
 // DeviceRow is one line of the device list: the newest enrolment of a device with

@@ -1,6 +1,10 @@
 package mdm
 
-import "time"
+import (
+	"time"
+
+	"sallyport/internal/secret"
+)
 
 // CommandID is the CommandUUID on the wire (UUIDv4). It belongs to one enrolment.
 type CommandID string
@@ -25,7 +29,9 @@ type Command struct {
 	Subject      string // what the command is about: the profile identifier for InstallProfile, else empty
 	Revision     string // top-level PayloadUUID for InstallProfile, else empty
 	State        CommandState
-	Error        string // last item of the ErrorChain in plain words; empty unless failed
+	Error        string      // last item of the ErrorChain in plain words; empty unless failed
+	Chain        []ErrorItem // the whole ErrorChain; nil unless failed
+	ActionID     ActionID    // the act that it carries out; empty for what was derived
 	SentAt       time.Time
 	DoneAt       time.Time // zero while Sent
 }
@@ -43,9 +49,9 @@ const (
 
 // ErrorItem is one link of a device's ErrorChain; the last one is the root cause.
 type ErrorItem struct {
-	Code        int
-	Domain      string
-	Description string // US English where the device sends it
+	Code        int    `json:"code"`
+	Domain      string `json:"domain"`
+	Description string `json:"description"` // US English where the device sends it
 }
 
 // Contact is one poll of a device: idle, or the result of a command.
@@ -55,4 +61,7 @@ type Contact struct {
 	CommandID CommandID // empty when idle
 	Report    Report    // facts that came with the result; zero when none
 	Errors    []ErrorItem
+	// Result is the answer to a query or a command in an admin's own words as a
+	// plist of at most 64 KiB; empty for every other result. It may hold secrets.
+	Result secret.Value
 }

@@ -35,5 +35,6 @@ type Device struct {
 	Product   string // Apple's ProductName, for example "iPhone15,4"
 	Model     string // marketing name as reported, may be empty
 	Name      string // what its owner calls it
+	Label     string // what an admin calls it; empty when nobody gave it one
 	CreatedAt time.Time
 }

@@ -20,13 +20,18 @@ const (
 	Configured    EnrollmentState = "configured"    // the phone has confirmed the mail profile
 	CheckedOut    EnrollmentState = "checked_out"   // the phone said that the user removed management
 	Replaced      EnrollmentState = "replaced"      // the same phone enrolled again
+	Retired       EnrollmentState = "retired"       // an admin ended it: wiped, or un-enrolled and revoked
+	Held          EnrollmentState = "held"          // a known device came under another user: an admin decides
+	Refused       EnrollmentState = "refused"       // was held, and an admin said no
 )
 
 // Active reports whether the phone may still be given commands.
 func (s EnrollmentState) Active() bool { return s == Enrolled || s == Configured }
 
 // Ended reports whether the enrolment is over for good.
-func (s EnrollmentState) Ended() bool { return s == CheckedOut || s == Replaced }
+func (s EnrollmentState) Ended() bool {
+	return s == CheckedOut || s == Replaced || s == Retired || s == Refused
+}
 
 // Enrollment ties a device to a user under one identity certificate.
 type Enrollment struct {
@@ -37,11 +42,12 @@ type Enrollment struct {
 	Platform        Platform
 	Ownership       Ownership
 	State           EnrollmentState
-	UDID            string // as in Device
-	CertificateHash string // lower-case hex SHA-256 of the pinned identity certificate (DER)
-	AccessRights    int    // as granted by the enrolment profile; Apple freezes it
-	Topic           string // push topic in the enrolment profile; Apple freezes it
-	PollOnly        bool   // enrolled under a placeholder topic: push can never reach it
+	Withheld        Withholding // kept from the device by an admin
+	UDID            string      // as in Device
+	CertificateHash string      // lower-case hex SHA-256 of the pinned identity certificate (DER)
+	AccessRights    int         // as granted by the enrolment profile; Apple freezes it
+	Topic           string      // push topic in the enrolment profile; Apple freezes it
+	PollOnly        bool        // enrolled under a placeholder topic: push can never reach it
 	CreatedAt       time.Time
 	EnrolledAt      time.Time // zero until TokenUpdate
 	LastSeenAt      time.Time // last authenticated message of any kind

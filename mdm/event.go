@@ -14,6 +14,7 @@ const (
 	EventPolicyChanged  EventKind = "policy_changed"  // EnrollmentID is empty: all are concerned
 	EventTemplateChange EventKind = "template_change" // EnrollmentID is empty: all are concerned
 	EventVerdict        EventKind = "verdict"         // a verdict's state changed
+	EventAction         EventKind = "action"          // an act was ordered, cancelled or has come to its end
 )
 
 // Event is one row of the outbox. Delivery is at least once and in the order

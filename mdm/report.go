@@ -11,6 +11,9 @@ type Report struct {
 	Security     *SecurityFacts    `json:"security,omitempty"`
 	Profiles     *ProfileFacts     `json:"profiles,omitempty"`
 	Certificates *CertificateFacts `json:"certificates,omitempty"`
+	Applications *ApplicationFacts `json:"applications,omitempty"`
+	Managed      *ManagedFacts     `json:"managed_applications,omitempty"`
+	Restrictions *RestrictionFacts `json:"restrictions,omitempty"`
 }
 
 // DeviceFacts answer DeviceInformation. At is when our server received them.
@@ -65,6 +68,39 @@ type CertificateOnFile struct {
 	NotAfter   time.Time `json:"not_after"`
 }
 
+// ApplicationFacts answer InstalledApplicationList: all of it, every time.
+type ApplicationFacts struct {
+	At    time.Time           `json:"at"`
+	Items []ApplicationOnFile `json:"items"`
+}
+
+// ApplicationOnFile is one installed app.
+type ApplicationOnFile struct {
+	Identifier string `json:"identifier"` // bundle identifier
+	Name       string `json:"name,omitempty"`
+	Version    string `json:"version,omitempty"` // CFBundleVersion
+}
+
+// ManagedFacts answer ManagedApplicationList: all of it, every time.
+type ManagedFacts struct {
+	At    time.Time            `json:"at"`
+	Items []ManagedApplication `json:"items"`
+}
+
+// ManagedApplication is one app that management installed or was asked to.
+type ManagedApplication struct {
+	Identifier string `json:"identifier"`
+	Status     string `json:"status"` // as Apple names it: "Managed", "Installing", ...
+}
+
+// RestrictionFacts answer Restrictions with what concerns mail.
+type RestrictionFacts struct {
+	At time.Time `json:"at"`
+	// AccountModification is false where a restriction forbids to change
+	// accounts: Mail then asks for a password once and never again. Nil is unknown.
+	AccountModification *bool `json:"account_modification,omitempty"`
+}
+
 // Merge returns r with every group of delta that is present replaced.
 func (r Report) Merge(delta Report) Report {
 	if delta.Device != nil {
@@ -79,10 +115,19 @@ func (r Report) Merge(delta Report) Report {
 	if delta.Certificates != nil {
 		r.Certificates = delta.Certificates
 	}
+	if delta.Applications != nil {
+		r.Applications = delta.Applications
+	}
+	if delta.Managed != nil {
+		r.Managed = delta.Managed
+	}
+	if delta.Restrictions != nil {
+		r.Restrictions = delta.Restrictions
+	}
 	return r
 }
 
 // Empty reports whether no group is present.
 func (r Report) Empty() bool {
-	return r.Device == nil && r.Security == nil && r.Profiles == nil && r.Certificates == nil
+	return r == Report{}
 }
