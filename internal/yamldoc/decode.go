@@ -33,14 +33,15 @@ const (
 // this size, and a few lines of them can expand to gigabytes.
 func Decode(source []byte, v any, sentinel error) error {
 	if len(source) > MaxBytes {
-		return refusal.List{refusal.New(sentinel, "", fmt.Sprintf("the document is longer than %d bytes", MaxBytes), "split it")}
+		line, column := position(source, MaxBytes+1)
+		return refusal.List{refusal.New(sentinel, "", fmt.Sprintf("line %d, column %d: here the document grows longer than %d bytes", line, column, MaxBytes), "split it")}
 	}
 	if refused := unreadable(source, sentinel); refused != nil {
 		return refusal.List{refused}
 	}
 	root, err := parse(source)
 	if err != nil {
-		return refusal.List{refusal.New(sentinel, "", plain(err), "see https://yaml.org/spec/1.2.2/ for the form")}
+		return refusal.List{refusal.New(sentinel, "", err.Error(), remedy(err))}
 	}
 	w := walker{sentinel: sentinel}
 	w.check(root, 0)
@@ -74,17 +75,32 @@ func unreadable(source []byte, sentinel error) *refusal.Error {
 	return nil
 }
 
-// parse reads the syntax and nothing of its meaning.
+// errEmpty is no fault of the syntax: the parser does not know it.
+var errEmpty = &syntaxError{line: 1, column: 1, text: "the document is empty"}
+
+// parse reads the syntax and nothing of its meaning. Its error says line and column.
 func parse(source []byte) (*yaml.Node, error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(source))
+	node, err := parseFrom(bytes.NewReader(source))
+	if err == nil {
+		return node, nil
+	}
+	if placed, ok := errors.AsType[*syntaxError](err); ok {
+		return nil, placed
+	}
+	return nil, located(source, err)
+}
+
+// parseFrom returns errors as the parser has them.
+func parseFrom(source io.Reader) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(source)
 	var document, second yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil, errors.New("the document is empty")
+		return nil, errEmpty
 	} else if err != nil {
 		return nil, err
 	}
 	if err := decoder.Decode(&second); err == nil {
-		return nil, fmt.Errorf("line %d: a second document begins here", second.Line)
+		return nil, &syntaxError{line: second.Line, column: second.Column, text: "a second document begins here"}
 	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -221,18 +237,23 @@ func (w *walker) scalar(node *yaml.Node, v reflect.Value, path string) {
 		v.SetString(node.Value)
 		return
 	}
-	if node.Decode(v.Addr().Interface()) == nil {
-		return
-	}
+	reason, remedy := "cannot be read", ""
+	whole := false
 	switch v.Kind() {
 	case reflect.Bool:
-		w.refuse(node, path, "must be true or false", "")
+		reason, remedy = "must be true or false", "write true or false, without quotes"
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		w.refuse(node, path, "must be a whole number within bounds", "")
-	default:
-		w.refuse(node, path, "cannot be read", "")
+		reason, remedy = "must be a whole number within bounds", "write its digits alone, for example 7, without quotes"
+		whole = true
+	}
+	// The library takes 'yes' for true, 'true' for no bool, and 7.0 for 7.
+	if node.Style&quoted != 0 || whole && node.Tag != "!!int" || node.Decode(v.Addr().Interface()) != nil {
+		w.refuse(node, path, reason, remedy)
 	}
 }
+
+// quoted are the styles of text.
+const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 
 // known returns a struct's fields by key, and the keys in their order.
 func known(v reflect.Value) (map[string]reflect.Value, []string) {

@@ -2,6 +2,9 @@ package yamldoc_test
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -70,13 +73,13 @@ func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	bomb := "title: &a [x,x]\nparts: [*a,*a]\n"
 	tests := []struct{ name, source, want string }{
-		{"empty", "", "the document is empty"},
-		{"comment only", "# nothing\n", "the document is empty"},
+		{"empty", "", "line 1, column 1: the document is empty"},
+		{"comment only", "# nothing\n", "line 1, column 1: the document is empty"},
 		{"not UTF-8", "title: ä\nwait: ä\xff", "line 2, column 8: the document is not UTF-8"},
 		{"NUL", "title: a\nwait: ä\x00", "line 2, column 8: holds the control character U+0000"},
 		{"NUL in a later block", "title: a\n" + strings.Repeat("# x\n", 5000) + "\x1b", "line 5002, column 1: holds the control character U+001B"},
 		{"syntax", "title: [", "line 1"},
-		{"two documents", "title: a\n---\ntitle: b\n", "line 2: a second document"},
+		{"two documents", "title: a\n---\ntitle: b\n", "line 2, column 1: a second document"},
 		{"not a mapping", "- a\n", "line 1, column 1: must be a mapping"},
 		{"one word", "title\n", "must be a mapping"},
 		{"nothing", "~\n", "has no value"},
@@ -99,10 +102,18 @@ func TestDecodeRefuses(t *testing.T) {
 		{"duration", "wait: soon\n", "wait: line 1, column 7: is not a duration"},
 		{"text for list", "parts: a\n", "parts: line 1, column 8: must be a list"},
 		{"number", "parts: [{port: 300}]\n", "parts[0].port: line 1, column 16: must be a whole number"},
-		{"bool", "parts: [{ssl: maybe}]\n", "parts[0].ssl: line 1, column 15: must be true or false"},
+		{"bool", "parts: [{ssl: maybe}]\n", "parts[0].ssl: line 1, column 15: must be true or false (write true or false, without quotes)"},
+		{"bool in quotes", "parts: [{ssl: 'yes'}]\n", "parts[0].ssl: line 1, column 15: must be true or false"},
+		{"bool in double quotes", "parts: [{ssl: \"true\"}]\n", "parts[0].ssl: line 1, column 15: must be true or false"},
+		{"bool as a block", "parts:\n  - ssl: |-\n      yes\n", "parts[0].ssl: line 2, column 10: must be true or false"},
+		{"number in quotes", "parts: [{port: '7'}]\n", "parts[0].port: line 1, column 16: must be a whole number"},
+		{"number with a point", "parts: [{port: 7.0}]\n", "parts[0].port: line 1, column 16: must be a whole number within bounds (write its digits alone"},
+		{"number with an exponent", "parts: [{port: 1e1}]\n", "parts[0].port: line 1, column 16: must be a whole number"},
 		{"own reader", "assign: all\n", "assign: line 1, column 9: assign is the word everyone"},
 		{"all at once", "a: 1\nb: 2\nwait: x\n", "wait: line 3"},
-		{"too long", strings.Repeat("#", yamldoc.MaxBytes+1), "longer than"},
+		{"too long", strings.Repeat("#", yamldoc.MaxBytes+1), fmt.Sprintf("line 1, column %d: here the document grows longer than", yamldoc.MaxBytes+1)},
+		{"too long by lines", strings.Repeat("# ü\n", yamldoc.MaxBytes/5+9), fmt.Sprintf("line %d, column 2: here the document grows longer than", yamldoc.MaxBytes/5+1)},
+		{"too long within a character", "# " + strings.Repeat("€", yamldoc.MaxBytes/3), fmt.Sprintf("line 1, column %d: here the document grows longer than", 2+(yamldoc.MaxBytes-2)/3+1)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -124,12 +135,33 @@ func TestDecodeStopsCounting(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{"title: a\nparts: [{name: b, port: 1, ssl: true}]\n", "assign: {users: [a@b]}\nwait: 1h", "a: &b [*b]", "? {}\n: -", "%YAML 1.1\n---\n", "\ufefftitle: a"} {
+	for _, seed := range []string{"title: a\nparts: [{name: b, port: 1, ssl: true}]\n", "assign: {users: [a@b]}\nwait: 1h", "a: &b [*b]", "title: \"a\nwait: 1h\n", "parts: [a\nwait: 1h", "a: \"\\ud83d\"", "a:\n\t- b", "? {}\n: -", "%YAML 1.1\n---\n", "\ufefftitle: a"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, source []byte) {
-		if err := yamldoc.Decode(source, &document{}, errInvalid); err != nil && !errors.Is(err, errInvalid) {
+		err := yamldoc.Decode(source, &document{}, errInvalid)
+		if err != nil && !errors.Is(err, errInvalid) {
 			t.Errorf("an error that refuses nothing: %v", err)
 		}
+		for _, e := range refusal.All(err) {
+			checkPlace(t, source, e.Reason)
+		}
 	})
+}
+
+var place = regexp.MustCompile(`^line ([0-9]+), column ([0-9]+): .`)
+
+// checkPlace wants the reason to name a place that the document has.
+func checkPlace(t *testing.T, source []byte, reason string) {
+	t.Helper()
+	found := place.FindStringSubmatch(reason)
+	if found == nil {
+		t.Fatalf("no line and column: %s", reason)
+	}
+	line, _ := strconv.Atoi(found[1])
+	column, _ := strconv.Atoi(found[2])
+	// YAML counts CR, NEL, LS and PS as ends of lines too.
+	if ends := strings.Count(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(string(source)), "\n"); line < 1 || line > ends+2 || column < 1 || column > len(source)+1 {
+		t.Errorf("the document has no line %d, column %d", line, column)
+	}
 }

@@ -1,6 +1,7 @@
 package yamldoc
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,7 @@ func Locate(source []byte, field string) (line, column int, ok bool) {
 	if len(source) > MaxBytes {
 		return 0, 0, false
 	}
-	node, err := parse(source)
+	node, err := parseFrom(bytes.NewReader(source))
 	if err != nil {
 		return 0, 0, false
 	}
@@ -38,7 +39,7 @@ func Has(source []byte, key string) bool {
 	if len(source) > MaxBytes {
 		return false
 	}
-	node, err := parse(source)
+	node, err := parseFrom(bytes.NewReader(source))
 	return err == nil && member(node, key) != nil
 }
 
