@@ -1,6 +1,8 @@
 package compliance
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,7 +25,8 @@ const (
 //
 // The first that holds decides the state:
 //
-//  1. the enrolment has ended, or its user was removed: not compliant, without grace;
+//  1. the enrolment has ended, its user was removed, or an admin's act withdrew
+//     the mail: not compliant, without grace;
 //  2. the enrolment is not finished, or no policy applies: not evaluated;
 //  3. silent for too long: unknown, without grace;
 //  4. a rule has failed for longer than the grace: not compliant;
@@ -42,6 +45,9 @@ func Evaluate(policy *Policy, expected Expected, report mdm.Report, previous Ver
 	switch {
 	case enrolled.State == Failed:
 		v.State, v.ValidUntil = NotCompliant, now.Add(settled)
+	case expected.Withheld == mdm.WithholdEverything:
+		v.State = NotCompliant // valid for a day only, lest a lost event shut the mailbox for ever
+		outcomes = append(outcomes, ruleWithdrawn(expected.Withdrawal))
 	case enrolled.State == Unasked || policy == nil:
 		v.State = NotEvaluated
 	default:
@@ -129,6 +135,14 @@ func ruleEnrolled(e Expected) outcome {
 		return failed(RuleEnrolled, "management was removed from the phone", fixEnroll)
 	case e.State == mdm.Replaced:
 		return failed(RuleEnrolled, "the phone was enrolled anew", fixEnroll)
+	case e.State == mdm.Retired:
+		return failed(RuleEnrolled, "an administrator ended the management of this phone", fixEnroll)
+	case e.State == mdm.Refused:
+		return failed(RuleEnrolled, "an administrator refused this enrolment", fixEnroll)
+	case e.State == mdm.Held:
+		o := unasked(RuleEnrolled, "this phone is on record for another user")
+		o.Fix = "Ask your administrator to admit this phone: it was enrolled for somebody else before."
+		return o
 	case e.State.Active():
 		return met(RuleEnrolled, "the phone is managed", time.Time{})
 	default:
@@ -136,6 +150,18 @@ func ruleEnrolled(e Expected) outcome {
 		o.Fix = "Finish the enrolment on the phone: install the downloaded profile in Settings."
 		return o
 	}
+}
+
+// ruleWithdrawn tells what an administrator did, and never comes out well: it is
+// asked only where the mail was withdrawn.
+func ruleWithdrawn(w Withdrawal) outcome {
+	fact := "an administrator withdrew the mail from this phone"
+	if w.Act != "" {
+		fact += fmt.Sprintf(": %s, ordered by %s at %s", w.Act, cmp.Or(w.By, "an unknown person"), w.At.UTC().Format("2006-01-02 15:04 MST"))
+	}
+	o := failed(RuleWithdrawn, fact, "Ask your administrator: once the mail profile is sent again, the mailbox opens by itself.")
+	o.Expected = "not withdrawn"
+	return o
 }
 
 // since is when this finding first came out this way without a break.

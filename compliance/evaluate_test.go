@@ -68,6 +68,19 @@ func TestEvaluateRules(t *testing.T) {
 		{"replaced", func(s *scene) { s.expected.State = mdm.Replaced }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "enrolled anew", "new invitation", now.Add(3650 * 24 * h)},
 		{"user removed", func(s *scene) { s.expected.UserRemoved = true }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "user was removed", "administrator", now.Add(3650 * 24 * h)},
 		{"ended without a policy", func(s *scene) { s.expected.State, s.policy = mdm.CheckedOut, nil }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "removed", "new invitation", now.Add(3650 * 24 * h)},
+		{"retired", func(s *scene) { s.expected.State = mdm.Retired }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "administrator ended", "new invitation", now.Add(3650 * 24 * h)},
+		{"refused", func(s *scene) { s.expected.State = mdm.Refused }, compliance.NotCompliant, compliance.RuleEnrolled, compliance.Failed, "refused this enrolment", "new invitation", now.Add(3650 * 24 * h)},
+		{"held", func(s *scene) { s.expected.State = mdm.Held }, compliance.NotEvaluated, compliance.RuleEnrolled, compliance.Unasked, "another user", "admit this phone", now.Add(24 * h)},
+		{"mail withdrawn", func(s *scene) {
+			s.expected.Withheld = mdm.WithholdEverything
+			s.expected.Withdrawal = compliance.Withdrawal{Act: "a selective wipe", By: "carol", At: ago(h)}
+		}, compliance.NotCompliant, compliance.RuleWithdrawn, compliance.Failed, "withdrew the mail from this phone: a selective wipe, ordered by carol at 2026-11-21 08:00 UTC", "opens by itself", now.Add(24 * h)},
+		{"mail withdrawn, nobody knows by whom", func(s *scene) { s.expected.Withheld = mdm.WithholdEverything }, compliance.NotCompliant, compliance.RuleWithdrawn, compliance.Failed, "withdrew the mail", "administrator", now.Add(24 * h)},
+		{"mail withdrawn without a policy", func(s *scene) { s.expected.Withheld, s.policy = mdm.WithholdEverything, nil }, compliance.NotCompliant, compliance.RuleWithdrawn, compliance.Failed, "withdrew", "administrator", now.Add(24 * h)},
+		{"mail withdrawn outweighs silence", func(s *scene) {
+			s.expected.Withheld, s.expected.LastSeenAt = mdm.WithholdEverything, ago(1000*h)
+		}, compliance.NotCompliant, compliance.RuleWithdrawn, compliance.Failed, "withdrew", "administrator", now.Add(24 * h)},
+		{"policies withheld say nothing of mail", func(s *scene) { s.expected.Withheld = mdm.WithholdPolicies }, compliance.Compliant, "", "", "", "", now.Add(12*h - time.Minute)},
 		{"not finished", func(s *scene) { s.expected.State = mdm.Authenticated }, compliance.NotEvaluated, compliance.RuleEnrolled, compliance.Unasked, "not finished", "install the downloaded profile", now.Add(24 * h)},
 		{"no policy", func(s *scene) { s.policy = nil }, compliance.NotEvaluated, "", "", "", "", now.Add(24 * h)},
 

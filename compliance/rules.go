@@ -1,6 +1,7 @@
 package compliance
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -68,7 +69,7 @@ func ruleMail(e Expected, r mdm.Report, now time.Time) outcome {
 func refusedBy(want ExpectedProfile, o outcome) outcome {
 	if o.State != Met && want.Refused != "" {
 		o.Fact = fmt.Sprintf("the phone refused mail profile %q: %s", want.Name, want.Refused)
-		o.Fix = fixRefused
+		o.Fix = cmp.Or(want.Fix, fixRefused)
 	}
 	return o
 }

@@ -28,6 +28,9 @@ const (
 	RuleMinimumOS   RuleName = "minimum_os"
 	RuleIdentity    RuleName = "identity_certificate"
 	RuleReported    RuleName = "reported_within"
+	// RuleWithdrawn is asked of no policy: an admin's act took the mail away, and
+	// that overrules every policy, and none.
+	RuleWithdrawn RuleName = "mail_withdrawn"
 )
 
 // RuleState is how one rule came out.
@@ -71,8 +74,17 @@ type Expected struct {
 	Platform     mdm.Platform
 	State        mdm.EnrollmentState
 	LastSeenAt   time.Time
+	Withheld     mdm.Withholding   // kept from the phone by an admin
+	Withdrawal   Withdrawal        // the act behind Withheld, as far as it is known
 	Mail         []ExpectedProfile // profiles that carry the mailbox; empty when no template is assigned
 	Identity     ExpectedIdentity
+}
+
+// Withdrawal is the act by which an admin took the mail away.
+type Withdrawal struct {
+	Act string    // in plain words: "a selective wipe"; empty when unknown
+	By  string    // who ordered it
+	At  time.Time // when it was ordered
 }
 
 // ExpectedProfile is a mail profile as it should stand in the phone's ProfileList.
@@ -81,7 +93,8 @@ type ExpectedProfile struct {
 	Identifier     string
 	UUID           string    // top-level PayloadUUID of the current revision, upper case
 	AcknowledgedAt time.Time // when the phone last acknowledged our InstallProfile of exactly this UUID; zero when never
-	Refused        string    // the phone's own words, when the newest InstallProfile of this UUID failed
+	Refused        string    // why the phone refused it, when the newest InstallProfile of this UUID failed
+	Fix            string    // what the user should do about Refused; empty: the general advice
 }
 
 // ExpectedIdentity is the certificate that the enrolment is pinned to.
