@@ -13,22 +13,23 @@ import (
 
 // Backup writes a copy of the database as it is at one moment, while the
 // server goes on reading and writing. Secrets in it stay sealed: it is worth
-// nothing without the key-encryption key, which is not in it.
+// nothing without the key-encryption key, which is not in it. A PostgreSQL
+// database has tools of its own: ErrOwnTools, and nothing is written.
 func (db *DB) Backup(ctx context.Context, w io.Writer) error {
-	if err := db.backup(ctx, w); err != nil {
+	if err := db.engine.backup(ctx, w); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	return nil
 }
 
-func (db *DB) backup(ctx context.Context, w io.Writer) error {
-	dir, err := os.MkdirTemp(filepath.Dir(db.options.Path), backupDirs+"*")
+func backupFile(ctx context.Context, path string, w io.Writer) error {
+	dir, err := os.MkdirTemp(filepath.Dir(path), backupDirs+"*")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	snapshot := filepath.Join(dir, "snapshot.db")
-	if err := snapshotTo(ctx, db.options.Path, snapshot); err != nil {
+	if err := snapshotTo(ctx, path, snapshot); err != nil {
 		return err
 	}
 	f, err := os.Open(snapshot)
@@ -81,7 +82,7 @@ func checkIntegrity(ctx context.Context, db *sql.DB) error {
 	var verdict string
 	err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict)
 	switch {
-	case code(err) != 0:
+	case sqliteCode(err) != 0:
 		return refuseDamaged(err.Error())
 	case err != nil:
 		return err

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"path/filepath"
@@ -14,20 +15,80 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t testing.TB, options store.Options) storetest.Subject {
-		options.Path = filepath.Join(t.TempDir(), "sallyport.db")
-		options.Sealer = sealer(t, 1)
-		db, err := store.Open(t.Context(), options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, func(t testing.TB, options store.Options) storetest.Subject {
+				options = e.place(t, options)
+				options.Sealer = sealer(t, 1)
+				db, err := store.Open(t.Context(), options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() {
+					if err := db.Close(); err != nil {
+						t.Error(err)
+					}
+				})
+				return storetest.Subject{DB: db, Dump: func(t testing.TB) string { return e.dump(t, options) }}
+			})
 		})
-		return storetest.Subject{DB: db, Dump: func(t testing.TB) string { return dump(t, options.Path) }}
+	}
+}
+
+// engines are what every test of the store runs on.
+var engines = []struct {
+	name string
+	// place says where the next database is.
+	place func(testing.TB, store.Options) store.Options
+	dump  func(testing.TB, store.Options) string
+}{
+	{"sqlite", onSQLite, func(t testing.TB, o store.Options) string { return dump(t, o.Path) }},
+	{"postgres", onPostgres, dumpPostgres},
+}
+
+func onSQLite(t testing.TB, o store.Options) store.Options {
+	o.Path = filepath.Join(t.TempDir(), "sallyport.db")
+	return o
+}
+
+// onPostgres copies a database that was prepared once: that is what costs time.
+func onPostgres(t testing.TB, o store.Options) store.Options {
+	o.Database = cluster.Copy(t, "prepared", func(url string) error {
+		db, err := store.Open(context.Background(), store.Options{Database: url, Sealer: sealer(t, 1)})
+		if err != nil {
+			return err
+		}
+		return db.Close()
 	})
+	return o
+}
+
+// dumpPostgres reads every row of every table. The order of rows is that of
+// their text, as not every table has a first column that tells them apart.
+func dumpPostgres(t testing.TB, o store.Options) string {
+	t.Helper()
+	db := rawPostgres(t, o.Database)
+	defer db.Close()
+	var b strings.Builder
+	for _, table := range column(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1`) {
+		fmt.Fprintln(&b, "==", table)
+		for _, line := range lines(t, db, `SELECT t::text FROM `+table+` t ORDER BY 1`) {
+			fmt.Fprintln(&b, line)
+		}
+	}
+	return b.String()
+}
+
+// rawPostgres opens the database past the store.
+func rawPostgres(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 // sealer is one under a key that is made of b.

@@ -40,7 +40,8 @@ func (s *Plans) SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Cont
 		if !changed {
 			return nil
 		}
-		return t.emit(ctx, mdm.EventReported, id, c.At)
+		t.emit(mdm.EventReported, id, c.At)
+		return nil
 	})
 }
 

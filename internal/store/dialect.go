@@ -1,41 +1,58 @@
 package store
 
 import (
-	"errors"
-
-	"modernc.org/sqlite"
+	"context"
+	"database/sql"
+	"io"
 )
 
-// SQLite's result codes (https://www.sqlite.org/rescode.html). Errors are told
-// apart by code, never by text: texts change between releases.
-const (
-	codeBusy             = 5    // SQLITE_BUSY, in the low byte of every extended busy code
-	codeUniquePrimaryKey = 1555 // SQLITE_CONSTRAINT_PRIMARYKEY
-	codeUnique           = 2067 // SQLITE_CONSTRAINT_UNIQUE
-	codeForeignKey       = 787  // SQLITE_CONSTRAINT_FOREIGNKEY
-)
-
-func code(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		return e.Code()
-	}
-	return 0
+// engine is what SQLite and PostgreSQL do differently. Everything else in this
+// package is one text for both: $1 placeholders, ON CONFLICT, RETURNING,
+// microseconds as BIGINT. docs/adr/0004 says why the two can be trusted alike.
+type engine interface {
+	// name is what a person calls the database, without a secret in it.
+	name() string
+	// isolation is how units of work are kept apart. Under both engines they
+	// behave as if one had followed another.
+	isolation() sql.IsolationLevel
+	// snapshot is how several reads see one state of the database.
+	snapshot() sql.IsolationLevel
+	// recognise refuses a database that is another program's, before anything
+	// is written to it, and marks an empty one as ours where there is a mark.
+	recognise(ctx context.Context) error
+	// migrations is the directory of the schema, dialect goose's word for the engine.
+	migrations() (dir string, dialect string)
+	// beforeEvents runs once in a unit that is about to write events, and after
+	// it nothing but those and the commit: whoever sees an event's ID must see
+	// every smaller one, and other processes are told once it is there.
+	beforeEvents(ctx context.Context, t *tx) error
+	// alone runs fn unless another process is in there under the same name, and
+	// says whether it did.
+	alone(ctx context.Context, name string, fn func(context.Context) error) (ran bool, err error)
+	backup(ctx context.Context, w io.Writer) error
+	close() error
 }
+
+// Errors are told apart by code, never by text: texts change between releases
+// and with the server's language.
 
 // isUnique reports that a row with the same key exists.
 func isUnique(err error) bool {
-	c := code(err)
-	return c == codeUnique || c == codeUniquePrimaryKey
+	c := sqliteCode(err)
+	return c == sqliteUnique || c == sqlitePrimaryKey || postgresCode(err) == postgresUnique
 }
 
 // isForeignKey reports that a row which is referred to does not exist.
-func isForeignKey(err error) bool { return code(err) == codeForeignKey }
+func isForeignKey(err error) bool {
+	return sqliteCode(err) == sqliteForeignKey || postgresCode(err) == postgresForeignKey
+}
 
-// Temporary reports whether an error of a store passes by itself: nothing was
-// written, and the same act may be tried again.
-func Temporary(err error) bool { return isBusy(err) }
+// isBusy reports that somebody else's transaction was in the way: nothing was
+// written and the same unit of work may be tried again.
+func isBusy(err error) bool { return sqliteCode(err)&0xff == sqliteBusy || postgresInTheWay(err) }
 
-// isBusy reports that another process held the database for too long: nothing
-// was written and the same unit of work may be tried again.
-func isBusy(err error) bool { return code(err)&0xff == codeBusy }
+// Temporary reports whether an error of a store passes by itself: the same act
+// may be tried again. Nothing was written, but for one case: where the
+// connection to PostgreSQL broke during a commit nobody knows, as nobody knows
+// whether an answer reached a phone. Units of work bear being done twice.
+func Temporary(err error) bool { return isBusy(err) || postgresAway(err) }

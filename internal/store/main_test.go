@@ -4,7 +4,11 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"sallyport/internal/store/postgrestest"
 )
+
+var cluster postgrestest.Shared
 
 // TestMain lets property tests run 25 times unless -rapid.checks says another
 // number: each step syncs a file, and the race detector slows SQLite down a lot.
@@ -15,5 +19,7 @@ func TestMain(m *testing.M) {
 	if !given {
 		_ = flag.Set("rapid.checks", "25")
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	cluster.Close()
+	os.Exit(code)
 }

@@ -22,26 +22,42 @@ var (
 	ErrInUse = errors.New("database is in use")
 	// ErrDamaged says that a database fails SQLite's own checks.
 	ErrDamaged = errors.New("database is damaged")
+	// ErrUnreachable says that PostgreSQL cannot be reached, or lets us not in.
+	ErrUnreachable = errors.New("database cannot be reached")
+	// ErrOwnTools says that something is done with PostgreSQL's own tools.
+	ErrOwnTools = errors.New("PostgreSQL has tools of its own for this")
 )
 
 // Options says which database to open, and who is told about commits.
 type Options struct {
-	Path   string         // the SQLite file; made with mode 0600 at first start, its directory must exist
+	Path string // the SQLite file; made with mode 0600 at first start, its directory must exist
+	// Database is the URL of a PostgreSQL database, which takes the place of
+	// the file; it may hold a password.
+	Database       string
+	MaxConnections int // to PostgreSQL, beside the one that listens; 0 means 10, fewer than 4 are made 4
+
 	Sealer *secret.Sealer // opens and seals the secret columns; required
 	Now    func() time.Time
 
 	// OnCommit is called after a commit that wrote events, with the unit of
 	// work's name, in the committing goroutine: it must not block.
 	OnCommit func(unit string)
+	// OnNotify is called when another process on the same database may have
+	// written events. It must not block.
+	OnNotify func()
 	// Hook is called around the commit of every write transaction. Tests kill
 	// the process or cancel the context in it.
 	Hook func(unit string, phase Phase)
 }
 
 func (o Options) withDefaults() (Options, error) {
-	if o.Path == "" {
+	if o.Path == "" && o.Database == "" {
 		return o, errors.New("no path")
 	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = defaultConnections
+	}
+	o.MaxConnections = max(o.MaxConnections, minConnections)
 	if o.Sealer == nil {
 		return o, errors.New("no sealer")
 	}
@@ -59,56 +75,63 @@ func (o Options) withDefaults() (Options, error) {
 
 // DB is an open database. Its rooms' stores are cheap views of it.
 type DB struct {
-	writer  *sql.DB // one connection: write transactions queue here, not at the file's lock
-	reader  *sql.DB
+	writer  *sql.DB // SQLite: one connection, write transactions queue here, not at the file's lock
+	reader  *sql.DB // PostgreSQL: the same pool
+	engine  engine
 	options Options
 }
 
 // Open opens the database, makes it if there is none, brings its schema up to
-// date, and checks that the sealer's key is the one it was made with.
-// Refusals: ErrNotSallyport, ErrNewerSchema, ErrWrongKey.
+// date, and checks that the sealer's key is the one it was made with. Of several
+// processes that open an empty database at once one prepares it, and the others wait.
+// Refusals: ErrNotSallyport, ErrNewerSchema, ErrWrongKey, ErrUnreachable.
 func Open(ctx context.Context, options Options) (*DB, error) {
-	db, err := open(ctx, options)
+	options, err := options.withDefaults()
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", options.Path, err)
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db, err := connect(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := db.Alone(ctx, "prepare", db.prepare); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("open database %s: %w", db.engine.name(), err)
 	}
 	return db, nil
 }
 
-func open(ctx context.Context, options Options) (*DB, error) {
-	options, err := options.withDefaults()
-	if err != nil {
-		return nil, err
+func connect(ctx context.Context, options Options) (*DB, error) {
+	if options.Database != "" {
+		pool, e, err := openPostgres(ctx, options)
+		if err != nil {
+			return nil, err
+		}
+		return &DB{writer: pool, reader: pool, engine: e, options: options}, nil
 	}
 	if err := removeLeftovers(options.Path); err != nil {
 		return nil, err
 	}
 	writer, reader, err := openSQLite(ctx, options.Path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", options.Path, err)
 	}
-	db := &DB{writer: writer, reader: reader, options: options}
-	if err := db.prepare(ctx); err != nil {
-		_ = db.Close()
-		return nil, err
-	}
-	return db, nil
+	e := &sqliteFile{path: options.Path, writer: writer, reader: reader}
+	return &DB{writer: writer, reader: reader, engine: e, options: options}, nil
 }
 
 func (db *DB) prepare(ctx context.Context) error {
-	if err := mark(ctx, db.writer); err != nil {
+	if err := db.engine.recognise(ctx); err != nil {
 		return err
 	}
-	if err := migrate(ctx, db.writer); err != nil {
+	if err := migrate(ctx, db.writer, db.engine); err != nil {
 		return err
 	}
 	return db.checkKey(ctx)
 }
 
 // Close waits for running transactions and closes the database.
-func (db *DB) Close() error {
-	return errors.Join(db.reader.Close(), db.writer.Close())
-}
+func (db *DB) Close() error { return db.engine.close() }
 
 // Ping reads one row: the database answers.
 func (db *DB) Ping(ctx context.Context) error {

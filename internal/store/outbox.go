@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"sallyport/mdm"
 )
@@ -13,6 +16,45 @@ type Outbox struct{ db *DB }
 
 // Outbox returns the outbox.
 func (db *DB) Outbox() *Outbox { return &Outbox{db} }
+
+// event is one that a unit of work has yet to write.
+type event struct {
+	kind mdm.EventKind
+	id   mdm.EnrollmentID
+	at   time.Time
+}
+
+// emit notes an event. It is written at the end of this transaction; consumers
+// are woken after its commit.
+func (t *tx) emit(kind mdm.EventKind, id mdm.EnrollmentID, at time.Time) {
+	t.events = append(t.events, event{kind, id, at})
+}
+
+// eventsAtOnce bounds the arguments of one statement.
+const eventsAtOnce = 100
+
+// writeEvents comes last in a unit of work: from here to the commit nobody else
+// can write events, so nothing may come between that waits.
+func (t *tx) writeEvents(ctx context.Context) error {
+	if len(t.events) == 0 {
+		return nil
+	}
+	if err := t.db.engine.beforeEvents(ctx, t); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	for some := range slices.Chunk(t.events, eventsAtOnce) {
+		var w where
+		rows := make([]string, 0, len(some))
+		for _, e := range some {
+			rows = append(rows, "("+w.bind(e.kind)+", "+w.bind(e.id)+", "+w.bind(micros(e.at))+")")
+		}
+		_, err := t.ExecContext(ctx, `INSERT INTO work_outbox (kind, enrollment_id, at) VALUES `+strings.Join(rows, ", "), w.args...)
+		if err != nil {
+			return fmt.Errorf("write events: %w", err)
+		}
+	}
+	return nil
+}
 
 // Pending returns up to limit events that consumer has not done yet, in the
 // order of their ID; none without error when there is nothing to do. A

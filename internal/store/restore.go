@@ -83,7 +83,7 @@ func inspect(ctx context.Context, path string) error {
 	defer func() { _ = db.Close() }()
 	ours, err := identify(ctx, db)
 	switch {
-	case code(err) != 0:
+	case sqliteCode(err) != 0:
 		return refuseDamaged(err.Error())
 	case err != nil:
 		return err
@@ -129,7 +129,7 @@ func settle(ctx context.Context, path string) error {
 	switch {
 	case isBusy(err):
 		return refusal.New(ErrInUse, "", "another process has the database open", "stop the server first")
-	case code(err) != 0:
+	case sqliteCode(err) != 0:
 		return refuseDamaged(err.Error())
 	}
 	return err

@@ -59,9 +59,7 @@ func (k revisionKind[R]) save(ctx context.Context, db *DB, unit string, r R, exp
 		if err := k.insert(ctx, t, stored); err != nil {
 			return err
 		}
-		if err := t.emit(ctx, k.event, "", *next.createdAt); err != nil {
-			return err
-		}
+		t.emit(k.event, "", *next.createdAt)
 		return t.audit(ctx, entry)
 	})
 	if err != nil {

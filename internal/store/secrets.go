@@ -55,9 +55,7 @@ func (s *Templates) SaveSecret(ctx context.Context, m templates.Secret, entry au
 // secretChanged tells everyone: which templates refer to the secret is not for
 // the store to know.
 func (t *tx) secretChanged(ctx context.Context, at time.Time, entry audit.Entry) error {
-	if err := t.emit(ctx, mdm.EventTemplateChange, "", at); err != nil {
-		return err
-	}
+	t.emit(mdm.EventTemplateChange, "", at)
 	return t.audit(ctx, entry)
 }
 

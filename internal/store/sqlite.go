@@ -25,6 +25,53 @@ const (
 	fileHeader = "SQLite format 3\x00"
 )
 
+// SQLite's result codes (https://www.sqlite.org/rescode.html).
+const (
+	sqliteBusy       = 5    // in the low byte of every extended busy code
+	sqlitePrimaryKey = 1555 // SQLITE_CONSTRAINT_PRIMARYKEY
+	sqliteUnique     = 2067 // SQLITE_CONSTRAINT_UNIQUE
+	sqliteForeignKey = 787  // SQLITE_CONSTRAINT_FOREIGNKEY
+)
+
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return 0
+}
+
+// sqliteFile is the engine of a database in one file, which one process serves.
+type sqliteFile struct {
+	path           string
+	writer, reader *sql.DB
+}
+
+func (s *sqliteFile) name() string { return s.path }
+
+// isolation: the writer is one connection, and its transactions begin IMMEDIATE.
+func (s *sqliteFile) isolation() sql.IsolationLevel { return sql.LevelDefault }
+
+func (s *sqliteFile) snapshot() sql.IsolationLevel { return sql.LevelDefault }
+
+func (s *sqliteFile) recognise(ctx context.Context) error { return mark(ctx, s.writer) }
+
+func (s *sqliteFile) migrations() (string, string) { return "migrations/sqlite", "sqlite3" }
+
+// beforeEvents has nothing to do: there is one writer.
+func (s *sqliteFile) beforeEvents(context.Context, *tx) error { return nil }
+
+// alone: a second server is kept away by the lock of the data directory.
+func (s *sqliteFile) alone(ctx context.Context, _ string, fn func(context.Context) error) (bool, error) {
+	return true, fn(ctx)
+}
+
+func (s *sqliteFile) backup(ctx context.Context, w io.Writer) error {
+	return backupFile(ctx, s.path, w)
+}
+
+func (s *sqliteFile) close() error { return errors.Join(s.reader.Close(), s.writer.Close()) }
+
 // openSQLite opens the pools. The writer has one connection whose
 // transactions begin IMMEDIATE: a transaction that first reads and then writes
 // can then not fail for having read an old state. The readers cannot write.

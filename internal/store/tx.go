@@ -5,10 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"sallyport/internal/audit"
-	"sallyport/mdm"
 )
 
 // Phase says where a write transaction stands when Options.Hook is called.
@@ -20,8 +20,10 @@ const (
 )
 
 const (
-	busyRetries = 3
-	busyPause   = 50 * time.Millisecond // doubled with each try; the driver has waited busyTimeout before
+	busyPause   = 2 * time.Millisecond // after the first failure; doubled with each try, up to maxPause
+	maxPause    = 100 * time.Millisecond
+	busyRetries = 12
+	busyLimit   = 3 * busyTimeout // an engine may have waited for a lock each time
 )
 
 // errUnchanged ends a unit of work that found nothing to write: it is rolled
@@ -40,61 +42,68 @@ func unchanged(err error) error {
 type tx struct {
 	*sql.Tx
 	db     *DB
-	events int
+	events []event
 }
 
 // write runs one named unit of work: all of it is durable when write returns
-// nil, and none of it otherwise. fn may run more than once.
+// nil, and none of it otherwise. fn may run more than once: while somebody else
+// is in the way; when a row that it did not see turned out to be there; and after
+// a connection was lost before the commit was sent.
 func (db *DB) write(ctx context.Context, unit string, fn func(*tx) error) error {
-	pause := busyPause
+	pause, began := busyPause, time.Now()
 	for try := 0; ; try++ {
-		err := db.writeOnce(ctx, unit, fn)
+		sent, err := db.writeOnce(ctx, unit, fn)
 		if err == nil {
 			return nil
 		}
-		if !isBusy(err) || try == busyRetries {
+		again := isBusy(err) || try == 0 && (isUnique(err) || postgresAway(err) && !sent)
+		if !again || try == busyRetries || time.Since(began) > busyLimit || ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", unit, err)
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%s: %w", unit, ctx.Err())
-		case <-time.After(pause):
+		case <-time.After(pause/2 + rand.N(pause)): // two that met must not meet again
 		}
-		pause *= 2
+		pause = min(2*pause, maxPause)
 	}
 }
 
-func (db *DB) writeOnce(ctx context.Context, unit string, fn func(*tx) error) error {
-	raw, err := db.writer.BeginTx(ctx, nil)
+// writeOnce says whether the commit was sent.
+func (db *DB) writeOnce(ctx context.Context, unit string, fn func(*tx) error) (sent bool, err error) {
+	raw, err := db.writer.BeginTx(ctx, &sql.TxOptions{Isolation: db.engine.isolation()})
 	if err != nil {
-		return err
+		return false, err
 	}
 	// After a commit this does nothing; it also runs when fn or the hook panics.
 	defer func() { _ = raw.Rollback() }()
 	t := &tx{Tx: raw, db: db}
 	if err := fn(t); err != nil {
 		if errors.Is(err, errUnchanged) {
-			return nil
+			return false, nil
 		}
-		return err
+		return false, err
+	}
+	if err := t.writeEvents(ctx); err != nil {
+		return false, err
 	}
 	db.options.Hook(unit, BeforeCommit)
 	if err := raw.Commit(); err != nil {
 		if ctx.Err() != nil { // database/sql may have rolled back first and then names only that
-			return ctx.Err()
+			return true, ctx.Err()
 		}
-		return err
+		return true, err
 	}
 	db.options.Hook(unit, AfterCommit)
-	if t.events > 0 {
+	if len(t.events) > 0 {
 		db.options.OnCommit(unit)
 	}
-	return nil
+	return true, nil
 }
 
 // read runs fn on one consistent state of the database.
 func (db *DB) read(ctx context.Context, unit string, fn func(*tx) error) error {
-	raw, err := db.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	raw, err := db.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: db.engine.snapshot()})
 	if err != nil {
 		return fmt.Errorf("%s: %w", unit, err)
 	}
@@ -118,18 +127,6 @@ func (t *tx) audit(ctx context.Context, entries ...audit.Entry) error {
 			return fmt.Errorf("audit %s: %w", e.Action, err)
 		}
 	}
-	return nil
-}
-
-// emit writes an outbox row, in this transaction; consumers are woken after
-// its commit.
-func (t *tx) emit(ctx context.Context, kind mdm.EventKind, id mdm.EnrollmentID, at time.Time) error {
-	_, err := t.ExecContext(ctx, `INSERT INTO work_outbox (kind, enrollment_id, at) VALUES ($1, $2, $3)`,
-		kind, id, micros(at))
-	if err != nil {
-		return fmt.Errorf("emit %s: %w", kind, err)
-	}
-	t.events++
 	return nil
 }
 

@@ -116,9 +116,7 @@ func (t *tx) emitUserChanged(ctx context.Context, u directory.User) error {
 		return err
 	}
 	for _, enrollment := range enrollments {
-		if err := t.emit(ctx, mdm.EventUserChanged, enrollment, u.UpdatedAt); err != nil {
-			return err
-		}
+		t.emit(mdm.EventUserChanged, enrollment, u.UpdatedAt)
 	}
 	return nil
 }
@@ -223,9 +221,7 @@ func (t *tx) emitForUser(ctx context.Context, id directory.UserID, now time.Time
 	}
 	slices.Sort(enrollments) // RETURNING promises no order; consumers get a stable one
 	for _, enrollment := range enrollments {
-		if err := t.emit(ctx, mdm.EventUserRemoved, enrollment, now); err != nil {
-			return err
-		}
+		t.emit(mdm.EventUserRemoved, enrollment, now)
 	}
 	return nil
 }

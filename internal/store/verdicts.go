@@ -50,9 +50,7 @@ func (s *Compliance) SaveVerdict(ctx context.Context, before, after compliance.V
 		case before.State == after.State && !before.At.IsZero():
 			return nil
 		}
-		if err := t.emit(ctx, mdm.EventVerdict, after.EnrollmentID, after.At); err != nil {
-			return err
-		}
+		t.emit(mdm.EventVerdict, after.EnrollmentID, after.At)
 		return t.audit(ctx, entry)
 	})
 }
