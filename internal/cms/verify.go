@@ -202,21 +202,25 @@ func (s *signed) attribute(oid asn1.ObjectIdentifier, value any) error {
 	return nil
 }
 
-func (s *signed) checkChain(t Trust) (err error) {
+func (s *signed) checkChain(t Trust) error { return t.Check(s.signer, s.certs...) }
+
+// Check reports whether c leads to t.Roots at t.Now for one of t.Usages, by way
+// of t.Intermediates and what the sender brought along.
+func (t Trust) Check(c *x509.Certificate, along ...*x509.Certificate) (err error) {
 	defer guard(&err, ErrUntrusted)
 	if t.Roots == nil || t.Now.IsZero() {
 		// nil would mean the system's roots, and zero the system's time.
 		return fmt.Errorf("%w: no roots or no time given", ErrUntrusted)
 	}
 	intermediates := x509.NewCertPool()
-	for _, c := range append(append([]*x509.Certificate(nil), t.Intermediates...), s.certs...) {
-		intermediates.AddCert(c)
+	for _, between := range append(append([]*x509.Certificate(nil), t.Intermediates...), along...) {
+		intermediates.AddCert(between)
 	}
 	usages := t.Usages
 	if len(usages) == 0 {
 		usages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} // none would mean TLS servers
 	}
-	_, err = s.signer.Verify(x509.VerifyOptions{
+	_, err = c.Verify(x509.VerifyOptions{
 		Roots: t.Roots, Intermediates: intermediates, CurrentTime: t.Now, KeyUsages: usages,
 	})
 	if err != nil {

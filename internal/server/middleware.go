@@ -36,10 +36,10 @@ func traceOf(ctx context.Context) *trace {
 	return &trace{pattern: noRoute}
 }
 
-// middleware is what happens around every request, from the outside in: its
-// name, its record, the headers, and the net under it.
+// middleware is what happens around every request, from the outside in: who is
+// calling, its name, its record, the headers, and the net under it.
 func (f *front) middleware(next http.Handler) http.Handler {
-	return f.record(f.headers(f.recover(next)))
+	return f.cfg.Proxies.Behind(f.record(f.headers(f.recover(next))))
 }
 
 // record names the request, and writes one line and two metrics when it is over.

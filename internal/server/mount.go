@@ -17,7 +17,7 @@ import (
 func (f *front) handler(planes plane) http.Handler {
 	e := echo.New()
 	// Echo believes any X-Forwarded-For by default. Nothing here asks echo for an
-	// address, and should something do so one day, it gets the true one.
+	// address, and should something do so one day, it gets the one that peer found.
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = func(err error, c echo.Context) { f.frameworkError(err, c) }
 	var mdm http.Handler

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/server/adminapi"
 	"sallyport/internal/server/deviceapi"
 	"sallyport/internal/server/limit"
+	"sallyport/internal/server/peer"
 	"sallyport/internal/web"
 )
 
@@ -35,6 +36,7 @@ type Config struct {
 	Ping   func(context.Context) error
 
 	Version     string               // optional: "unknown"
+	Proxies     peer.Proxies         // optional: the reverse proxies that are believed
 	Split       bool                 // /api and /metrics on a handler of their own
 	HSTS        bool                 // tell browsers to come by TLS alone from now on: only under a public certificate
 	Rehearsal   func() []string      // optional: what a real phone would miss; Device.Rehearsal wins

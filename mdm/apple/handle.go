@@ -2,6 +2,7 @@ package apple
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,20 +29,23 @@ type Service struct {
 
 // Request is one message, before anything of it is believed.
 type Request struct {
-	Body       []byte
-	Signature  string // the Mdm-Signature header
-	RemoteAddr string // for the audit trail only
+	Body      []byte
+	Signature string // the Mdm-Signature header
+	// Certificate is what the phone has shown for its connection, and proven to
+	// hold the key of; nil when none. Nothing else of it is known.
+	Certificate *x509.Certificate
+	RemoteAddr  string // for the audit trail only
 }
 
 // Handle answers one message. An empty body means a zero-byte 200. An error
 // that Refused holds for is a 400: an audit row was written and nothing was
-// changed. Every other error is a 503, after which a phone tries again.
-// Nothing that happens here may become a 401 or a 403: a phone would un-enrol
-// itself.
+// changed. ErrRetired, also with its row, is the 403 that un-enrols a phone.
+// Every other error is a 503, after which a phone tries again. Nothing else that
+// happens here may become a 401 or a 403: a phone would un-enrol itself.
 func (s *Service) Handle(ctx context.Context, r Request) ([]byte, error) {
 	t := &trail{action: "mdm.message"}
 	body, err := s.handle(ctx, r, t)
-	if err != nil && Refused(err) {
+	if err != nil && (Refused(err) || errors.Is(err, ErrRetired)) {
 		s.refused(ctx, r, t, err)
 	}
 	return body, err
@@ -89,10 +93,22 @@ func (s *Service) handle(ctx context.Context, r Request, t *trail) ([]byte, erro
 	if !strings.EqualFold(m.UDID, e.UDID) {
 		return nil, refusal.New(ErrUnauthenticated, "UDID", "is not the phone that this identity certificate belongs to", "")
 	}
+	if e.State == mdm.Retired {
+		return nil, retired(m)
+	}
 	if k == kindCheckin {
 		return nil, s.checkin(ctx, e, m, t)
 	}
 	return s.poll(ctx, e, m, t)
+}
+
+// retired answers the phone of an enrolment that an admin has ended: it shall
+// leave, unless it says that it just did.
+func retired(m message) error {
+	if m.MessageType == "CheckOut" {
+		return nil
+	}
+	return ErrRetired
 }
 
 // checkin answers the check-in messages of an enrolment on record.
@@ -118,7 +134,7 @@ func (s *Service) checkin(ctx context.Context, e mdm.Enrollment, m message, t *t
 }
 
 // poll takes note of a result and answers with the next command. An enrolment
-// that has ended, or has not begun, is told nothing and never refused.
+// that has ended, has not begun, or is held, is told nothing and never refused.
 func (s *Service) poll(ctx context.Context, e mdm.Enrollment, m message, t *trail) ([]byte, error) {
 	t.action = "mdm.poll"
 	contact, err := m.contact(s.now())
@@ -128,29 +144,52 @@ func (s *Service) poll(ctx context.Context, e mdm.Enrollment, m message, t *trai
 	if !e.State.Active() {
 		return nil, nil
 	}
+	if contact.Status == mdm.StatusAcknowledged && contact.Result.IsZero() {
+		s.log().InfoContext(ctx, "result too large to be kept", logkey.Enrollment, e.ID, logkey.Command, contact.CommandID, "bytes", len(m.body))
+	}
 	order, err := s.Planner.Next(ctx, e, contact)
 	if err != nil || order == nil {
 		return nil, err
 	}
-	body, err := EncodeCommand(*order)
+	return s.send(ctx, e, *order)
+}
+
+// send encodes a command. It is the last of three locks on EraseDevice: whatever
+// the rooms above decided, none leaves for an enrolment that may not be erased,
+// and the phone is told nothing.
+func (s *Service) send(ctx context.Context, e mdm.Enrollment, o Order) ([]byte, error) {
+	dict, err := dictionary(o.Command)
+	if err != nil {
+		return nil, fmt.Errorf("enrolment %s: encode command: %w", e.ID, err)
+	}
+	requestType := o.Command.RequestType()
+	if erases(dict) && !e.MayErase() {
+		s.log().ErrorContext(ctx, "EraseDevice held back", logkey.Enrollment, e.ID, logkey.Command, o.ID, logkey.RequestType, requestType)
+		s.append(ctx, audit.New(ctx, s.now(), "mdm.command", string(e.ID), audit.Refused,
+			"reason", "EraseDevice is for corporate devices whose enrolment granted the right to erase", "command", string(o.ID)))
+		return nil, nil
+	}
+	body, err := marshal(o.ID, dict)
 	if err != nil {
 		return nil, fmt.Errorf("enrolment %s: %w", e.ID, err)
 	}
-	s.log().DebugContext(ctx, "command sent", logkey.Enrollment, e.ID, logkey.Command, order.ID,
-		logkey.RequestType, order.Command.RequestType())
+	s.log().DebugContext(ctx, "command sent", logkey.Enrollment, e.ID, logkey.Command, o.ID, logkey.RequestType, requestType)
 	return body, nil
 }
 
 // refused leaves an audit row, also for a caller who has hung up meanwhile. One
 // that cannot be written is logged: the refusal stands either way.
 func (s *Service) refused(ctx context.Context, r Request, t *trail, err error) {
-	ctx = context.WithoutCancel(ctx)
 	target, actor := string(t.enrollment), "phone:"+string(t.enrollment)
 	if target == "" {
 		target, actor = t.hash, "address:"+r.RemoteAddr
 	}
-	entry := audit.New(audit.WithActor(ctx, actor), s.now(), t.action, target, audit.Refused,
-		"reason", reason(err), "address", r.RemoteAddr)
+	s.append(ctx, audit.New(audit.WithActor(ctx, actor), s.now(), t.action, target, audit.Refused,
+		"reason", reason(err), "address", r.RemoteAddr))
+}
+
+func (s *Service) append(ctx context.Context, entry audit.Entry) {
+	ctx = context.WithoutCancel(ctx)
 	if failure := s.Audit.Append(ctx, entry); failure != nil {
 		s.log().ErrorContext(ctx, "audit row of a refusal not written", logkey.Error, failure)
 	}
@@ -164,7 +203,7 @@ func reason(err error) string {
 	}
 	for _, known := range []error{
 		cms.ErrMalformed, cms.ErrSignature, cms.ErrUntrusted, cms.ErrUnsupported,
-		ErrMalformed, ErrUnauthenticated, ErrUnknownIdentity,
+		ErrMalformed, ErrUnauthenticated, ErrUnknownIdentity, ErrRetired,
 	} {
 		if errors.Is(err, known) {
 			return known.Error()

@@ -10,6 +10,7 @@ import (
 
 	"sallyport/internal/bounded"
 	"sallyport/internal/server/limit"
+	"sallyport/internal/server/peer"
 	"sallyport/internal/server/problem"
 	"sallyport/internal/server/wire"
 	"sallyport/mdm/apple"
@@ -75,10 +76,18 @@ func (a *API) MDM(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("read MDM message: %w", errors.Join(problem.ErrMalformed, err))
 	}
+	certificate, err := peer.Certificate(r)
+	if err != nil {
+		return fmt.Errorf("%w: %w", problem.ErrMalformed, err)
+	}
 	answer, err := a.d.MDM.Handle(r.Context(), apple.Request{
-		Body: body, Signature: r.Header.Get("Mdm-Signature"), RemoteAddr: limit.Address(r),
+		Body: body, Signature: r.Header.Get("Mdm-Signature"), Certificate: certificate, RemoteAddr: limit.Address(r),
 	})
 	if err != nil {
+		if certificate != nil && errors.Is(err, apple.ErrUnauthenticated) {
+			// The phone may have a new identity since this connection began.
+			w.Header().Set("Connection", "close")
+		}
 		return err
 	}
 	if len(answer) == 0 { // nothing to do: zero bytes, and no type for them

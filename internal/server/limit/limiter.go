@@ -128,8 +128,9 @@ func (l *Limiter) bucketOf(key string) *rate.Limiter {
 	return e.bucket
 }
 
-// Address is the address of r's direct peer, without its port. No header of the
-// request has a say in it: anybody can write those.
+// Address is the address of r's caller, without its port. Where a reverse proxy
+// of ours stands in between, package peer has put the caller in its place; no
+// header of the request has a say in it any more.
 func Address(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
