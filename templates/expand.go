@@ -65,9 +65,22 @@ func parseExpression(path, text string) (expression, *refusal.Error) {
 		if refused != nil {
 			return nil, refused
 		}
+		if next, ok := variableAt(after); ok && strings.HasSuffix(inner, "|") {
+			return nil, refusal.New(ErrInvalid, path, fmt.Sprintf("gives %%%s|…%% the default %%%.64s%%, and a default holds no variable and no percent sign", p.variable.Name, next),
+				"give a plain text as the default, or use one of the two variables")
+		}
 		parsed = append(parsed, p)
 	}
 	return parsed, nil
+}
+
+// variableAt reports whether text goes on as if a variable had begun just before.
+// After the bar of another one that is a default gone wrong: %firstname|%upn%%.
+func variableAt(text string) (inner string, ok bool) {
+	inner, _, closed := strings.Cut(text, "%")
+	name, _, _ := strings.Cut(inner, "|")
+	_, known := lookup(name)
+	return inner, closed && known
 }
 
 // parseVariable reads what stands between two percent signs.

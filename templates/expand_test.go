@@ -23,6 +23,10 @@ func TestExpand(t *testing.T) {
 		{"%%%upn%%%", "%alice@example.test%"},
 		{"%firstname%", "%upn%"}, // a value is never expanded again
 		{"%firstname%%firstname%", "%upn%%upn%"},
+		{"%domainname|%%upn%", "alice@example.test"}, // empty, then a variable
+		{"%domainname|%, %upn%", ", alice@example.test"},
+		{"%domainname|%%%", "%"},
+		{"%domainname|upn%", "upn"},
 	}
 	for _, test := range tests {
 		if got, refused := expandText("f", test.text, values{user: u}); refused != nil || got != test.want {
@@ -32,7 +36,7 @@ func TestExpand(t *testing.T) {
 }
 
 func TestParseExpressionRefuses(t *testing.T) {
-	for _, text := range []string{"%", "%upn", "a%b", "%UPN%", "% upn%", "%password%", "%UPN|x%", "%upn |x%", "%|%", "%|x%", "%%%", "%last name%", "%upn|a%b%", "a\nb", "\xff", strings.Repeat("a", maxExpression+1)} {
+	for _, text := range []string{"%", "%upn", "a%b", "%UPN%", "% upn%", "%password%", "%UPN|x%", "%upn |x%", "%|%", "%|x%", "%%%", "%last name%", "%upn|a%b%", "%firstname|%upn%%", "%firstname|%upn%", "%firstname|%lastname|x%%", "%middle_name|%email%%upn%", "a\nb", "\xff", strings.Repeat("a", maxExpression+1)} {
 		if _, refused := parseExpression("f", text); refused == nil || !errors.Is(refused, ErrInvalid) || refused.Field != "f" {
 			t.Errorf("%.40q: got %v, want it refused", text, refused)
 		}
@@ -62,6 +66,7 @@ func TestVariablesNameTheirSource(t *testing.T) {
 func FuzzExpand(f *testing.F) {
 	f.Add("%upn%", "value")
 	f.Add("%%upn%%", "%upn%")
+	f.Add("%firstname|%upn%%", "")
 	f.Add("%firstname% %", "a\x00b")
 	f.Fuzz(func(t *testing.T, text, value string) {
 		parsed, refused := parseExpression("f", text)

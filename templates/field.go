@@ -65,20 +65,3 @@ func secretFields(a profiles.ExchangeAccount) []secretField {
 
 // inURL makes a value part of a URL that it cannot add a part to.
 func inURL(value string) string { return strings.ReplaceAll(url.QueryEscape(value), "+", "%20") }
-
-// UsesDevice reports whether the template names a fact of the phone, so that it
-// can be rendered only for a phone that has reported.
-func (s Spec) UsesDevice() bool {
-	texts := []string{s.DisplayName}
-	for i := range s.Accounts {
-		for _, f := range fields(&s.Accounts[i]) {
-			texts = append(texts, *f.value)
-		}
-	}
-	for _, text := range texts {
-		if parsed, refused := parseExpression("", text); refused == nil && parsed.usesDevice() {
-			return true
-		}
-	}
-	return false
-}

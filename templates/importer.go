@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sallyport/enroll/directory"
@@ -61,6 +62,8 @@ func Import(data []byte, owner *directory.User) (Imported, error) {
 func openProfile(data []byte) (profile map[string]any, signer string, err error) {
 	opened, err := mobileconfig.Inspect(data, nil, nil)
 	switch {
+	case errors.Is(err, mobileconfig.ErrNotProfile):
+		return nil, "", refuseImport("is neither an XML property list nor a signed profile", "give a .mobileconfig file; a template needs no import: sallyport profile lint FILE checks one")
 	case errors.Is(err, bounded.ErrTooLarge):
 		return nil, "", refuseImport(fmt.Sprintf("is longer than %d bytes", bounded.MaxPlist), "take large payloads, such as fonts, out of it")
 	case errors.Is(err, cms.ErrSignature), errors.Is(err, cms.ErrMalformed):
@@ -141,11 +144,9 @@ func (im *importer) head() {
 	im.out.Spec.DisplayName = im.text("display_name", title)
 	for key, value := range im.profile {
 		switch {
-		case headKeys[key], key == "PayloadContent", key == "IsEncrypted", key == "EncryptedPayloadContent":
-		case key == "PayloadRemovalDisallowed":
-			if value == true {
-				im.suggest(Suggestion{Field: "kept", Text: "the profile forbids its removal; profiles that arrive by MDM cannot be removed by hand anyway, so that is left out"})
-			}
+		case key == "PayloadRemovalDisallowed" && value == true:
+			im.suggest(Suggestion{Field: "kept", Text: "the profile forbids its removal; profiles that arrive by MDM cannot be removed by hand anyway, so that is left out"})
+		case headKeys[key], slices.Contains(notKeptOnTop, key):
 		default:
 			im.kept.profile[key] = value
 		}

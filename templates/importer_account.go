@@ -3,6 +3,7 @@ package templates
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,6 +35,7 @@ func (im *importer) account(payload map[string]any) {
 	r.switches(&a)
 	r.sync(&a)
 	r.smime(&a)
+	r.dropTaken()
 	im.out.Spec.Accounts = append(im.out.Spec.Accounts, a)
 	im.kept.accounts = append(im.kept.accounts, im.withoutSecrets(easType, r.rest))
 }
@@ -55,11 +57,11 @@ func (r *accountReader) bool(key string) bool {
 	return value
 }
 
-// drop leaves keys out that are still there because they are not of Apple's
-// type: the renderer always writes its own.
-func (r *accountReader) drop(keys ...string) {
-	for _, key := range keys {
-		if _, wrong := r.rest[key]; wrong {
+// dropTaken leaves keys out that have a field in the template and are still
+// there, since they are not of Apple's type.
+func (r *accountReader) dropTaken() {
+	for _, key := range slices.Sorted(maps.Keys(r.rest)) {
+		if accountKeys[key] != "" {
 			delete(r.rest, key)
 			r.im.suggest(Suggestion{Field: strings.TrimSuffix(r.path, "."), Text: key + " is not of the type that it has in Apple's profiles, and is left out"})
 		}
@@ -73,7 +75,6 @@ func (r *accountReader) server(a *profiles.ExchangeAccount) {
 	a.OAuth.SignInURL = r.im.plain(r.path+"oauth.sign_in_url", r.string("OAuthSignInURL"))
 	a.OAuth.TokenURL = r.im.plain(r.path+"oauth.token_url", r.string("OAuthTokenRequestURL"))
 	a.Host = r.im.plain(r.path+"host", host)
-	r.drop("Host", "SSL")
 	if strings.EqualFold(host, profiles.Office365Host) || host == "" && oauth {
 		a.HostType, a.Host = profiles.Office365, ""
 		if !oauth {
@@ -103,7 +104,6 @@ func (r *accountReader) login(a *profiles.ExchangeAccount) {
 	}
 	a.UserName = r.im.person(r.path+"user_name", name)
 	a.Email = r.im.person(r.path+"email", r.string("EmailAddress"))
-	r.drop("UserName", "EmailAddress")
 }
 
 // secrets leaves passwords and keys out and says how to bring them along.
@@ -118,10 +118,13 @@ func (r *accountReader) secrets(a *profiles.ExchangeAccount) {
 	if uuid, ok := r.rest["PayloadCertificateUUID"].(string); ok {
 		a.Identity, a.PKCS12 = r.identity("PayloadCertificateUUID", r.path+"identity", uuid)
 	}
-	if inline, ok := r.rest["Certificate"].([]byte); ok && len(inline) > 0 {
+	delete(r.rest, "CertificateName")
+	delete(r.rest, "CertificatePassword")
+	if inline, ok := r.rest["Certificate"].([]byte); ok {
 		delete(r.rest, "Certificate")
-		delete(r.rest, "CertificateName")
-		delete(r.rest, "CertificatePassword")
+		if len(inline) == 0 {
+			return
+		}
 		if a.Identity == "" {
 			a.Identity, a.PKCS12 = profiles.IdentityPKCS12, r.sealPKCS12(r.path+"pkcs12", "")
 		}

@@ -2,10 +2,12 @@ package templates
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"sallyport/internal/refusal"
+	"sallyport/profiles"
 	"sallyport/profiles/mobileconfig"
 )
 
@@ -105,24 +107,80 @@ func foreign(dict map[string]any) mobileconfig.Foreign {
 
 // notKept are payloads that an import turns into accounts, or leaves out. As
 // kept ones they would pass by every rule of a template.
-var notKept = map[string]bool{easType: true, "com.apple.mdm": true}
+var notKept = map[string]bool{easType: true, "com.apple.mdm": true, "com.apple.security.pkcs12": true}
 
-// checkKept refuses, when a template is saved, what could be rendered for nobody.
-func checkKept(text string, accounts int) refusal.List {
+// notKeptOnTop are keys of a profile that an import leaves out: they would put
+// other payloads in the place of the template's, or bind the phone.
+var notKeptOnTop = []string{"PayloadContent", "EncryptedPayloadContent", "IsEncrypted", "PayloadRemovalDisallowed"}
+
+// accountKeys are the keys of an account's payload that a field of the template
+// writes, and so watches over.
+var accountKeys = map[string]string{
+	"Host": "host", "SSL": "ssl", "UserName": "user_name", "EmailAddress": "email",
+	"Password": "password.secret", "OverridePreviousPassword": "override_previous_password",
+	"Certificate": "pkcs12", "CertificateName": "pkcs12", "CertificatePassword": "pkcs12",
+	"OAuth": "oauth.enabled", "OAuthSignInURL": "oauth.sign_in_url", "OAuthTokenRequestURL": "oauth.token_url",
+	"PreventMove": "prevent_move", "PreventAppSheet": "block_non_mail_apps",
+	"disableMailRecentsSyncing": "disable_recents_sync", "allowMailDrop": "allow_mail_drop",
+	"MailNumberOfPastDaysToSync": "days_to_keep_offline",
+	"EnableMail":                 "sync.mail.enabled", "EnableMailUserOverridable": "sync.mail.locked",
+	"EnableContacts": "sync.contacts.enabled", "EnableContactsUserOverridable": "sync.contacts.locked",
+	"EnableCalendars": "sync.calendar.enabled", "EnableCalendarsUserOverridable": "sync.calendar.locked",
+	"EnableReminders": "sync.reminders.enabled", "EnableRemindersUserOverridable": "sync.reminders.locked",
+	"EnableNotes": "sync.notes.enabled", "EnableNotesUserOverridable": "sync.notes.locked",
+	"SMIMESigningEnabled": "smime.sign.enabled", "SMIMESigningUserOverrideable": "smime.sign.user_may_change",
+	"SMIMESigningCertificateUUIDUserOverrideable": "smime.sign.user_may_change_identity",
+	"SMIMEEncryptByDefault":                       "smime.encrypt.by_default", "SMIMEEncryptByDefaultUserOverrideable": "smime.encrypt.user_may_change",
+	"SMIMEEncryptionCertificateUUIDUserOverrideable": "smime.encrypt.user_may_change_identity",
+	"SMIMEEnableEncryptionPerMessageSwitch":          "smime.encrypt.per_message_switch",
+}
+
+// taken is accountKeys, and those keys that are kept only as long as the account
+// says nothing itself: a reference to a kept identity, and rules for calls that
+// say more than a template can.
+func taken(a profiles.ExchangeAccount, key string, value any) (field string) {
+	set := func(is bool, field string) string {
+		if is {
+			return field
+		}
+		return ""
+	}
+	uses := func(source profiles.IdentitySource) bool { return source != "" && source != profiles.IdentityNone }
+	switch key {
+	case "PayloadCertificateUUID":
+		return set(uses(a.Identity), "identity")
+	case "SMIMESigningCertificateUUID":
+		return set(uses(a.SMIME.Sign.Identity), "smime.sign.identity")
+	case "SMIMEEncryptionCertificateUUID":
+		return set(uses(a.SMIME.Encrypt.Identity), "smime.encrypt.identity")
+	case "CommunicationServiceRules":
+		return set(a.AudioCallApp != "" || audioCall(value) != "", "audio_call_app")
+	}
+	return accountKeys[key]
+}
+
+// checkKept refuses, when a template is saved, what could be rendered for nobody,
+// and what would pass by the rules of the template's own fields.
+func checkKept(text string, accounts []profiles.ExchangeAccount) refusal.List {
 	k, refused := parseKept(text)
 	if refused != nil {
 		return refusal.List{refused}
 	}
-	if _, own := k.profile["PayloadContent"]; own {
-		return refusal.List{refuseKeptKey("PayloadContent")}
+	for _, key := range notKeptOnTop {
+		if _, own := k.profile[key]; own {
+			return refusal.List{refuseKeptKey(key)}
+		}
 	}
 	for _, f := range k.payloads {
-		if notKept[f.PayloadType] {
+		if notKept[strings.ToLower(strings.TrimSpace(f.PayloadType))] {
 			return refusal.List{refuseKeptKey(f.PayloadType)}
 		}
 	}
-	if len(k.accounts) > accounts {
-		return refusal.List{refuseKept(fmt.Sprintf("keeps keys of %d accounts, the template has %d", len(k.accounts), accounts))}
+	if len(k.accounts) > len(accounts) {
+		return refusal.List{refuseKept(fmt.Sprintf("keeps keys of %d accounts, the template has %d", len(k.accounts), len(accounts)))}
+	}
+	if list := k.checkAccounts(accounts); len(list) > 0 {
+		return list
 	}
 	if text == "" {
 		return nil
@@ -143,6 +201,19 @@ func checkKept(text string, accounts int) refusal.List {
 			continue
 		}
 		list.Add(refuseKept(e.Field + ": " + e.Reason))
+	}
+	return list
+}
+
+func (k kept) checkAccounts(accounts []profiles.ExchangeAccount) refusal.List {
+	var list refusal.List
+	for i, dict := range k.accounts {
+		for _, key := range slices.Sorted(maps.Keys(dict)) {
+			if field := taken(accounts[i], key, dict[key]); field != "" {
+				list.Add(refusal.New(ErrInvalid, "kept", fmt.Sprintf("holds the key %s for accounts[%d], past the rules of the field that stands for it", key, i),
+					fmt.Sprintf("remove it from kept, and use %s%s", accountPath(i), field)))
+			}
+		}
 	}
 	return list
 }

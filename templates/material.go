@@ -42,6 +42,9 @@ func (b *builder) add(accounts []profiles.ExchangeAccount, kept kept) error {
 
 // refs finds what an account refers to, and adds the identities to the profile.
 func (b *builder) refs(path string, a profiles.ExchangeAccount) mobileconfig.Refs {
+	if b.options.ForApp {
+		return mobileconfig.Refs{}
+	}
 	upn, mail := b.user.UPN, a.Email
 	refs := mobileconfig.Refs{
 		Identity: b.identity(path, a.Identity, a.PKCS12, upn),

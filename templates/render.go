@@ -31,6 +31,10 @@ type Options struct {
 	SCEPURL      string           // where accounts with identity scep get their certificate
 	Secrets      []Secret         // the user's, as SecretsFor returns them
 	Device       *mdm.DeviceFacts // of the phone that the profile is for; nil while it has not reported them
+	// ForApp renders for the managed configuration of an app alone, which holds
+	// neither certificates nor passwords: none are looked for, and the Profile is
+	// not one to send.
+	ForApp bool
 }
 
 // Rendered is a template expanded for one user.
@@ -101,7 +105,7 @@ func Render(r Revision, u directory.User, o Options) (Rendered, error) {
 	}
 	return Rendered{
 		TemplateName: r.Name, Revision: r.Number, Profile: b.profile, Accounts: accounts,
-		NeedsChallenge: b.scep != "", Warnings: warnings(accounts),
+		NeedsChallenge: b.scep != "", Warnings: append(r.Spec.deviceWarnings(), warnings(accounts)...),
 	}, nil
 }
 

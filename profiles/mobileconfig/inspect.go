@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
 
 	"sallyport/internal/bounded"
@@ -27,12 +28,18 @@ type Inspection struct {
 	Dict              map[string]any // its content, secrets included: Redact it before it is shown
 }
 
+// ErrNotProfile: the file is neither XML nor signed, so it is no profile in any form.
+var ErrNotProfile = errors.New("neither an XML property list nor a signed profile")
+
 // Inspect opens an unsigned, signed or encrypted profile within the limits for
 // input from outside. cert and key may be nil; then encrypted payloads stay
 // closed. An error of cms says what is wrong with a signature or an encryption.
 func Inspect(data []byte, cert *x509.Certificate, key crypto.PrivateKey) (Inspection, error) {
 	i := Inspection{Plist: bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))}
 	if !looksLikeText(i.Plist) {
+		if !bytes.HasPrefix(data, []byte{derSequence}) {
+			return Inspection{}, ErrNotProfile
+		}
 		content, signer, err := cms.Open(data, MaxProfile)
 		if err != nil {
 			return Inspection{}, fmt.Errorf("open signed profile: %w", err)
@@ -57,6 +64,9 @@ func Inspect(data []byte, cert *x509.Certificate, key crypto.PrivateKey) (Inspec
 	i.Dict["PayloadContent"], i.Opened = payloads, true
 	return i, nil
 }
+
+// derSequence begins every signed profile, which is a ContentInfo (RFC 5652, section 3).
+const derSequence = 0x30
 
 // looksLikeText: DER begins with a SEQUENCE, never with white space or '<'. Binary
 // property lists go the same way, to be refused by name.

@@ -90,8 +90,9 @@ func TestInspectRefuses(t *testing.T) {
 		data []byte
 		want error
 	}{
-		"nothing":            {nil, cms.ErrMalformed},
-		"text":               {[]byte("hello"), cms.ErrMalformed},
+		"nothing":            {nil, ErrNotProfile},
+		"text":               {[]byte("hello"), ErrNotProfile},
+		"half a signature":   {[]byte{0x30, 0x82}, cms.ErrMalformed},
 		"binary list":        {[]byte("bplist00x"), bounded.ErrForbidden},
 		"HTML":               {[]byte("<html></html>"), bounded.ErrMalformed},
 		"too large":          {bytes.Repeat([]byte("<"), bounded.MaxPlist+1), bounded.ErrTooLarge},
