@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sallyport/internal/bounded"
+	"sallyport/internal/yamldoc"
 	"sallyport/templates"
 	"sallyport/templates/builtin"
 )
@@ -26,27 +27,43 @@ type profileCmd struct {
 	Starters profileStartersCmd `cmd:"" help:"Templates to begin with."`
 }
 
-var errTooLong = errors.New("is too long")
-
 // readFile reads a file, or standard input for "-", of at most limit bytes.
 func (p *program) readFile(name string, limit int) ([]byte, error) {
-	source := p.stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		source = file
+	source, err := p.open(name)
+	if err != nil {
+		return nil, err
 	}
+	defer source.Close()
 	data, err := bounded.Read(source, limit)
 	if errors.Is(err, bounded.ErrTooLarge) {
-		return nil, fmt.Errorf("%s %w: more than %d bytes", name, errTooLong, limit)
+		return nil, fmt.Errorf("%s is too long: more than %d bytes", name, limit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	return data, nil
+}
+
+// readDocument reads YAML, and one byte more than it may have: the reader of the
+// document says in which line that is.
+func (p *program) readDocument(name string) ([]byte, error) {
+	source, err := p.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	data, err := io.ReadAll(io.LimitReader(source, yamldoc.MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return data, nil
+}
+
+func (p *program) open(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(p.stdin), nil
+	}
+	return os.Open(name)
 }
 
 type profileSchemaCmd struct {

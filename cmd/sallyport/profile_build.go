@@ -13,7 +13,6 @@ import (
 	"sallyport/internal/cms"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
-	"sallyport/internal/yamldoc"
 	"sallyport/mdm"
 	"sallyport/profiles"
 	"sallyport/profiles/mobileconfig"
@@ -43,7 +42,7 @@ func (c *profileBuildCmd) Run(p *program) error {
 	if err := c.usage(); err != nil {
 		return err
 	}
-	source, err := p.readFile(c.Template, yamldoc.MaxBytes)
+	source, err := p.readDocument(c.Template)
 	if err != nil {
 		return err
 	}
@@ -51,7 +50,7 @@ func (c *profileBuildCmd) Run(p *program) error {
 	if err != nil {
 		return p.refuse(c.Template, source, err)
 	}
-	userSource, err := p.readFile(c.User, yamldoc.MaxBytes)
+	userSource, err := p.readDocument(c.User)
 	if err != nil {
 		return err
 	}
@@ -59,12 +58,11 @@ func (c *profileBuildCmd) Run(p *program) error {
 	if err != nil {
 		return p.refuse(c.User, userSource, err)
 	}
-	options := templates.Options{Organization: c.Organization, SCEPURL: c.ScepURL, Device: device}
-	if c.Platform != applePlatform {
-		options.SCEPURL = "https://unused.invalid/scep" // an app gets no certificate
-	}
-	if options.Secrets, err = c.secrets(p, spec, u); err != nil {
-		return err
+	options := templates.Options{Organization: c.Organization, SCEPURL: c.ScepURL, Device: device, ForApp: c.Platform != applePlatform}
+	if !options.ForApp {
+		if options.Secrets, err = c.secrets(p, spec, u); err != nil {
+			return err
+		}
 	}
 	if err := c.needsSCEP(spec); err != nil {
 		return err
@@ -99,6 +97,8 @@ func (c *profileBuildCmd) usage() error {
 	switch {
 	case c.Platform != applePlatform && (closed || c.Unsigned):
 		return usageError{"managed configuration is neither signed nor encrypted: --sign-cert, --sign-key, --encrypt-to and --unsigned are for --platform apple"}
+	case c.Platform != applePlatform && len(c.Secret)+len(c.P12Password) > 0:
+		return usageError{"managed configuration holds no secret: --secret and --p12-password are for --platform apple"}
 	case c.Platform != applePlatform:
 		return nil
 	case c.Unsigned && closed:
@@ -217,7 +217,13 @@ func (c *profileBuildCmd) secrets(p *program, spec templates.Spec, u directory.U
 			return nil, usageError{fmt.Sprintf("--p12-password %s=… belongs to --secret %s=FILE", name, name)}
 		}
 	}
-	for _, name := range spec.Secrets() {
+	named := spec.Secrets()
+	for _, name := range sortedKeys(c.Secret) {
+		if !slices.Contains(named, name) {
+			return nil, usageError{fmt.Sprintf("--secret %s=…: the template names no such secret%s", name, among(named))}
+		}
+	}
+	for _, name := range named {
 		if c.Secret[name] == "" {
 			return nil, usageError{fmt.Sprintf("the template names the secret %s: give it with --secret %s=FILE", name, name)}
 		}
@@ -235,6 +241,14 @@ func (c *profileBuildCmd) secrets(p *program, spec templates.Spec, u directory.U
 		made = append(made, s)
 	}
 	return made, nil
+}
+
+// among is the rest of a message about a name that is none of these.
+func among(names []string) string {
+	if len(names) == 0 {
+		return ", it names none"
+	}
+	return ", it names " + strings.Join(names, ", ")
 }
 
 func (c *profileBuildCmd) secretInput(name string) (templates.SecretInput, error) {

@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"sallyport/enroll/directory"
-	"sallyport/internal/yamldoc"
 	"sallyport/profiles/mobileconfig"
 	"sallyport/templates"
 )
@@ -60,7 +59,7 @@ func (c *profileImportCmd) owner(p *program) (*directory.User, error) {
 	if c.User == "" {
 		return nil, nil
 	}
-	source, err := p.readFile(c.User, yamldoc.MaxBytes)
+	source, err := p.readDocument(c.User)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -86,10 +85,7 @@ func (f finding) String() string {
 
 // lint reads one document. Its error means that the file could not be read.
 func (p *program) lint(name string) ([]finding, error) {
-	source, err := p.readFile(name, yamldoc.MaxBytes)
-	if errors.Is(err, errTooLong) {
-		return []finding{{File: name, Level: levelError, Reason: err.Error(), Remedy: "split it"}}, nil
-	}
+	source, err := p.readDocument(name)
 	if err != nil {
 		return nil, err
 	}
@@ -122,10 +118,7 @@ func lintDocument(source []byte) (warnings []*refusal.Error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, a := range spec.Accounts {
-		warnings = append(warnings, below(fmt.Sprintf("accounts[%d].", i), a.Warnings())...)
-	}
-	return warnings, nil
+	return spec.Warnings(), nil
 }
 
 func isSecurityPolicy(source []byte) bool {

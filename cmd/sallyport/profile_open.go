@@ -9,6 +9,8 @@ import (
 	"sallyport/profiles/mobileconfig"
 )
 
+var errNoCertificate = errors.New("holds no certificate in PEM or DER form")
+
 // keyFiles open an encrypted profile.
 type keyFiles struct {
 	Key  string `help:"Private key of the device that an encrypted profile was made for, PEM." placeholder:"FILE"`
@@ -38,6 +40,9 @@ func (k keyFiles) device() (*cms.Identity, error) {
 		return nil, nil
 	}
 	device, err := identity(cmp.Or(k.Cert, k.Key), k.Key)
+	if k.Cert == "" && errors.Is(err, errNoCertificate) {
+		return nil, usageError{fmt.Sprintf("%s holds no certificate beside the key: give that of the device with --cert FILE", cell(k.Key))}
+	}
 	if err != nil {
 		return nil, err
 	}

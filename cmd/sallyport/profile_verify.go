@@ -168,7 +168,7 @@ func certificates(file string) ([]*x509.Certificate, error) {
 		if certificate, err := x509.ParseCertificate(bytes.TrimSpace(text)); err == nil {
 			return []*x509.Certificate{certificate}, nil
 		}
-		return nil, fmt.Errorf("%s holds no certificate in PEM or DER form", file)
+		return nil, fmt.Errorf("%s %w", file, errNoCertificate)
 	}
 	return found, nil
 }

@@ -36,7 +36,9 @@ type userAddCmd struct {
 
 // Help is the detail under the usage line.
 func (*userAddCmd) Help() string {
-	return `Of a user who is on record only what is given changes; an empty value clears a field: --middle-name "".`
+	return `Of a user who is on record only what is given changes; an empty value clears a field: --middle-name "".
+
+Marking a user with enrolled phones as a shared mailbox takes the mail profiles and the passcode policy off those phones.`
 }
 
 func (c *userAddCmd) Run(p *program) error {
