@@ -3,12 +3,15 @@ package templates
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
+	"sallyport/profiles"
 )
 
 const (
@@ -32,6 +35,8 @@ type ChangePlan struct {
 	// rendered; their phones would keep what they have.
 	Refused  int       `json:"refused"`
 	Failures []Failure `json:"failures"` // of the first of them
+	// Warnings are of what Unreached finds.
+	Warnings []*refusal.Error `json:"warnings"`
 }
 
 // Effect is what happens to one template.
@@ -66,13 +71,61 @@ func (v *Viewer) Plan(ctx context.Context, source []byte) (ChangePlan, error) {
 		Changes: append([]Change{}, Diff(newest.Spec, spec)...), Sample: []string{}, Failures: []Failure{},
 	}
 	if newest.Number == 0 {
-		w.plan.Changes = []Change{{Field: "name", Before: absent, After: spec.Name}}
+		w.plan.Changes = everything(spec)
+	}
+	if w.plan.Warnings, err = v.Unreached(ctx, spec.Assign, spec.Exclude); err != nil {
+		return ChangePlan{}, err
 	}
 	w.content = slices.ContainsFunc(w.plan.Changes, func(c Change) bool { return !deliveryField(c.Field) })
 	if err := w.everybody(ctx); err != nil {
 		return ChangePlan{}, err
 	}
 	return w.finish(), nil
+}
+
+// everything lists what a first revision says, in the words of Diff: each field
+// that is set, each default that means something.
+func everything(spec Spec) []Change {
+	var d differ
+	empty := Spec{Accounts: make([]profiles.ExchangeAccount, len(spec.Accounts))}
+	d.fields("", reflect.ValueOf(empty), reflect.ValueOf(meaning(spec)))
+	for i := range d.changes {
+		d.changes[i].Before = absent
+	}
+	return d.changes
+}
+
+// Unreached warns of users and groups that are named in vain: nobody of that
+// UPN is on record, nobody is in that group. They may come later, so that a
+// name which was misspelled would otherwise show in nothing but mail that does
+// not arrive.
+func (v *Viewer) Unreached(ctx context.Context, assign, exclude directory.Audience) ([]*refusal.Error, error) {
+	warnings := []*refusal.Error{}
+	for _, part := range []struct {
+		field string
+		names directory.Audience
+	}{{"assign", assign}, {"exclude", exclude}} {
+		for i, upn := range part.names.Users {
+			_, err := v.Templates.Users.UserByUPN(ctx, upn)
+			if errors.Is(err, directory.ErrNotFound) {
+				warnings = append(warnings, refusal.New(ErrInvalid, fmt.Sprintf("%s.users[%d]", part.field, i),
+					fmt.Sprintf("names %s, who is not on record", upn), "add the user, or correct the UPN"))
+			} else if err != nil {
+				return nil, fmt.Errorf("look up user %s: %w", upn, err)
+			}
+		}
+		for i, group := range part.names.Groups {
+			members, err := v.Templates.Users.ListUsers(ctx, group, directory.Page{Limit: 1})
+			if err != nil {
+				return nil, fmt.Errorf("list users of group %s: %w", group, err)
+			}
+			if len(members) == 0 {
+				warnings = append(warnings, refusal.New(ErrInvalid, fmt.Sprintf("%s.groups[%d]", part.field, i),
+					fmt.Sprintf("names the group %s, which has no member", group), "add users to the group, or correct its name"))
+			}
+		}
+	}
+	return warnings, nil
 }
 
 // deliveryField says who gets a template, not what they get.

@@ -345,16 +345,30 @@ func (c *client) problem(answer *http.Response) error {
 	return apiError{answer.StatusCode, text}
 }
 
-// nextStep is what to type after an answer about something that there is not,
-// empty where the server's own words must do.
+// nextStep is what to type after an answer about something that there is not, or
+// that would be written over unseen; empty where the server's own words must do.
 func nextStep(answer *http.Response) string {
 	r := answer.Request
-	if r == nil || answer.StatusCode != http.StatusNotFound || r.Method == http.MethodPost {
+	if r == nil {
 		return ""
+	}
+	if answer.StatusCode == http.StatusPreconditionRequired {
+		look := "look at that one with show"
+		if r.URL.Path == "/api/v1/templates" {
+			look = "--dry-run says what this would change"
+		}
+		return look + "; then repeat it with --if-match " + strings.Trim(answer.Header.Get("ETag"), `"`) + ", or with --force to write over whatever is newest"
+	}
+	if answer.StatusCode != http.StatusNotFound || r.Method == http.MethodPost {
+		return ""
+	}
+	if strings.Contains(r.URL.Path, "/revisions/") || strings.HasSuffix(r.URL.Path, "/diff") {
+		return "" // the template may well be there
 	}
 	for _, at := range []struct{ path, command string }{
 		{"/api/v1/users/", "user list"},
 		{"/api/v1/templates/", "template list"},
+		{"/api/v1/security-policies/", "security-policy list"},
 		{"/api/v1/compliance/policies/", "compliance list"},
 		{"/api/v1/invitations/", "invitation list"},
 		{"/api/v1/devices/", "device list"},

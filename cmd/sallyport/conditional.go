@@ -9,30 +9,59 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"sallyport/templates"
 )
 
-// IfMatch is the flag of everything that makes a new revision.
+// IfMatch are the flags of everything that makes a new revision.
 type IfMatch struct {
-	IfMatch string `help:"Refuse unless this is still the newest revision; new: unless there is none." placeholder:"N|new"`
+	IfMatch string `help:"Refuse unless this is still the newest revision; new: unless there is none." placeholder:"N|new" xor:"base"`
+	Force   bool   `help:"Write over whatever is newest, seen or not." xor:"base"`
 }
+
+// given says whether a flag names what may be written over.
+func (f IfMatch) given() bool { return f.Force || f.IfMatch != "" }
 
 // on is a client whose writes hold only under the condition.
 func (f IfMatch) on(c *client) (*client, error) {
-	header := http.Header{}
 	switch n, err := strconv.Atoi(f.IfMatch); {
+	case f.Force:
+		return c.with("If-Match", "*"), nil
 	case f.IfMatch == "":
 		return c, nil
 	case f.IfMatch == "new":
-		header.Set("If-None-Match", "*")
+		return c.with("If-None-Match", "*"), nil
 	case err != nil || n < 1:
 		return nil, usageError{"--if-match takes the number of a revision, or the word new"}
 	default:
-		header.Set("If-Match", strconv.Quote(strconv.Itoa(n)))
+		return c.following(n), nil
 	}
-	conditional, inner := *c, *c.http
-	inner.Transport = headers{next: c.http.Transport, add: header}
-	conditional.http = &inner
-	return &conditional, nil
+}
+
+// onTemplate is on for what changes one part of a template and keeps the rest:
+// without a flag it follows the revision that is newest when it begins.
+func (f IfMatch) onTemplate(ctx context.Context, c *client, name string) (*client, error) {
+	if f.given() {
+		return f.on(c)
+	}
+	var newest templates.Revision
+	if err := c.get(ctx, templatePath(name), nil, &newest); err != nil {
+		return nil, err
+	}
+	return c.following(newest.Number), nil
+}
+
+// following is a client whose writes hold only while that revision is the newest.
+func (c *client) following(revision int) *client {
+	return c.with("If-Match", strconv.Quote(strconv.Itoa(revision)))
+}
+
+// with is a client that sends one more header.
+func (c *client) with(name, value string) *client {
+	more, inner := *c, *c.http
+	inner.Transport = headers{next: c.http.Transport, add: http.Header{name: {value}}}
+	more.http = &inner
+	return &more
 }
 
 // headers adds to every request.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,19 +22,36 @@ type securityApplyCmd struct {
 	Output
 }
 
+// Help is the detail under the usage line.
+func (*securityApplyCmd) Help() string { return applyHelp("security-policy") }
+
 func (c *securityApplyCmd) Run(p *program) error {
-	api, body, err := c.open(p, c.File)
+	d, err := p.openDocument(c.File, func(source []byte) (string, error) {
+		spec, err := templates.ParseSecurity(source)
+		return spec.Name, err
+	})
+	if err != nil {
+		return err
+	}
+	api, err := c.follow(p, d)
 	if err != nil {
 		return err
 	}
 	var applied adminapi.SecurityPolicyApplied
-	if err := api.call(p.ctx, http.MethodPost, "/api/v1/security-policies", contentYAML, bytes.NewReader(body), &applied); err != nil {
-		return p.faulty(c.File, body, err)
+	if err := api.call(p.ctx, http.MethodPost, "/api/v1/security-policies", contentYAML, bytes.NewReader(d.source), &applied); err != nil {
+		return p.faulty(c.File, d.text, d.placed(err))
 	}
 	if c.json() {
 		return printJSON(p.stdout, applied)
 	}
-	return p.applied("security policy", applied.Policy.Name, applied.Policy.Number, applied.Changed)
+	if err := p.applied("security policy", applied.Policy.Name, applied.Policy.Number, applied.Changed); err != nil {
+		return err
+	}
+	p.warn(applied.Warnings)
+	if applied.Changed {
+		c.next(p, "security-policy", applied.Policy.Name, applied.Policy.Number)
+	}
+	return nil
 }
 
 type securityListCmd struct{ Output }
@@ -71,6 +87,6 @@ func (c *securityShowCmd) Run(p *program) error {
 	if c.json() {
 		return printJSON(p.stdout, r)
 	}
-	fmt.Fprintf(p.stdout, "# security policy %s, revision %d, applied by %s at %s\n%s", cell(r.Name), r.Number, cell(r.CreatedBy), stamp(r.CreatedAt), ensureNewline(r.Source))
+	p.showDocument("security policy", r.Name, r.Number, r.CreatedBy, r.CreatedAt, r.Source)
 	return nil
 }

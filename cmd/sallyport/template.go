@@ -108,18 +108,11 @@ func (c *templateShowCmd) Run(p *program) error {
 	if c.json() {
 		return printJSON(p.stdout, r)
 	}
-	fmt.Fprintf(p.stdout, "# template %s, revision %d, applied by %s at %s\n%s", cell(r.Name), r.Number, cell(r.CreatedBy), stamp(r.CreatedAt), ensureNewline(r.Source))
+	p.showDocument("template", r.Name, r.Number, r.CreatedBy, r.CreatedAt, r.Source)
 	return nil
 }
 
 func templatePath(name string) string { return "/api/v1/templates/" + url.PathEscape(name) }
-
-func ensureNewline(s string) string {
-	if strings.HasSuffix(s, "\n") {
-		return s
-	}
-	return s + "\n"
-}
 
 type complianceCmd struct {
 	Apply complianceApplyCmd `cmd:"" help:"Apply a policy; what says something new becomes a new revision."`
@@ -176,6 +169,6 @@ func (c *complianceShowCmd) Run(p *program) error {
 	if c.json() {
 		return printJSON(p.stdout, r)
 	}
-	fmt.Fprintf(p.stdout, "# compliance policy %s, revision %d, applied by %s at %s\n%s", cell(r.Name), r.Number, cell(r.CreatedBy), stamp(r.CreatedAt), ensureNewline(r.Source))
+	p.showDocument("compliance policy", r.Name, r.Number, r.CreatedBy, r.CreatedAt, r.Source)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sallyport/enroll/directory"
+	"sallyport/internal/refusal"
 	"sallyport/internal/server/adminapi"
 	"sallyport/templates"
 )
@@ -19,47 +20,71 @@ type templateApplyCmd struct {
 	Output
 }
 
+// Help is the detail under the usage line.
+func (*templateApplyCmd) Help() string { return applyHelp("template") }
+
 func (c *templateApplyCmd) Run(p *program) error {
-	api, body, err := c.open(p, c.File)
+	d, err := p.openDocument(c.File, func(source []byte) (string, error) {
+		spec, err := templates.Parse(source)
+		return spec.Name, err
+	})
+	if err != nil {
+		return err
+	}
+	api, err := c.follow(p, d)
 	if err != nil {
 		return err
 	}
 	if c.DryRun {
-		var plan templates.ChangePlan
-		query := url.Values{"dry_run": {"true"}}
-		if err := api.callLong(p.ctx, http.MethodPost, "/api/v1/templates?"+query.Encode(), contentYAML, bytes.NewReader(body), &plan); err != nil {
-			return p.faulty(c.File, body, err)
-		}
-		if c.json() {
-			return printJSON(p.stdout, plan)
-		}
-		return p.plan(plan)
+		return c.dryRun(p, api, d)
 	}
 	var applied adminapi.TemplateApplied
-	if err := api.call(p.ctx, http.MethodPost, "/api/v1/templates", contentYAML, bytes.NewReader(body), &applied); err != nil {
-		return p.faulty(c.File, body, err)
+	if err := api.call(p.ctx, http.MethodPost, "/api/v1/templates", contentYAML, bytes.NewReader(d.source), &applied); err != nil {
+		return p.faulty(c.File, d.text, d.placed(err))
 	}
-	return p.templateApplied(c.Output, applied)
+	if err := p.templateApplied(c.Output, applied); err != nil {
+		return err
+	}
+	if applied.Changed {
+		c.next(p, "template", applied.Template.Name, applied.Template.Number)
+	}
+	return nil
 }
 
-// open is the client under the condition, and the document to send.
-func (f IfMatch) open(p *program, file string) (*client, []byte, error) {
-	api, err := p.client()
-	if err != nil {
-		return nil, nil, err
+func (c *templateApplyCmd) dryRun(p *program, api *client, d document) error {
+	var plan templates.ChangePlan
+	query := url.Values{"dry_run": {"true"}}
+	if err := api.callLong(p.ctx, http.MethodPost, "/api/v1/templates?"+query.Encode(), contentYAML, bytes.NewReader(d.source), &plan); err != nil {
+		return p.faulty(c.File, d.text, d.placed(err))
 	}
-	if api, err = f.on(api); err != nil {
-		return nil, nil, err
+	if c.json() {
+		return printJSON(p.stdout, plan)
 	}
-	body, err := p.readInput(file)
-	return api, body, err
+	if err := p.plan(plan); err != nil {
+		return err
+	}
+	if plan.Changed && plan.Revision > 0 && !c.given() && d.base == 0 {
+		fmt.Fprintf(p.stderr, "to apply it on what you saw here: --if-match %d\n", plan.Revision)
+	}
+	return nil
 }
 
 func (p *program) templateApplied(o Output, applied adminapi.TemplateApplied) error {
 	if o.json() {
 		return printJSON(p.stdout, applied)
 	}
-	return p.applied("template", applied.Template.Name, applied.Template.Number, applied.Changed)
+	if err := p.applied("template", applied.Template.Name, applied.Template.Number, applied.Changed); err != nil {
+		return err
+	}
+	p.warn(applied.Warnings)
+	return nil
+}
+
+// warn prints what does not keep anything from being done.
+func (p *program) warn(warnings []*refusal.Error) {
+	for _, w := range warnings {
+		fmt.Fprintln(p.stdout, cell("warning: "+w.Error()))
+	}
 }
 
 // plan prints what an apply would do.
@@ -84,6 +109,7 @@ func (p *program) plan(plan templates.ChangePlan) error {
 			fmt.Fprintf(p.stdout, "  %s: %s: %s (%s)\n", cell(f.User), cell(f.Field), cell(f.Reason), cell(f.Remedy))
 		}
 	}
+	p.warn(plan.Warnings)
 	return nil
 }
 
@@ -110,7 +136,7 @@ func (c *templateRollbackCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if api, err = c.on(api); err != nil {
+	if api, err = c.onTemplate(p.ctx, api, c.Name); err != nil {
 		return err
 	}
 	var applied adminapi.TemplateApplied
@@ -147,7 +173,7 @@ func (c *templateAssignCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if api, err = c.on(api); err != nil {
+	if api, err = c.onTemplate(p.ctx, api, c.Name); err != nil {
 		return err
 	}
 	var applied adminapi.TemplateApplied

@@ -73,6 +73,12 @@ func newClient(t testing.TB, data string) *client {
 // call sends one request and decodes the answer into out where that is not nil.
 func (c *client) call(method, path, contentType string, body []byte, out any) int {
 	c.t.Helper()
+	return c.callIf("", method, path, contentType, body, out)
+}
+
+// callIf is call with If-Match, where that is not empty.
+func (c *client) callIf(match, method, path, contentType string, body []byte, out any) int {
+	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), method, c.local.URL+path, bytes.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
@@ -80,6 +86,9 @@ func (c *client) call(method, path, contentType string, body []byte, out any) in
 	req.Header.Set("Authorization", "Bearer "+c.local.Token.Reveal())
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
+	}
+	if match != "" {
+		req.Header.Set("If-Match", match)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -89,7 +89,7 @@ func TestTemplateChange(t *testing.T) {
 	c.decided(alice, device, access.Allow)
 
 	moved := strings.Replace(mailTemplate, "mail.example.test", "mail2.example.test", 1)
-	c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(moved), &adminapi.TemplateApplied{})
+	c.apply(moved)
 	d := c.decided(alice, device, access.Block)
 	if d.Reasons[0].Rule != "mail_profile" {
 		t.Errorf("reasons %+v, want mail_profile", d.Reasons)
@@ -234,7 +234,7 @@ func TestTemplateGivesWay(t *testing.T) {
 	c.decided(alice, device, access.Allow)
 
 	apply := func(source string) {
-		c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(source), &adminapi.TemplateApplied{})
+		c.apply(source)
 		must(t, phone.Connect(t.Context()))
 	}
 	winner := strings.Replace(mailTemplate, "name: mail\n", "name: vip\npriority: 5\n", 1)

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -240,7 +241,7 @@ func TestRollbackReachesThePhone(t *testing.T) {
 		t.Fatalf("accounts %+v, want the second revision", s.Accounts)
 	}
 	var back adminapi.TemplateApplied
-	c.post("/api/v1/templates/mail/rollback", adminapi.RollbackRequest{Revision: 1}, &back)
+	c.callIf(`"2"`, http.MethodPost, "/api/v1/templates/mail/rollback", "application/json", []byte(`{"revision": 1}`), &back)
 	if !back.Changed || back.Template.Number != 3 {
 		t.Errorf("rollback: %+v, want a third revision", back)
 	}
@@ -259,15 +260,10 @@ func TestTwoAdmins(t *testing.T) {
 	c.seed()
 	change := func(host, match string) int {
 		source := strings.Replace(mailTemplate, "mail.example.test", host, 1)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.local.URL+"/api/v1/templates", strings.NewReader(source))
-		must(t, err)
-		req.Header.Set("Authorization", "Bearer "+c.local.Token.Reveal())
-		req.Header.Set("Content-Type", "application/yaml")
-		req.Header.Set("If-Match", match)
-		resp, err := c.http.Do(req)
-		must(t, err)
-		must(t, resp.Body.Close())
-		return resp.StatusCode
+		return c.callIf(match, http.MethodPost, "/api/v1/templates", "application/yaml", []byte(source), nil)
+	}
+	if got := change("first.example.test", ""); got != http.StatusPreconditionRequired {
+		t.Errorf("without saying what was seen: status %d, want 428", got)
 	}
 	if got := change("second.example.test", `"1"`); got != http.StatusOK {
 		t.Errorf("on the revision that was seen: status %d", got)
@@ -278,10 +274,46 @@ func TestTwoAdmins(t *testing.T) {
 	if got := change("third.example.test", "1"); got != http.StatusBadRequest {
 		t.Errorf("with a condition that is none: status %d, want 400", got)
 	}
+	for path, body := range map[string]string{"assign": `{"assign": {"groups": ["none"]}}`, "rollback": `{"revision": 1}`} {
+		method := map[string]string{"assign": http.MethodPut, "rollback": http.MethodPost}[path]
+		for match, want := range map[string]int{"": http.StatusPreconditionRequired, `"1"`: http.StatusPreconditionFailed} {
+			if got := c.callIf(match, method, "/api/v1/templates/mail/"+path, "application/json", []byte(body), nil); got != want {
+				t.Errorf("%s with If-Match %q: status %d, want %d", path, match, got, want)
+			}
+		}
+	}
 	var newest templates.Revision
 	c.call(http.MethodGet, "/api/v1/templates/mail", "", nil, &newest)
 	if newest.Number != 2 || newest.Spec.Accounts[0].Host != "second.example.test" {
 		t.Errorf("newest revision %d for %s, want the second", newest.Number, newest.Spec.Accounts[0].Host)
+	}
+}
+
+// TestRacingCreators: of several who say nothing of what they have seen, one
+// makes the first revision, and nobody writes over it.
+func TestRacingCreators(t *testing.T) {
+	t.Parallel()
+	c := startInside(t, filepath.Join(t.TempDir(), "data"))
+	for path, source := range map[string]string{"/api/v1/templates": mailTemplate, "/api/v1/security-policies": security} {
+		const racers = 8
+		status := make(chan int, racers)
+		for i := range racers {
+			go func() {
+				status <- c.call(http.MethodPost, path, "application/yaml", fmt.Appendf([]byte(source), "# number %d\n", i), nil)
+			}()
+		}
+		got := map[int]int{}
+		for range racers {
+			got[<-status]++
+		}
+		if got[http.StatusOK] != 1 || got[http.StatusPreconditionRequired] != racers-1 {
+			t.Errorf("%s: got %v, want one made and the others refused", path, got)
+		}
+	}
+	var revisions adminapi.TemplateRevisions
+	c.call(http.MethodGet, "/api/v1/templates/mail/revisions", "", nil, &revisions)
+	if len(revisions.Revisions) != 1 {
+		t.Errorf("%d revisions, want one", len(revisions.Revisions))
 	}
 }
 
@@ -353,14 +385,15 @@ func (l *logged) bytes() []byte {
 	return bytes.Clone(l.text.Bytes())
 }
 
+// apply writes over whatever is newest.
 func (c *client) apply(source string) {
 	c.t.Helper()
-	c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(source), &adminapi.TemplateApplied{})
+	c.callIf("*", http.MethodPost, "/api/v1/templates", "application/yaml", []byte(source), &adminapi.TemplateApplied{})
 }
 
 func (c *client) applySecurity(source string) {
 	c.t.Helper()
-	c.call(http.MethodPost, "/api/v1/security-policies", "application/yaml", []byte(source), &adminapi.SecurityPolicyApplied{})
+	c.callIf("*", http.MethodPost, "/api/v1/security-policies", "application/yaml", []byte(source), &adminapi.SecurityPolicyApplied{})
 }
 
 func (c *client) put(path string, in any) {

@@ -22,7 +22,14 @@ import (
 type example struct {
 	path, body, contentType string
 	status                  int
+	match                   string // If-Match
 }
+
+// What the routes take that make a revision; the newest one is 1.
+const (
+	mailTemplate = "name: mail\nassign: {users: [bob@example.test]}\naccounts: [{name: Mail, host: mail.example.test}]\n"
+	phonesPolicy = "name: phones\nassign: everyone\nsettings: {require_passcode: true}\n"
+)
 
 const (
 	jsonType = "application/json"
@@ -53,18 +60,18 @@ var examples = map[string]example{
 	"GET /api/v1/users/{upn}":                 {path: "/api/v1/users/alice@example.test", status: 200},
 	"DELETE /api/v1/users/{upn}":              {path: "/api/v1/users/alice@example.test", status: 204},
 	"GET /api/v1/templates":                   {path: "/api/v1/templates", status: 200},
-	"POST /api/v1/templates":                  {path: "/api/v1/templates", body: "name: mail\n", contentType: yamlType, status: 200},
+	"POST /api/v1/templates":                  {path: "/api/v1/templates", body: mailTemplate, contentType: yamlType, status: 200, match: `"1"`},
 	"GET /api/v1/templates/{name}":            {path: "/api/v1/templates/mail", status: 200},
-	"PUT /api/v1/templates/{name}/assign":     {path: "/api/v1/templates/mail/assign", body: `{"assign":{"groups":["sales"]},"exclude":{"users":["bob@example.test"]}}`, contentType: jsonType, status: 200},
+	"PUT /api/v1/templates/{name}/assign":     {path: "/api/v1/templates/mail/assign", body: `{"assign":{"groups":["sales"]},"exclude":{"users":["bob@example.test"]}}`, contentType: jsonType, status: 200, match: `"1"`},
 	"GET /api/v1/templates/{name}/revisions":  {path: "/api/v1/templates/mail/revisions", status: 200},
 	"GET /api/v1/templates/{name}/revisions/{revision}": {path: "/api/v1/templates/mail/revisions/1", status: 200},
 	"GET /api/v1/templates/{name}/diff":                 {path: "/api/v1/templates/mail/diff?from=1&to=2", status: 200},
-	"POST /api/v1/templates/{name}/rollback":            {path: "/api/v1/templates/mail/rollback", body: `{"revision":1}`, contentType: jsonType, status: 200},
+	"POST /api/v1/templates/{name}/rollback":            {path: "/api/v1/templates/mail/rollback", body: `{"revision":1}`, contentType: jsonType, status: 200, match: `"1"`},
 	"POST /api/v1/templates/preview":                    {path: "/api/v1/templates/preview", body: `{"name":"mail","user":"alice@example.test","platform":"apple","os":"11.4"}`, contentType: jsonType, status: 200},
 	"POST /api/v1/templates/check":                      {path: "/api/v1/templates/check", body: `{"name":"mail","limit":1}`, contentType: jsonType, status: 200},
 	"POST /api/v1/templates/import":                     {path: "/api/v1/templates/import?user=alice@example.test", body: foreignProfile, contentType: "application/x-apple-aspen-config", status: 200},
 	"GET /api/v1/security-policies":                     {path: "/api/v1/security-policies", status: 200},
-	"POST /api/v1/security-policies":                    {path: "/api/v1/security-policies", body: "name: phones\n", contentType: yamlType, status: 200},
+	"POST /api/v1/security-policies":                    {path: "/api/v1/security-policies", body: phonesPolicy, contentType: yamlType, status: 200, match: `"1"`},
 	"GET /api/v1/security-policies/{name}":              {path: "/api/v1/security-policies/phones", status: 200},
 	"GET /api/v1/secrets":                               {path: "/api/v1/secrets", status: 200},
 	"PUT /api/v1/secrets/{name}":                        {path: "/api/v1/secrets/cert", body: `{"kind":"pkcs12","user":"alice@example.test","value":"pw","data":"MAA="}`, contentType: jsonType, status: 200},
@@ -100,6 +107,9 @@ func (e example) request(method, token string) *http.Request {
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if e.match != "" {
+		r.Header.Set("If-Match", e.match)
 	}
 	return r
 }

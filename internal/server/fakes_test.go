@@ -269,20 +269,20 @@ type templatesFake struct{ w *world }
 var revision = templates.Revision{TemplateID: "t1", Name: "mail", Number: 1, Source: "name: mail\n", CreatedAt: noon, CreatedBy: "admin",
 	Spec: templates.Spec{Name: "mail", DisplayName: "Mail", Assign: directory.Audience{Everyone: true}, Accounts: []profiles.ExchangeAccount{{Name: "Mail", Host: "mail.example.test"}}}}
 
-func (f templatesFake) ApplyExpecting(_ context.Context, _ []byte, expected int) (templates.Revision, bool, error) {
-	if err := conflict(expected); err != nil {
+func (f templatesFake) ApplyExpecting(_ context.Context, source []byte, expected int) (templates.Revision, bool, error) {
+	if err := conflict(expected); err != nil && bytes.Contains(source, []byte("name: mail\n")) {
 		return templates.Revision{}, false, err
 	}
 	return revision, true, f.w.did(true)
 }
 func (f templatesFake) Assign(_ context.Context, name string, a directory.Audience, _ *directory.Audience, expected int) (templates.Revision, bool, error) {
-	if err := conflict(expected); err != nil {
-		return templates.Revision{}, false, err
-	}
 	r, err := f.Get(context.Background(), name)
 	r.Spec.Assign = a
 	if err != nil {
 		return r, false, err
+	}
+	if err := conflict(expected); err != nil {
+		return templates.Revision{}, false, err
 	}
 	return r, true, f.w.did(true)
 }
@@ -331,7 +331,13 @@ func (f templatesFake) Plan(context.Context, []byte) (templates.ChangePlan, erro
 	return templates.ChangePlan{Template: "mail", Revision: 1, Changed: true, Users: 1, Touched: 1, Sample: []string{alice.UPN},
 		Changes:  []templates.Change{{Field: "accounts[0].host", Before: "a", After: "b"}},
 		Effects:  []templates.Effect{{Template: "mail", Wins: 1}},
-		Failures: []templates.Failure{}}, f.w.did(false)
+		Failures: []templates.Failure{}, Warnings: unreached}, f.w.did(false)
+}
+
+var unreached = []*refusal.Error{refusal.New(templates.ErrInvalid, "exclude.users[0]", "names nobody", "add them")}
+
+func (f templatesFake) Unreached(context.Context, directory.Audience, directory.Audience) ([]*refusal.Error, error) {
+	return unreached, f.w.did(false)
 }
 
 var security = templates.SecurityRevision{PolicyID: "p1", Name: "phones", Number: 1, Source: "name: phones\n", CreatedAt: noon, CreatedBy: "admin",
@@ -363,7 +369,10 @@ func (f templatesFake) ListSecrets(context.Context) ([]templates.Secret, error) 
 		Subject: "CN=alice", UPNs: []string{alice.UPN}, Mails: []string{alice.Email}, NotAfter: noon, CreatedAt: noon}}, f.w.did(false)
 }
 func (f templatesFake) RemoveSecret(_ context.Context, name, _ string) error {
-	if name != "cert" {
+	switch name {
+	case "gone":
+		return templates.ErrNotFound
+	case "in-use":
 		return templates.ConflictOf(name, 1, 2)
 	}
 	return f.w.did(true)

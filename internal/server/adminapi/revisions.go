@@ -1,6 +1,8 @@
 package adminapi
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 
 	"sallyport/internal/refusal"
@@ -11,9 +13,10 @@ import (
 
 // ListRevisions answers GET /api/v1/templates/{name}/revisions.
 func (a *API) ListRevisions(w http.ResponseWriter, r *http.Request) error {
-	list, err := a.d.Revisions.Revisions(r.Context(), r.PathValue("name"))
+	name := r.PathValue("name")
+	list, err := a.d.Revisions.Revisions(r.Context(), name)
 	if err != nil {
-		return err
+		return missingTemplate(err, name)
 	}
 	return wire.WriteJSON(w, http.StatusOK, TemplateRevisions{Revisions: wire.List(list)})
 }
@@ -24,7 +27,7 @@ func (a *API) GetRevision(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	revision, err := a.d.Revisions.Revision(r.Context(), r.PathValue("name"), number)
+	revision, err := a.revision(r, "revision", number)
 	if err != nil {
 		return err
 	}
@@ -59,14 +62,31 @@ func (a *API) revisionOr(r *http.Request, field, text string, otherwise int) (te
 	if err != nil {
 		return templates.Revision{}, err
 	}
-	name := r.PathValue("name")
 	switch {
 	case number > 0:
-		return a.d.Revisions.Revision(r.Context(), name, number)
+		return a.revision(r, field, number)
 	case otherwise > 0:
-		return a.d.Revisions.Revision(r.Context(), name, otherwise)
+		return a.revision(r, field, otherwise)
 	}
-	return a.d.Templates.Get(r.Context(), name)
+	name := r.PathValue("name")
+	newest, err := a.d.Templates.Get(r.Context(), name)
+	return newest, missingTemplate(err, name)
+}
+
+// revision is one of the template that the path names. Where there is none of
+// that number, it says whether there is such a template.
+func (a *API) revision(r *http.Request, field string, number int) (templates.Revision, error) {
+	name := r.PathValue("name")
+	revision, err := a.d.Revisions.Revision(r.Context(), name, number)
+	if !errors.Is(err, templates.ErrNotFound) {
+		return revision, err
+	}
+	newest, err := a.d.Templates.Get(r.Context(), name)
+	if err != nil {
+		return templates.Revision{}, missingTemplate(err, name)
+	}
+	return templates.Revision{}, refusal.New(templates.ErrNotFound, field,
+		fmt.Sprintf("template %s has no revision %d: its newest one is %d", name, number, newest.Number), "list its revisions to see the numbers")
 }
 
 // RollbackTemplate answers POST /api/v1/templates/{name}/rollback.
@@ -82,6 +102,11 @@ func (a *API) RollbackTemplate(w http.ResponseWriter, r *http.Request) error {
 	if in.Revision < 1 {
 		return refusal.New(problem.ErrMalformed, "revision", "is not the number of a revision", "list the revisions to see the numbers")
 	}
-	revision, changed, err := a.d.Revisions.RollbackExpecting(r.Context(), r.PathValue("name"), in.Revision, expected(condition))
-	return applied(w, revision, changed, condition, err)
+	old, err := a.revision(r, "revision", in.Revision)
+	if err != nil {
+		return err
+	}
+	return a.saveTemplate(w, r, condition, old.Spec, func(expected int) (templates.Revision, bool, error) {
+		return a.d.Revisions.RollbackExpecting(r.Context(), old.Name, in.Revision, expected)
+	})
 }

@@ -19,27 +19,37 @@ func (a *API) ListSecurity(w http.ResponseWriter, r *http.Request) error {
 
 // ApplySecurity answers POST /api/v1/security-policies.
 func (a *API) ApplySecurity(w http.ResponseWriter, r *http.Request) error {
-	condition, err := wire.ConditionOf(r)
+	condition, source, err := documentOf(r)
 	if err != nil {
 		return err
 	}
-	source, err := wire.ReadText(r, yamlTypes[:]...)
+	spec, err := templates.ParseSecurity(source)
 	if err != nil {
 		return err
 	}
-	policy, changed, err := a.d.Security.ApplySecurityExpecting(r.Context(), source, expected(condition))
+	warnings, err := a.d.Viewer.Unreached(r.Context(), spec.Assign, spec.Exclude)
 	if err != nil {
-		return condition.Failed(err, templates.ErrConflict)
+		return err
 	}
-	wire.ETag(w, policy.Number)
-	return wire.WriteJSON(w, http.StatusOK, SecurityPolicyApplied{Policy: policy, Changed: changed})
+	return guarded{
+		name: spec.Name,
+		write: func(expected int) (int, any, error) {
+			policy, changed, err := a.d.Security.ApplySecurityExpecting(r.Context(), source, expected)
+			return policy.Number, SecurityPolicyApplied{Policy: policy, Changed: changed, Warnings: wire.List(warnings)}, err
+		},
+		newest: func() (int, error) {
+			policy, err := a.d.Security.GetSecurity(r.Context(), spec.Name)
+			return policy.Number, err
+		},
+	}.answer(w, condition)
 }
 
 // GetSecurity answers GET /api/v1/security-policies/{name}.
 func (a *API) GetSecurity(w http.ResponseWriter, r *http.Request) error {
-	policy, err := a.d.Security.GetSecurity(r.Context(), r.PathValue("name"))
+	name := r.PathValue("name")
+	policy, err := a.d.Security.GetSecurity(r.Context(), name)
 	if err != nil {
-		return err
+		return missing(err, templates.ErrNotFound, "name", "security policy", name)
 	}
 	wire.ETag(w, policy.Number)
 	return wire.WriteJSON(w, http.StatusOK, policy)
@@ -64,7 +74,7 @@ func (a *API) SetSecret(w http.ResponseWriter, r *http.Request) error {
 		Name: r.PathValue("name"), Kind: templates.SecretKind(in.Kind), UPN: in.User, Value: secret.New(in.Value), Data: in.Data,
 	})
 	if err != nil {
-		return err
+		return missingUser(err, "user", in.User)
 	}
 	return wire.WriteJSON(w, http.StatusOK, stored)
 }
@@ -76,8 +86,9 @@ func (a *API) RemoveSecret(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.d.Secrets.RemoveSecret(r.Context(), r.PathValue("name"), values["user"]); err != nil {
-		return err
+	name := r.PathValue("name")
+	if err := a.d.Secrets.RemoveSecret(r.Context(), name, values["user"]); err != nil {
+		return missingUser(missingSecret(err, name, values["user"]), "user", values["user"])
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

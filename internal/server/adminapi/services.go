@@ -11,6 +11,7 @@ import (
 	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
+	"sallyport/internal/refusal"
 	"sallyport/templates"
 )
 
@@ -43,6 +44,7 @@ type TemplateViewer interface {
 	Preview(ctx context.Context, q templates.PreviewRequest) (templates.Preview, error)
 	Check(ctx context.Context, q templates.CheckRequest) (templates.CheckReport, error)
 	Plan(ctx context.Context, source []byte) (templates.ChangePlan, error)
+	Unreached(ctx context.Context, assign, exclude directory.Audience) ([]*refusal.Error, error)
 }
 
 // SecurityService keeps the security policies. *templates.Service is one.

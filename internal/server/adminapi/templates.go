@@ -30,11 +30,7 @@ func (a *API) ApplyTemplate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	condition, err := wire.ConditionOf(r)
-	if err != nil {
-		return err
-	}
-	source, err := wire.ReadText(r, yamlTypes[:]...)
+	condition, source, err := documentOf(r)
 	if err != nil {
 		return err
 	}
@@ -45,44 +41,59 @@ func (a *API) ApplyTemplate(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return refusal.New(problem.ErrMalformed, "dry_run", "is neither true nor false", "use dry_run=true")
 	}
-	revision, changed, err := a.d.Templates.ApplyExpecting(r.Context(), source, expected(condition))
-	return applied(w, revision, changed, condition, err)
+	spec, err := templates.Parse(source)
+	if err != nil {
+		return err
+	}
+	return a.saveTemplate(w, r, condition, spec, func(expected int) (templates.Revision, bool, error) {
+		return a.d.Templates.ApplyExpecting(r.Context(), source, expected)
+	})
 }
 
-// planTemplate answers the dry run. Its condition is that of the real one.
+// planTemplate answers the dry run, with the ETag of the revision that it
+// compares with. A condition is that of the real one; without any it is answered
+// too, as it writes over nothing.
 func (a *API) planTemplate(w http.ResponseWriter, r *http.Request, source []byte, c wire.Condition) error {
 	extend(w)
 	plan, err := a.d.Viewer.Plan(r.Context(), source)
 	if err != nil {
 		return err
 	}
-	if c.Given && c.Revision != plan.Revision {
-		return c.Failed(templates.ConflictOf(plan.Template, plan.Revision, c.Revision), templates.ErrConflict)
+	if plan.Revision > 0 {
+		wire.ETag(w, plan.Revision)
+	}
+	if c.Given && plan.Changed && !c.Holds(plan.Revision) {
+		return c.Failed(templates.ConflictOf(plan.Template, plan.Revision, c.Revision), plan.Template, plan.Revision)
 	}
 	return wire.WriteJSON(w, http.StatusOK, plan)
 }
 
-// expected is a condition as the rooms know it.
-func expected(c wire.Condition) int {
-	if !c.Given {
-		return templates.AnyRevision
-	}
-	return c.Revision
-}
-
-func applied(w http.ResponseWriter, revision templates.Revision, changed bool, c wire.Condition, err error) error {
+// saveTemplate answers what makes the next revision of a template. Of spec it
+// reads the name, and who is named.
+func (a *API) saveTemplate(w http.ResponseWriter, r *http.Request, c wire.Condition, spec templates.Spec, save func(expected int) (templates.Revision, bool, error)) error {
+	warnings, err := a.d.Viewer.Unreached(r.Context(), spec.Assign, spec.Exclude)
 	if err != nil {
-		return c.Failed(err, templates.ErrConflict)
+		return err
 	}
-	wire.ETag(w, revision.Number)
-	return wire.WriteJSON(w, http.StatusOK, TemplateApplied{Template: revision, Changed: changed})
+	return guarded{
+		name: spec.Name,
+		write: func(expected int) (int, any, error) {
+			revision, changed, err := save(expected)
+			return revision.Number, TemplateApplied{Template: revision, Changed: changed, Warnings: wire.List(warnings)}, missingTemplate(err, spec.Name)
+		},
+		newest: func() (int, error) {
+			revision, err := a.d.Templates.Get(r.Context(), spec.Name)
+			return revision.Number, err
+		},
+	}.answer(w, c)
 }
 
 // GetTemplate answers GET /api/v1/templates/{name}.
 func (a *API) GetTemplate(w http.ResponseWriter, r *http.Request) error {
-	revision, err := a.d.Templates.Get(r.Context(), r.PathValue("name"))
+	name := r.PathValue("name")
+	revision, err := a.d.Templates.Get(r.Context(), name)
 	if err != nil {
-		return err
+		return missingTemplate(err, name)
 	}
 	wire.ETag(w, revision.Number)
 	return wire.WriteJSON(w, http.StatusOK, revision)
@@ -101,8 +112,13 @@ func (a *API) AssignTemplate(w http.ResponseWriter, r *http.Request) error {
 	if in.Assign == nil {
 		return refusal.New(problem.ErrMalformed, "assign", "is missing", `say "everyone", or {"groups": [...], "users": [...]}`)
 	}
-	revision, changed, err := a.d.Templates.Assign(r.Context(), r.PathValue("name"), *in.Assign, in.Exclude, expected(condition))
-	return applied(w, revision, changed, condition, err)
+	change := templates.Spec{Name: r.PathValue("name"), Assign: *in.Assign}
+	if in.Exclude != nil {
+		change.Exclude = *in.Exclude
+	}
+	return a.saveTemplate(w, r, condition, change, func(expected int) (templates.Revision, bool, error) {
+		return a.d.Templates.Assign(r.Context(), change.Name, *in.Assign, in.Exclude, expected)
+	})
 }
 
 // ListPolicies answers GET /api/v1/compliance/policies.
@@ -136,7 +152,7 @@ func (a *API) GetPolicy(w http.ResponseWriter, r *http.Request) error {
 	}
 	i := slices.IndexFunc(list, func(p compliance.Policy) bool { return p.Name == r.PathValue("name") })
 	if i < 0 {
-		return notFound("compliance policy")
+		return noSuch(problem.ErrNotFound, "name", "compliance policy", r.PathValue("name"))
 	}
 	return wire.WriteJSON(w, http.StatusOK, list[i])
 }

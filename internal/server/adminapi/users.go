@@ -4,8 +4,6 @@ import (
 	"net/http"
 
 	"sallyport/enroll/directory"
-	"sallyport/internal/refusal"
-	"sallyport/internal/server/problem"
 	"sallyport/internal/server/wire"
 )
 
@@ -60,22 +58,20 @@ func (a *API) ImportUsers(w http.ResponseWriter, r *http.Request) error {
 
 // GetUser answers GET /api/v1/users/{upn}.
 func (a *API) GetUser(w http.ResponseWriter, r *http.Request) error {
-	user, err := a.d.Users.Get(r.Context(), r.PathValue("upn"))
+	upn := r.PathValue("upn")
+	user, err := a.d.Users.Get(r.Context(), upn)
 	if err != nil {
-		return err
+		return missingUser(err, "upn", upn)
 	}
 	return wire.WriteJSON(w, http.StatusOK, user)
 }
 
 // RemoveUser answers DELETE /api/v1/users/{upn}.
 func (a *API) RemoveUser(w http.ResponseWriter, r *http.Request) error {
-	if err := a.d.Users.Remove(r.Context(), r.PathValue("upn")); err != nil {
-		return err
+	upn := r.PathValue("upn")
+	if err := a.d.Users.Remove(r.Context(), upn); err != nil {
+		return missingUser(err, "upn", upn)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-func notFound(what string) error {
-	return refusal.New(problem.ErrNotFound, "", "no such "+what, "list them to see the names")
 }

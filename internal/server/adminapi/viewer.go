@@ -1,7 +1,6 @@
 package adminapi
 
 import (
-	"fmt"
 	"net/http"
 
 	"sallyport/enroll/directory"
@@ -30,7 +29,7 @@ func (a *API) PreviewTemplate(w http.ResponseWriter, r *http.Request) error {
 		Name: in.Name, Source: []byte(in.Source), UPN: in.User, Platform: templates.Platform(in.Platform), OSVersion: in.OS,
 	})
 	if err != nil {
-		return err
+		return missingUser(missingTemplate(err, in.Name), "user", in.User)
 	}
 	return wire.WriteJSON(w, http.StatusOK, preview)
 }
@@ -52,7 +51,7 @@ func (a *API) CheckTemplates(w http.ResponseWriter, r *http.Request) error {
 		Name: in.Name, Source: []byte(in.Source), Page: directory.Page{After: in.After, Limit: in.Limit},
 	})
 	if err != nil {
-		return err
+		return missingTemplate(err, in.Name)
 	}
 	return wire.WriteJSON(w, http.StatusOK, report)
 }
@@ -72,7 +71,7 @@ func (a *API) ImportTemplate(w http.ResponseWriter, r *http.Request) error {
 	if upn := values["user"]; upn != "" {
 		u, err := a.d.Users.Get(r.Context(), upn)
 		if err != nil {
-			return fmt.Errorf("import for %s: %w", upn, err)
+			return missingUser(err, "user", upn)
 		}
 		owner = &u
 	}

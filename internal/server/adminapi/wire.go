@@ -7,6 +7,7 @@ import (
 	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
+	"sallyport/internal/refusal"
 	"sallyport/templates"
 )
 
@@ -51,6 +52,7 @@ type Templates struct {
 type TemplateApplied struct {
 	Template templates.Revision `json:"template"`
 	Changed  bool               `json:"changed"`
+	Warnings []*refusal.Error   `json:"warnings"` // whom assign and exclude name in vain
 }
 
 // TemplateRevisions answers GET /api/v1/templates/{name}/revisions, newest first.
@@ -102,8 +104,9 @@ type SecurityPolicies struct {
 
 // SecurityPolicyApplied answers POST /api/v1/security-policies.
 type SecurityPolicyApplied struct {
-	Policy  templates.SecurityRevision `json:"policy"`
-	Changed bool                       `json:"changed"`
+	Policy   templates.SecurityRevision `json:"policy"`
+	Changed  bool                       `json:"changed"`
+	Warnings []*refusal.Error           `json:"warnings"` // as of a template
 }
 
 // Secrets answers GET /api/v1/secrets. No answer holds a value.

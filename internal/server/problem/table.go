@@ -29,6 +29,8 @@ var (
 	ErrUnavailable = errors.New("temporarily unavailable")
 	// ErrPrecondition says that the caller's If-Match does not hold.
 	ErrPrecondition = errors.New("precondition failed")
+	// ErrNoCondition says that the caller's request needs one (RFC 6585, section 3).
+	ErrNoCondition = errors.New("precondition required")
 )
 
 // tooMany is ErrTooMany with the time after which it is over.
@@ -61,6 +63,7 @@ var table = []row{
 	{ErrTooLarge, http.StatusRequestEntityTooLarge, "too-large", "Body too large"},
 	{ErrMediaType, http.StatusUnsupportedMediaType, "media-type", "Content type not accepted"},
 	{ErrPrecondition, http.StatusPreconditionFailed, "precondition-failed", "Changed since you read it"},
+	{ErrNoCondition, http.StatusPreconditionRequired, "precondition-required", "Say which revision you change"},
 	{ErrMethod, http.StatusMethodNotAllowed, "method", "Method not allowed"},
 	{ErrMalformed, http.StatusBadRequest, "malformed", "Request cannot be read"},
 

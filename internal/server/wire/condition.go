@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -12,15 +11,17 @@ import (
 )
 
 // Condition is what a caller says of the revision that it is about to follow
-// (RFC 9110, sections 13.1.1 and 13.1.2).
+// (RFC 9110, sections 13.1.1 and 13.1.2). The zero Condition says nothing: it
+// lets something new be made, and nothing be changed.
 type Condition struct {
-	Given    bool // false: whatever is newest
+	Given    bool // false: the request has none
+	Any      bool // whatever is newest: the caller writes over it knowingly
 	Revision int  // 0: there must be none yet
 }
 
-// ConditionOf reads If-Match: "7", or If-None-Match: * for what must be new.
-// Anything else there is refused: a condition that is not understood must not
-// pass for none.
+// ConditionOf reads If-Match: "7", If-Match: * for whatever is newest, or
+// If-None-Match: * for what must be new. Anything else there is refused: a
+// condition that is not understood must not pass for none.
 func ConditionOf(r *http.Request) (Condition, error) {
 	match, none := r.Header.Values("If-Match"), r.Header.Values("If-None-Match")
 	switch {
@@ -30,6 +31,9 @@ func ConditionOf(r *http.Request) (Condition, error) {
 		return Condition{Given: true}, nil
 	case len(match) == 1 && len(none) == 0:
 		text := strings.TrimSpace(match[0])
+		if text == "*" {
+			return Condition{Given: true, Any: true}, nil
+		}
 		inner, opened := strings.CutPrefix(text, `"`)
 		inner, closed := strings.CutSuffix(inner, `"`)
 		n, err := strconv.Atoi(inner)
@@ -37,16 +41,27 @@ func ConditionOf(r *http.Request) (Condition, error) {
 			return Condition{Given: true, Revision: n}, nil
 		}
 	}
-	return Condition{}, refusal.New(problem.ErrMalformed, "If-Match", "is not the number of one revision in quotes", `take the ETag of the answer that you saw, for example If-Match: "3", or If-None-Match: * for something new`)
+	return Condition{}, refusal.New(problem.ErrMalformed, "If-Match", "is neither the number of one revision in quotes nor *",
+		`take the ETag of the answer that you saw, for example If-Match: "3", or If-None-Match: * for something new`)
 }
 
-// Failed makes conflict the answer to a condition that does not hold, and to
-// nothing else.
-func (c Condition) Failed(err, conflict error) error {
-	if c.Given && errors.Is(err, conflict) {
-		return fmt.Errorf("%w: %w", problem.ErrPrecondition, err)
+// Holds says whether the condition lets something follow the newest revision,
+// whose number that is; 0: there is none.
+func (c Condition) Holds(newest int) bool { return c.Any || c.Revision == newest }
+
+// Failed is the answer to a write that met the conflict because of what it says
+// of the newest revision of name, or does not say: 412, or 428 (RFC 6585,
+// section 3), which tells how to ask again. What came between the reading and
+// the writing of a request that may follow any revision stays a conflict.
+func (c Condition) Failed(conflict error, name string, newest int) error {
+	switch {
+	case c.Any:
+		return conflict
+	case c.Given:
+		return fmt.Errorf("%w: %w", problem.ErrPrecondition, conflict)
 	}
-	return err
+	return refusal.New(problem.ErrNoCondition, "", fmt.Sprintf("the newest revision of %s is %d, and the request does not say which one it follows", name, newest),
+		fmt.Sprintf(`GET that, apply your change to it, and send it with If-Match: "%d", which is its ETag`, newest))
 }
 
 // ETag names a revision in the answer.

@@ -1,0 +1,56 @@
+package adminapi
+
+import (
+	"errors"
+	"strconv"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/refusal"
+	"sallyport/templates"
+)
+
+// maxQuoted is how much of a name an answer repeats.
+const maxQuoted = 100
+
+// noSuch refuses what names something that is not on record.
+func noSuch(sentinel error, field, what, value string) error {
+	return refusal.New(sentinel, field, "there is no "+what+" "+quoted(value), "list them to see the names")
+}
+
+// missing says which one there is not, where a room said only that there is
+// none. Other errors stay what they are.
+func missing(err, sentinel error, field, what, value string) error {
+	if value == "" || !errors.Is(err, sentinel) {
+		return err
+	}
+	return noSuch(sentinel, field, what, value)
+}
+
+func missingTemplate(err error, name string) error {
+	return missing(err, templates.ErrNotFound, "name", "template", name)
+}
+
+func missingUser(err error, field, upn string) error {
+	return missing(err, directory.ErrNotFound, field, "user", upn)
+}
+
+// missingSecret tells the secret for everyone from that of one user, which has
+// the same name.
+func missingSecret(err error, name, upn string) error {
+	if !errors.Is(err, templates.ErrNotFound) {
+		return err
+	}
+	whose := " for everyone"
+	if upn != "" {
+		whose = " of " + quoted(upn)
+	}
+	return refusal.New(templates.ErrNotFound, "name", "there is no secret "+quoted(name)+whose, "list them to see the names")
+}
+
+// quoted shows what a caller sent, whatever it holds.
+func quoted(value string) string {
+	if runes := []rune(value); len(runes) > maxQuoted {
+		value = string(runes[:maxQuoted]) + "…"
+	}
+	return strconv.Quote(value)
+}
