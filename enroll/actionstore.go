@@ -11,11 +11,16 @@ import (
 
 // ActionStore keeps the explicit acts of admins. internal/store implements it.
 type ActionStore interface {
-	// CreateAction inserts an act in state Unapproved or Pending with the entry,
-	// sets what it withholds (Resend: nothing any more) when Pending, and writes
-	// EventAction. ErrNotFound when the enrolment is unknown; ErrConflict when it
-	// has ended or is not active, or when an act of that kind is open on it
+	// CreateAction inserts an act in state Unapproved or Pending with the entry
+	// and EventAction. ErrNotFound when the enrolment is unknown; ErrConflict when
+	// it has ended or is not active, or when an act of that kind is open on it
 	// (queries and commands excepted).
+	//
+	// Enrollment.Withheld follows from the acts, with every change of one: the
+	// most that any of them withholds that is Pending or Sent, or that was sent
+	// (Acknowledged, Failed, or Expired after Sent) or acknowledged and is newer
+	// than the newest Resend that was ever Pending. A failed wipe keeps the mailbox
+	// shut, and Resend opens it unless another act is open.
 	CreateAction(ctx context.Context, a mdm.Action, entry audit.Entry) error
 	// ActionByID returns ErrNotFound when unknown.
 	ActionByID(ctx context.Context, id mdm.ActionID) (mdm.Action, error)
@@ -26,10 +31,13 @@ type ActionStore interface {
 	// and EventAction: approved (Unapproved to Pending, by sets ApprovedBy, and
 	// the withholding begins), cancelled (from Unapproved or Pending: the withholding
 	// ends unless another act needs it), failed, or acknowledged for an act that
-	// needs more than one command. ErrConflict when it is in none of them.
+	// needs more than one command, or that is forced: where ActionKind.Ends, the
+	// enrolment ends as Retired with it. ErrConflict when it is in none of them.
 	MoveAction(ctx context.Context, id mdm.ActionID, move ActionMove, entry audit.Entry) error
-	// ExpireActions turns up to limit acts that are Unapproved or Pending and
-	// whose time has passed into Expired, as if cancelled, with one audit entry each.
+	// ExpireActions turns up to limit acts that are Unapproved, Pending or Sent and
+	// whose time has passed into Expired, with one audit entry and EventAction
+	// each. Unapproved and Pending ones end as if cancelled; what was Sent may
+	// have been done, so its withholding stays, and a late answer still counts.
 	ExpireActions(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
@@ -42,18 +50,27 @@ type ActionMove struct {
 	At    time.Time
 }
 
+// CommandStore lists what was handed to a device. internal/store implements it.
+type CommandStore interface {
+	// ListCommands returns those of every enrolment of a device, newest first;
+	// the cursor is the last ID of the page before.
+	ListCommands(ctx context.Context, device mdm.DeviceID, page directory.Page) ([]mdm.Command, error)
+}
+
 // HeldStore keeps enrolments that wait for an admin, and what an admin alone may
 // change of an enrolment. internal/store implements it.
 type HeldStore interface {
-	// ListHeld returns the held enrolments, oldest first.
+	// ListHeld returns the held enrolments, oldest first; the cursor is the last
+	// ID of the page before.
 	ListHeld(ctx context.Context, page directory.Page) ([]HeldRow, error)
 	// AdmitHeld turns Held into Enrolled (Authenticated while it has no push
 	// token), takes over what its phone says of itself into the device's row,
 	// and ends the device's other active enrolments as Replaced, with the entry
-	// and events. ErrConflict when it is not Held, ErrNotFound when unknown.
+	// and events. ErrConflict when it is not Held or its user was removed,
+	// ErrNotFound when unknown.
 	AdmitHeld(ctx context.Context, id mdm.EnrollmentID, now time.Time, entry audit.Entry) error
-	// RefuseHeld turns Held into Refused, revokes its certificates, with the
-	// entry. The same errors.
+	// RefuseHeld turns Held into Refused and revokes its certificates, with the
+	// entry and EventEnded. The same errors, but for the user.
 	RefuseHeld(ctx context.Context, id mdm.EnrollmentID, now time.Time, entry audit.Entry) error
 	// SetOwnership turns Corporate into Personal, with the entry; ErrConflict
 	// for the other way round. What is so already stays without an entry.
@@ -80,14 +97,17 @@ type PushStore interface {
 // any number of reasons: pushes coalesce, the last one wins. internal/store implements it.
 type WakeStore interface {
 	// RequestWake makes the named enrolments due at that moment, all active ones
-	// when ids is nil; one that is due earlier stays so. Enrolments that are not
-	// active, poll-only, without a token or with a dead one are left out.
-	// It returns how many became due.
+	// when ids is nil; one that is due earlier stays so, but for a microsecond:
+	// it is then due at another moment than a wake-up that is under way says, and
+	// outlives it, as that one may reach the phone too early. Enrolments that are
+	// not active, poll-only, without a token or with a dead one are left out.
+	// It returns how many were made due or due earlier.
 	RequestWake(ctx context.Context, ids []mdm.EnrollmentID, at time.Time) (int, error)
 	// RequestSilent does so for those that were neither seen nor pushed since
 	// then, at most limit of them.
 	RequestSilent(ctx context.Context, since, at time.Time, limit int) (int, error)
-	// DueWakes returns up to limit of what is due at now, the longest due first.
+	// DueWakes returns up to limit of what is due at now, the longest due first,
+	// without unlock tokens.
 	DueWakes(ctx context.Context, now time.Time, limit int) ([]Wakeup, error)
 	// SaveWake notes what became of a wake-up unless the token changed meanwhile
 	// or it is due at another moment than w says. Dead sets the token aside

@@ -35,39 +35,58 @@ type EnrollmentStore interface {
 	// certificate already has is returned unchanged. When the device has an
 	// active enrolment of another user the new one is Held, the device's row
 	// and everything of the other enrolment stay as they are, and a Refused
-	// "enrollment.hold" is written instead of the entry. ErrNotFound when the
-	// user is unknown.
+	// "enrollment.hold" is written instead of the entry; what its phone says of
+	// itself is kept with it alone, for AdmitHeld. ErrNotFound when the user is
+	// unknown.
 	Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error)
 	// Activate stores the push data (sealed) and turns Authenticated into
 	// Enrolled at now; other active enrolments of the device become Replaced. It
 	// writes the entry and EventEnrolled, EventEnded. For an already active
 	// enrolment only the push data change, and for one that is Held: it stays so.
 	// When the device meanwhile has an active enrolment of another user it
-	// becomes Held as in Admit. ErrConflict when it has ended.
+	// becomes Held as in Admit, with its push data. ErrConflict when it has ended.
+	// An empty UnlockToken leaves the one on record. A token other than the one
+	// on record ends what SaveWake said of that one; its UpdatedAt is made later
+	// than the old one's where the clock does not do so.
 	Activate(ctx context.Context, id mdm.EnrollmentID, push mdm.Push, now time.Time, entry audit.Entry) error
-	// End turns an enrolment that has not ended into state (CheckedOut), with the
-	// entry and EventEnded; one that has ended stays as it is, without error.
+	// End turns an enrolment that has not ended into state (CheckedOut, Retired),
+	// with the entry and EventEnded; one that has ended stays as it is, without
+	// error. Its open challenges become void and nobody wakes it any more. Acts of
+	// kind retire that are Pending or Sent become Acknowledged, and CheckedOut is
+	// Retired then: it is what was asked for. Other acts that are Unapproved or
+	// Pending become Cancelled; those that are Sent wait for a late answer until
+	// they expire. Each has its EventAction and an audit entry. Retired revokes the
+	// enrolment's certificates.
 	End(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time, entry audit.Entry) error
 }
 
 // PlanStore keeps what passes between a phone and us. internal/store implements it.
 type PlanStore interface {
 	// SaveContact notes one contact in one transaction: LastSeenAt; IdleAt when
-	// idle; on Idle every command still Sent becomes Superseded; with a result
+	// idle; on Idle every command still Sent becomes Superseded, except one whose
+	// act is Sent with it: that is repeated under the same CommandUUID until it is
+	// answered or the act has expired, so that it is never executed twice; with a result
 	// the command becomes Acknowledged, Failed or NotNow (only from Sent or NotNow or
 	// Superseded: a result that arrives twice changes nothing; one for a command of another
 	// enrolment is ErrNotFound and changes nothing); the facts are merged into
 	// the report; EventReported is written when facts or a command's state changed.
-	SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error
+	//
 	// A command that carries out an act moves the act with it: to Acknowledged
-	// (where ActionKind.Ends, the enrolment is ended as Retired and its
-	// certificates are revoked), to Failed, or back to Pending on NotNow; with
-	// EventAction. Result is kept with the act, sealed.
+	// whatever was thought of it before (where ActionKind.Ends, the enrolment is
+	// ended as Retired and its certificates are revoked), to Failed, or, when it
+	// is the act's last command, back to Pending on NotNow. Acknowledged and
+	// Failed bring EventAction and an audit entry; NotNow does not, or every
+	// wake-up of a locked phone would cause the next. Result is kept with the act,
+	// sealed. An act that needs several commands gives its ID to none of them: MoveAction.
+	SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error
 	// LoadPlan reads what Plan needs, at one moment.
 	LoadPlan(ctx context.Context, id mdm.EnrollmentID) (Have, error)
 	// SaveCommand writes a command's row in state Sent. One with an ActionID
 	// turns its act from Pending or Sent into Sent, with the command's ID;
-	// ErrConflict, and no row, when the act is in another state (cancelled meanwhile).
+	// ErrConflict, and no row, when the act is in another state (cancelled
+	// meanwhile) or belongs to another enrolment. An act's last command that was
+	// not answered, or with NotNow, may be saved again: it is Sent once more. Any
+	// other ID on record is ErrConflict; an unknown enrolment ErrNotFound.
 	SaveCommand(ctx context.Context, c mdm.Command) error
 	// Advance turns state from into to, if it still is from; ErrConflict otherwise.
 	Advance(ctx context.Context, id mdm.EnrollmentID, from, to mdm.EnrollmentState) error
@@ -84,8 +103,9 @@ type Have struct {
 	Actions []mdm.Action
 }
 
-// DeviceRow is one line of the device list: the newest enrolment of a device with
-// what is known of it.
+// DeviceRow is one line of the device list: a device's active enrolment, or else
+// its newest one (held or refused only where there is no other), with what is
+// known of it.
 type DeviceRow struct {
 	Device     mdm.Device
 	Enrollment mdm.Enrollment
@@ -98,7 +118,7 @@ type DeviceRow struct {
 // DeviceFilter selects devices. Zero fields select everything.
 type DeviceFilter struct {
 	UPN          string
-	EASDeviceID  string // compared in lower case
+	EASDeviceID  string // compared in lower case; never finds held or refused enrolments
 	State        string // compliance state
 	ChangedSince time.Time
 	After        mdm.DeviceID // paging cursor
