@@ -61,7 +61,8 @@ type Contact struct {
 	CommandID CommandID // empty when idle
 	Report    Report    // facts that came with the result; zero when none
 	Errors    []ErrorItem
-	// Result is the answer to a query or a command in an admin's own words as a
-	// plist of at most 64 KiB; empty for every other result. It may hold secrets.
+	// Result is the whole answer to an acknowledged command as an XML plist; empty
+	// when it is larger than 64 KiB. Only that to a query or to a command in an
+	// admin's own words is kept. It may hold secrets.
 	Result secret.Value
 }

@@ -15,10 +15,14 @@ import (
 func dictionary(path string, dict map[string]any, keys []key) []string {
 	var faults []string
 	known := make(map[string]key, len(keys))
+	var anyKey key
+	open := false
 	for _, k := range keys {
 		known[k.Key] = k
+		if k.any() {
+			anyKey, open = k, true
+		}
 	}
-	anyKey, open := known["ANY"]
 	for _, name := range slices.Sorted(maps.Keys(dict)) {
 		k, ok := known[name]
 		switch {
@@ -43,7 +47,7 @@ func dictionary(path string, dict map[string]any, keys []key) []string {
 // demanded: a key that iOS does not have, or has only in a User Enrollment, is
 // not required of a device that enrolled by profile.
 func demanded(k key) bool {
-	return k.Presence == "required" && k.Key != "ANY" && k.SupportedOS.onIOS() &&
+	return k.Presence == "required" && !k.any() && k.SupportedOS.onIOS() &&
 		k.SupportedOS.IOS.UserEnrollment.Mode != "required"
 }
 
@@ -66,7 +70,7 @@ func value(path string, v any, k key) []string {
 // dictionaryKeys sees through a named place-holder around the ANY key
 // (ConsentText is written that way).
 func dictionaryKeys(keys []key) []key {
-	if len(keys) == 1 && keys[0].Type == "<dictionary>" && len(keys[0].Subkeys) == 1 && keys[0].Subkeys[0].Key == "ANY" {
+	if len(keys) == 1 && keys[0].Type == "<dictionary>" && len(keys[0].Subkeys) == 1 && keys[0].Subkeys[0].any() {
 		return keys[0].Subkeys
 	}
 	return keys
@@ -90,9 +94,21 @@ func array(path string, items []any, k key) []string {
 			faults = append(faults, oneOf(at, v, item.Subkeys)...)
 			continue
 		}
-		faults = append(faults, value(at, v, item)...)
+		faults = append(faults, item.closest(at, v, k.Subkeys)...)
 	}
 	return faults
+}
+
+// closest are the faults against the alternative that fits best: the items of
+// Settings are each of another form.
+func (k key) closest(path string, v any, alternatives []key) []string {
+	best := value(path, v, k)
+	for _, other := range alternatives {
+		if faults := value(path, v, other); len(faults) < len(best) {
+			best = faults
+		}
+	}
+	return best
 }
 
 func oneOf(path string, v any, values []key) []string {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -34,6 +35,7 @@ type file struct {
 type supported struct {
 	IOS struct {
 		Introduced     string `yaml:"introduced"`
+		AccessRights   string `yaml:"accessrights"`
 		UserEnrollment struct {
 			Mode string `yaml:"mode"`
 		} `yaml:"userenrollment"`
@@ -54,6 +56,9 @@ type key struct {
 	Format      string    `yaml:"format"`
 	Subkeys     []key     `yaml:"subkeys"`
 }
+
+// any reports whether k stands for keys of any name ("ANY", "ANY app identifier").
+func (k key) any() bool { return k.Key == "ANY" || strings.HasPrefix(k.Key, "ANY ") }
 
 type limits struct {
 	Min *float64 `yaml:"min"`

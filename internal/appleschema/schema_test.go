@@ -75,6 +75,11 @@ func TestCommandAndCheckinFaults(t *testing.T) {
 	expect(t, s.CommandFaults(map[string]any{"RequestType": "DeviceInformation"}), "Queries: required")
 	expect(t, s.CommandFaults(map[string]any{"RequestType": "InstallProfile", "Payload": "text"}), "the schema says <data>")
 	expect(t, s.CommandFaults(map[string]any{"RequestType": "Dance"}), "no command")
+	setting := func(item map[string]any) map[string]any {
+		return map[string]any{"RequestType": "Settings", "Settings": []any{item}}
+	}
+	expect(t, s.CommandFaults(setting(map[string]any{"Item": "DeviceName", "DeviceName": "Alice's phone"})), "")
+	expect(t, s.CommandFaults(setting(map[string]any{"Item": "DeviceName", "DeviceName": 1})), "the schema says <string>")
 	checkin := map[string]any{"MessageType": "TokenUpdate", "Topic": "t", "UDID": "u", "Token": []byte{1}, "PushMagic": "m"}
 	expect(t, s.CheckinFaults(checkin), "")
 	checkin["UserLongName"] = "Alice"
@@ -82,6 +87,12 @@ func TestCommandAndCheckinFaults(t *testing.T) {
 	expect(t, s.CheckinFaults(map[string]any{"MessageType": "CheckOut", "Topic": "t"}), "UDID: required")
 	expect(t, s.ResultFaults("SecurityInfo", map[string]any{"CommandUUID": "c", "Status": "NotNow", "UDID": "u"}), "")
 	expect(t, s.ResultFaults("SecurityInfo", map[string]any{"CommandUUID": "c", "Status": "Acknowledged", "UDID": "u"}), "SecurityInfo: required")
+	restrictions := func(value any) map[string]any {
+		return map[string]any{"CommandUUID": "c", "Status": "Acknowledged", "UDID": "u", "ProfileRestrictions": map[string]any{},
+			"GlobalRestrictions": map[string]any{"restrictedBool": map[string]any{"allowCamera": map[string]any{"value": value}}}}
+	}
+	expect(t, s.ResultFaults("Restrictions", restrictions(true)), "")
+	expect(t, s.ResultFaults("Restrictions", restrictions("no")), "allowCamera.value")
 }
 
 func expect(t *testing.T, faults []string, want string) {
@@ -91,5 +102,19 @@ func expect(t *testing.T, faults []string, want string) {
 	}
 	if want != "" && !slices.ContainsFunc(faults, func(f string) bool { return strings.Contains(f, want) }) {
 		t.Errorf("got faults %q, want one about %q", faults, want)
+	}
+}
+
+func TestNames(t *testing.T) {
+	s := Open(t)
+	if keys, ok := s.CommandKeys("DeviceLock"); !ok || !slices.Equal(keys, []string{"Message", "PhoneNumber"}) {
+		t.Errorf("got %v, %v: PIN is a key of macOS only", keys, ok)
+	}
+	if _, ok := s.CommandKeys("Dance"); ok {
+		t.Error("got keys of a command that there is not")
+	}
+	queries := s.DeviceQueries()
+	if _, ok := queries["HostName"]; ok || queries["EASDeviceIdentifier"] != "AllowQueryDeviceInformation" {
+		t.Errorf("got %v", queries)
 	}
 }

@@ -13,6 +13,11 @@ var (
 	ErrUnauthenticated = errors.New("message not authenticated")
 	// ErrUnknownIdentity says that no enrolment is pinned to the certificate. Answer: 400.
 	ErrUnknownIdentity = errors.New("no enrolment for this identity")
+	// ErrRetired says that an admin has ended this enrolment. Answer: 403 with
+	// {"code":"com.apple.unrecognized.device"}, after which the phone removes its
+	// management: the one error that may be answered so
+	// (https://developer.apple.com/documentation/devicemanagement/errorcodeunrecognizeddevice).
+	ErrRetired = errors.New("an admin has retired this enrolment")
 )
 
 // Identity is the certificate that signed a message, already verified.
@@ -42,4 +47,6 @@ type TokenUpdate struct {
 	Token       []byte
 	PushMagic   string
 	UnlockToken []byte // may be empty
+
+	AwaitingConfiguration bool // set-up waits until we send DeviceConfigured
 }

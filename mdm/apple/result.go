@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/internal/bounded"
+	"sallyport/internal/secret"
 	"sallyport/mdm"
 )
 
@@ -71,21 +72,38 @@ func (m message) contact(now time.Time) (mdm.Contact, error) {
 	if c.CommandID == "" {
 		return mdm.Contact{}, malformed("CommandUUID", "is missing")
 	}
+	chain := m.ErrorChain
+	if c.Status == mdm.StatusAcknowledged {
+		c.Result = m.kept()
+		if of, failed := m.Settings.failed(); failed {
+			// Not done is an error, though the command as a whole was acknowledged.
+			c.Status, c.Result, chain = mdm.StatusError, secret.Value{}, of
+		}
+	}
 	var err error
 	if c.Status == mdm.StatusAcknowledged {
 		c.Report, err = m.report(now)
 	} else {
-		c.Errors, err = m.errors()
+		c.Errors, err = chainItems(chain)
 	}
 	return c, err
 }
 
-func (m message) errors() ([]mdm.ErrorItem, error) {
-	if err := count("ErrorChain", len(m.ErrorChain)); err != nil {
+// kept is the whole result, already checked to be a plain XML property list;
+// nothing when it is too large to keep, since half of one would be none.
+func (m message) kept() secret.Value {
+	if len(m.body) > MaxRaw {
+		return secret.Value{}
+	}
+	return secret.New(string(m.body))
+}
+
+func chainItems(chain []errorItem) ([]mdm.ErrorItem, error) {
+	if err := count("ErrorChain", len(chain)); err != nil {
 		return nil, err
 	}
 	var items []mdm.ErrorItem
-	for _, e := range m.ErrorChain {
+	for _, e := range chain {
 		description := e.USEnglishDescription
 		if description == "" {
 			description = e.LocalizedDescription
@@ -116,6 +134,21 @@ func (m message) report(now time.Time) (mdm.Report, error) {
 	}
 	if m.CertificateList != nil {
 		if r.Certificates, err = certificateFacts(m.CertificateList, now); err != nil {
+			return mdm.Report{}, err
+		}
+	}
+	if m.Installed != nil {
+		if r.Applications, err = applicationFacts(m.Installed, now); err != nil {
+			return mdm.Report{}, err
+		}
+	}
+	if m.Managed != nil {
+		if r.Managed, err = managedFacts(m.Managed, now); err != nil {
+			return mdm.Report{}, err
+		}
+	}
+	if m.Restrictions != nil {
+		if r.Restrictions, err = m.Restrictions.facts(now); err != nil {
 			return mdm.Report{}, err
 		}
 	}

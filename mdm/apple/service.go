@@ -9,7 +9,8 @@ import (
 // Admitter decides who may be managed. enroll implements it.
 type Admitter interface {
 	// Pinned returns the enrolment that is pinned to the certificate with this
-	// SHA-256 (lower-case hex). ErrUnknownIdentity when none is.
+	// SHA-256 (lower-case hex), also one that has ended, whose certificate may
+	// be revoked. ErrUnknownIdentity when none is.
 	Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, error)
 	// Authenticate admits a phone that shows a certificate of ours: it creates
 	// the enrolment, or returns the one that this certificate already has.

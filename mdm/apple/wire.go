@@ -2,6 +2,7 @@ package apple
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -15,7 +16,7 @@ const (
 	maxText       = 256  // names for people: more is cut off
 	maxToken      = 1024
 	maxUnlock     = 64 << 10
-	maxItems      = 2000 // profiles, certificates, errors
+	maxItems      = 2000 // profiles, certificates, apps, restrictions, errors
 )
 
 // message is a check-in message or a command's result on the wire. Numbers are
@@ -39,14 +40,21 @@ type message struct {
 	Token        []byte `plist:"Token"`
 	PushMagic    string `plist:"PushMagic"`
 	UnlockToken  []byte `plist:"UnlockToken"`
+	Awaiting     bool   `plist:"AwaitingConfiguration"`
 
 	// The rest of an answer to a command.
-	CommandUUID     string            `plist:"CommandUUID"`
-	ErrorChain      []errorItem       `plist:"ErrorChain"`
-	QueryResponses  *queryResponses   `plist:"QueryResponses"`
-	SecurityInfo    *securityInfo     `plist:"SecurityInfo"`
-	ProfileList     []profileItem     `plist:"ProfileList"`
-	CertificateList []certificateItem `plist:"CertificateList"`
+	CommandUUID     string                 `plist:"CommandUUID"`
+	ErrorChain      []errorItem            `plist:"ErrorChain"`
+	QueryResponses  *queryResponses        `plist:"QueryResponses"`
+	SecurityInfo    *securityInfo          `plist:"SecurityInfo"`
+	ProfileList     []profileItem          `plist:"ProfileList"`
+	CertificateList []certificateItem      `plist:"CertificateList"`
+	Installed       []installedItem        `plist:"InstalledApplicationList"`
+	Managed         map[string]managedItem `plist:"ManagedApplicationList"`
+	Restrictions    *globalRestrictions    `plist:"GlobalRestrictions"`
+	Settings        settingsResult         `plist:"Settings"`
+
+	body []byte // all of it, as it came
 }
 
 type errorItem struct {
@@ -75,6 +83,7 @@ func decode(body []byte) (message, kind, error) {
 		return message{}, 0, err
 	}
 	m.UDID = strings.ToUpper(m.UDID)
+	m.body = body
 	return m, k, nil
 }
 
@@ -95,24 +104,15 @@ func (m message) check() (kind, error) {
 	if m.UDID == "" && m.EnrollmentID != "" {
 		return 0, malformed("EnrollmentID", "account-driven enrolment is not supported")
 	}
-	if !validUDID(m.UDID) {
+	if !udids.MatchString(m.UDID) {
 		return 0, malformed("UDID", "is missing or not the identifier of a device")
 	}
 	return k, nil
 }
 
-// validUDID takes Apple's forms: 40 hex digits, 8-16 hex digits, and UUIDs.
-func validUDID(s string) bool {
-	if len(s) < 8 || len(s) > 64 {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') && c != '-' {
-			return false
-		}
-	}
-	return true
-}
+// udids are Apple's forms: 40 hex digits, 8-16 hex digits, and UUIDs. Spaces,
+// colons and look-alikes are refused, not mended: one phone is one device.
+var udids = regexp.MustCompile(`^(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{16}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$`)
 
 func malformed(field, reason string) error {
 	return refusal.New(ErrMalformed, field, reason, "")
@@ -170,5 +170,8 @@ func (m message) tokenUpdate() (TokenUpdate, error) {
 	if len(m.UnlockToken) > maxUnlock {
 		return TokenUpdate{}, malformed("UnlockToken", "is too long")
 	}
-	return TokenUpdate{Topic: m.Topic, UDID: m.UDID, Token: m.Token, PushMagic: m.PushMagic, UnlockToken: m.UnlockToken}, nil
+	return TokenUpdate{
+		Topic: m.Topic, UDID: m.UDID, Token: m.Token, PushMagic: m.PushMagic, UnlockToken: m.UnlockToken,
+		AwaitingConfiguration: m.Awaiting,
+	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"howett.net/plist"
 
+	"sallyport/internal/secret"
 	"sallyport/mdm"
 )
 
@@ -59,6 +60,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"deep", []byte(`<plist version="1.0">` + strings.Repeat("<array>", 40) + strings.Repeat("</array>", 40) + `</plist>`)},
 		{"neither kind", base(map[string]any{"Status": nil})},
 		{"both kinds", base(map[string]any{"MessageType": "TokenUpdate"})},
+		{"too many apps", base(map[string]any{"InstalledApplicationList": many})},
+		{"long app identifier", base(map[string]any{"InstalledApplicationList": []any{map[string]any{"Identifier": long}}})},
+		{"long managed identifier", base(map[string]any{"ManagedApplicationList": map[string]any{long: map[string]any{"Status": "Managed"}}})},
+		{"restriction of the wrong type", base(map[string]any{"GlobalRestrictions": map[string]any{"restrictedBool": map[string]any{"allowAccountModification": map[string]any{"value": "no"}}}})},
+		{"settings of the wrong type", base(map[string]any{"Settings": "done"})},
 		{"no UDID", base(map[string]any{"UDID": nil})},
 		{"UDID that is none", base(map[string]any{"UDID": "../../etc/passwd"})},
 		{"account-driven", base(map[string]any{"UDID": nil, "EnrollmentID": "E1"})},
@@ -134,6 +140,28 @@ func TestContact(t *testing.T) {
 			mdm.Contact{At: noon, Status: mdm.StatusAcknowledged, CommandID: "C1", Report: mdm.Report{Certificates: &mdm.CertificateFacts{At: noon,
 				Items: []mdm.CertificateOnFile{{CommonName: "odd", Identity: true,
 					SHA256: "039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81"}}}}}},
+		{"apps", map[string]any{"Status": "Acknowledged", "CommandUUID": "C1", "InstalledApplicationList": []any{
+			map[string]any{"Identifier": "com.example.a", "Name": "A", "Version": "7", "ShortVersion": "1.7", "BundleSize": 9}, map[string]any{"Name": "clip"}}},
+			mdm.Contact{At: noon, Status: mdm.StatusAcknowledged, CommandID: "C1", Report: mdm.Report{Applications: &mdm.ApplicationFacts{At: noon,
+				Items: []mdm.ApplicationOnFile{{Identifier: "com.example.a", Name: "A", Version: "7"}, {Name: "clip"}}}}}},
+		{"managed apps, in order", map[string]any{"Status": "Acknowledged", "CommandUUID": "C1", "ManagedApplicationList": map[string]any{
+			"b": map[string]any{"Status": "Managed", "ManagementFlags": 1}, "a": map[string]any{"Status": "Installing"}}},
+			mdm.Contact{At: noon, Status: mdm.StatusAcknowledged, CommandID: "C1", Report: mdm.Report{Managed: &mdm.ManagedFacts{At: noon,
+				Items: []mdm.ManagedApplication{{Identifier: "a", Status: "Installing"}, {Identifier: "b", Status: "Managed"}}}}}},
+		{"no managed app at all is a fact", map[string]any{"Status": "Acknowledged", "CommandUUID": "C1", "ManagedApplicationList": map[string]any{}},
+			mdm.Contact{At: noon, Status: mdm.StatusAcknowledged, CommandID: "C1", Report: mdm.Report{Managed: &mdm.ManagedFacts{At: noon, Items: []mdm.ManagedApplication{}}}}},
+		{"restrictions", map[string]any{"Status": "Acknowledged", "CommandUUID": "C1", "ProfileRestrictions": map[string]any{},
+			"GlobalRestrictions": map[string]any{"restrictedBool": map[string]any{"allowAccountModification": map[string]any{"value": false}, "allowCamera": map[string]any{"value": true}}}},
+			mdm.Contact{At: noon, Status: mdm.StatusAcknowledged, CommandID: "C1", Report: mdm.Report{Restrictions: &mdm.RestrictionFacts{At: noon, AccountModification: &no}}}},
+		{"a restriction that is not listed is unknown", map[string]any{"Status": "Acknowledged", "CommandUUID": "C1", "GlobalRestrictions": map[string]any{}},
+			mdm.Contact{At: noon, Status: mdm.StatusAcknowledged, CommandID: "C1", Report: mdm.Report{Restrictions: &mdm.RestrictionFacts{At: noon}}}},
+		{"settings done", map[string]any{"Status": "Acknowledged", "CommandUUID": "C1", "Settings": []any{map[string]any{"Item": "DeviceName", "Status": "Acknowledged"}}},
+			mdm.Contact{At: noon, Status: mdm.StatusAcknowledged, CommandID: "C1"}},
+		{"an acknowledged setting that failed", map[string]any{"Status": "Acknowledged", "CommandUUID": "C1", "Settings": []any{
+			map[string]any{"Status": "Error", "ErrorChain": []any{map[string]any{"ErrorCode": 12021, "ErrorDomain": "MCMDMErrorDomain", "USEnglishDescription": "Not supervised"}}}}},
+			mdm.Contact{At: noon, Status: mdm.StatusError, CommandID: "C1", Errors: []mdm.ErrorItem{{Code: 12021, Domain: "MCMDMErrorDomain", Description: "Not supervised"}}}},
+		{"the same as Apple's schema writes it", map[string]any{"Status": "Acknowledged", "CommandUUID": "C1", "Settings": map[string]any{"Status": "Error"}},
+			mdm.Contact{At: noon, Status: mdm.StatusError, CommandID: "C1"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -147,7 +175,11 @@ func TestContact(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(got, test.want); diff != "" {
+			if kept := got.Status == mdm.StatusAcknowledged; got.Result.IsZero() == kept || kept && got.Result.Reveal() != string(m.body) {
+				t.Errorf("the whole result: got %d bytes", len(got.Result.Reveal()))
+			}
+			got.Result = secret.Value{}
+			if diff := cmp.Diff(got, test.want, cmp.Comparer(func(a, b secret.Value) bool { return a == b })); diff != "" {
 				t.Errorf("got -, want +:\n%s", diff)
 			}
 			if m.UDID != udid {
@@ -207,6 +239,10 @@ func seeds(f *testing.F) {
 		{"Status": "Acknowledged", "UDID": udid, "CommandUUID": "C", "SecurityInfo": map[string]any{"HardwareEncryptionCaps": 3}},
 		{"Status": "Acknowledged", "UDID": udid, "CommandUUID": "C", "ProfileList": []any{map[string]any{"PayloadIdentifier": "a", "PayloadUUID": "B"}}},
 		{"Status": "Acknowledged", "UDID": udid, "CommandUUID": "C", "CertificateList": []any{map[string]any{"CommonName": "a", "Data": []byte{0x30, 0x80}}}},
+		{"Status": "Acknowledged", "UDID": udid, "CommandUUID": "C", "InstalledApplicationList": []any{map[string]any{"Identifier": "a", "Version": "1"}}},
+		{"Status": "Acknowledged", "UDID": udid, "CommandUUID": "C", "ManagedApplicationList": map[string]any{"a": map[string]any{"Status": "Managed"}}},
+		{"Status": "Acknowledged", "UDID": udid, "CommandUUID": "C", "GlobalRestrictions": map[string]any{"restrictedBool": map[string]any{"allowAccountModification": map[string]any{"value": false}}}},
+		{"Status": "Acknowledged", "UDID": udid, "CommandUUID": "C", "Settings": []any{map[string]any{"Status": "Error", "ErrorChain": []any{map[string]any{"ErrorCode": 1}}}}},
 	} {
 		f.Add(encode(f, dict))
 	}
@@ -227,6 +263,9 @@ func FuzzCheckin(f *testing.F) {
 		}
 		if a, err := m.authenticate(); err == nil && (a.Topic == "" || a.UDID != strings.ToUpper(a.UDID)) {
 			t.Fatalf("accepted %+v", a)
+		}
+		if !udids.MatchString(m.UDID) {
+			t.Fatalf("accepted %q for a UDID", m.UDID)
 		}
 		if u, err := m.tokenUpdate(); err == nil && (len(u.Token) == 0 || len(u.Token) > maxToken) {
 			t.Fatalf("accepted a token of %d bytes", len(u.Token))
@@ -253,6 +292,15 @@ func FuzzResult(f *testing.F) {
 		}
 		if p := c.Report.Profiles; p != nil && len(p.Items) > maxItems {
 			t.Fatalf("accepted %d profiles", len(p.Items))
+		}
+		if a := c.Report.Applications; a != nil && len(a.Items) > maxItems {
+			t.Fatalf("accepted %d apps", len(a.Items))
+		}
+		if a := c.Report.Managed; a != nil && len(a.Items) > maxItems {
+			t.Fatalf("accepted %d managed apps", len(a.Items))
+		}
+		if n := len(c.Result.Reveal()); n > MaxRaw || n > 0 && c.Status != mdm.StatusAcknowledged {
+			t.Fatalf("kept %d bytes of a result with status %s", n, c.Status)
 		}
 	})
 }
