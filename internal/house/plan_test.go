@@ -77,7 +77,7 @@ func keepers() []keeper {
 
 // testOnly are packages that only tests may import.
 func testOnly() []string {
-	return []string{"internal/appleschema", "internal/cms/openssltest", "internal/store/storetest", "internal/house"}
+	return []string{"internal/appleschema", "internal/cms/openssltest", "internal/store/storetest", "internal/store/postgrestest", "internal/house"}
 }
 
 // ownSide reports whether the package is the phone's half of the world. It uses

@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 						t.Error(err)
 					}
 				})
-				return storetest.Subject{DB: db, Dump: func(t testing.TB) string { return e.dump(t, options) }}
+				return storetest.Subject{DB: db, Dump: e.dump(t, options)}
 			})
 		})
 	}
@@ -41,9 +41,10 @@ var engines = []struct {
 	name string
 	// place says where the next database is.
 	place func(testing.TB, store.Options) store.Options
-	dump  func(testing.TB, store.Options) string
+	// dump makes the function that shows every row of that database.
+	dump func(testing.TB, store.Options) func(testing.TB) string
 }{
-	{"sqlite", onSQLite, func(t testing.TB, o store.Options) string { return dump(t, o.Path) }},
+	{"sqlite", onSQLite, dumpSQLite},
 	{"postgres", onPostgres, dumpPostgres},
 }
 
@@ -66,18 +67,19 @@ func onPostgres(t testing.TB, o store.Options) store.Options {
 
 // dumpPostgres reads every row of every table. The order of rows is that of
 // their text, as not every table has a first column that tells them apart.
-func dumpPostgres(t testing.TB, o store.Options) string {
-	t.Helper()
+func dumpPostgres(t testing.TB, o store.Options) func(testing.TB) string {
 	db := rawPostgres(t, o.Database)
-	defer db.Close()
-	var b strings.Builder
-	for _, table := range column(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1`) {
-		fmt.Fprintln(&b, "==", table)
-		for _, line := range lines(t, db, `SELECT t::text FROM `+table+` t ORDER BY 1`) {
-			fmt.Fprintln(&b, line)
+	db.SetMaxOpenConns(1)
+	var all []string
+	return func(t testing.TB) string {
+		t.Helper()
+		if all == nil {
+			for _, table := range column(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1`) {
+				all = append(all, `SELECT '`+table+` ' || t::text FROM `+table+` t`)
+			}
 		}
+		return strings.Join(lines(t, db, strings.Join(all, " UNION ALL ")+" ORDER BY 1"), "\n")
 	}
-	return b.String()
 }
 
 // rawPostgres opens the database past the store.
@@ -114,6 +116,10 @@ func raw(t testing.TB, path string) *sql.DB {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	return db
+}
+
+func dumpSQLite(_ testing.TB, o store.Options) func(testing.TB) string {
+	return func(t testing.TB) string { return dump(t, o.Path) }
 }
 
 // dump reads every row of every table.

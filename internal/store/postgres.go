@@ -39,12 +39,15 @@ const (
 //   - A scan of a whole table locks the whole table under SERIALIZABLE, and the
 //     planner prefers one while a table is small; none of our queries needs it
 //     (https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE).
+//     Where there is no index the scan takes place all the same, at a price that
+//     exists on paper only, but would make PostgreSQL compile the query first.
 const sessionSettings = `SELECT
 	set_config('lock_timeout', '5s', false),
 	set_config('idle_in_transaction_session_timeout', '30s', false),
 	set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
 		ELSE current_setting('synchronous_commit') END, false),
-	set_config('enable_seqscan', 'off', false)`
+	set_config('enable_seqscan', 'off', false),
+	set_config('jit', 'off', false)`
 
 type postgres struct {
 	db       *sql.DB

@@ -100,7 +100,7 @@ func (s *Shared) create(t testing.TB, template string) string {
 	s.databases++
 	name := fmt.Sprintf("test_%d", s.databases)
 	s.mu.Unlock()
-	if err := c.exec("CREATE DATABASE " + quote(name) + " TEMPLATE " + quote(template)); err != nil {
+	if err := c.exec("CREATE DATABASE " + quote(name) + " TEMPLATE " + quote(template) + " STRATEGY FILE_COPY"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

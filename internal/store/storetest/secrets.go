@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"sallyport/enroll/directory"
 	"sallyport/internal/secret"
+	"sallyport/internal/store"
 	"sallyport/templates"
 )
 
@@ -85,7 +87,9 @@ func testSecrets(t *testing.T, make Maker) {
 			t.Fatal("a row shows a secret")
 		}
 		var backup bytes.Buffer
-		w.ok(w.DB.Backup(w.ctx, &backup))
+		if err := w.DB.Backup(w.ctx, &backup); !errors.Is(err, store.ErrOwnTools) {
+			w.ok(err)
+		}
 		if bytes.Contains(backup.Bytes(), []byte(canary)) {
 			t.Fatal("a backup shows a secret")
 		}
