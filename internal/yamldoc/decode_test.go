@@ -72,7 +72,7 @@ parts:
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	bomb := "title: &a [x,x]\nparts: [*a,*a]\n"
-	tests := []struct{ name, source, want string }{
+	refuses(t, []refused{
 		{"empty", "", "line 1, column 1: the document is empty"},
 		{"comment only", "# nothing\n", "line 1, column 1: the document is empty"},
 		{"not UTF-8", "title: ä\nwait: ä\xff", "line 2, column 8: the document is not UTF-8"},
@@ -114,13 +114,20 @@ func TestDecodeRefuses(t *testing.T) {
 		{"too long", strings.Repeat("#", yamldoc.MaxBytes+1), fmt.Sprintf("line 1, column %d: here the document grows longer than", yamldoc.MaxBytes+1)},
 		{"too long by lines", strings.Repeat("# ü\n", yamldoc.MaxBytes/5+9), fmt.Sprintf("line %d, column 2: here the document grows longer than", yamldoc.MaxBytes/5+1)},
 		{"too long within a character", "# " + strings.Repeat("€", yamldoc.MaxBytes/3), fmt.Sprintf("line 1, column %d: here the document grows longer than", 2+(yamldoc.MaxBytes-2)/3+1)},
-	}
+	})
+}
+
+// refused is a document, and what its refusal says.
+type refused struct{ name, source, want string }
+
+func refuses(t *testing.T, tests []refused) {
+	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			err := yamldoc.Decode([]byte(tt.source), &document{}, errInvalid)
 			if !errors.Is(err, errInvalid) || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want a refusal with %q", err, tt.want)
+				t.Errorf("got %.300v, want a refusal with %q", err, tt.want)
 			}
 		})
 	}
