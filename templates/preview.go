@@ -98,6 +98,7 @@ func (v *Viewer) Preview(ctx context.Context, q PreviewRequest) (Preview, error)
 	if err != nil {
 		return Preview{}, err
 	}
+	o.ForApp = q.Platform != "" && q.Platform != PlatformApple
 	rendered, err := Render(r, u, o)
 	if err != nil {
 		return Preview{}, err
