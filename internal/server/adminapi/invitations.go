@@ -23,7 +23,7 @@ func (a *API) Invite(w http.ResponseWriter, r *http.Request) error {
 		UPN: in.User, Group: in.Group, All: in.All, Ownership: mdm.Ownership(in.Ownership), PIN: in.PIN, TTL: ttl,
 	})
 	if err != nil {
-		return missingUser(err, "user", in.User)
+		return missing(err, enroll.ErrNotFound, "user", "user", in.User)
 	}
 	now := a.d.Now()
 	out := IssuedInvitations{Invitations: make([]IssuedInvitation, len(invited.Issued))}
@@ -55,7 +55,7 @@ func (a *API) ListInvitations(w http.ResponseWriter, r *http.Request) error {
 	}
 	list, err := a.d.Invitations.ListInvitations(r.Context(), values["user"], page)
 	if err != nil {
-		return missingUser(err, "user", values["user"])
+		return missing(err, enroll.ErrNotFound, "user", "user", values["user"])
 	}
 	now := a.d.Now()
 	out := Invitations{

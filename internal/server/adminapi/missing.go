@@ -13,17 +13,21 @@ import (
 const maxQuoted = 100
 
 // noSuch refuses what names something that is not on record.
-func noSuch(sentinel error, field, what, value string) error {
+func noSuch(sentinel error, field, what, value string) *refusal.Error {
 	return refusal.New(sentinel, field, "there is no "+what+" "+quoted(value), "list them to see the names")
 }
 
 // missing says which one there is not, where a room said only that there is
-// none. Other errors stay what they are.
+// none; what the room advises stays. Other errors stay what they are.
 func missing(err, sentinel error, field, what, value string) error {
 	if value == "" || !errors.Is(err, sentinel) {
 		return err
 	}
-	return noSuch(sentinel, field, what, value)
+	named := noSuch(sentinel, field, what, value)
+	if said := refusal.All(err); len(said) == 1 && said[0].Remedy != "" {
+		named.Remedy = said[0].Remedy
+	}
+	return named
 }
 
 func missingTemplate(err error, name string) error {
