@@ -16,19 +16,20 @@ import (
 // settingFlags are the settings as flags. What is not given is left to
 // SALLYPORT_… variables, the file and the defaults: nil tells it apart.
 type settingFlags struct {
-	Config        string         `help:"YAML file with settings (SALLYPORT_… variables outweigh it, flags outweigh both)." placeholder:"FILE"`
-	Listen        *string        `help:"Where HTTPS is served (default localhost:8443)." placeholder:"HOST:PORT"`
-	ListenHTTP    *string        `name:"listen-http" help:"Also serve /scep and /healthz there without TLS." placeholder:"HOST:PORT"`
-	AdminListen   *string        `help:"Serve /api and /metrics on an HTTPS listener of their own." placeholder:"HOST:PORT"`
-	PublicURL     *string        `name:"public-url" help:"What phones call; fixed at the first start." placeholder:"https://HOST"`
-	Organization  *string        `help:"Name that people read in profiles and pages." placeholder:"NAME"`
-	TLSCert       *string        `name:"tls-cert" help:"PEM file of the server certificate with its chain (default: from our own CA)." placeholder:"FILE"`
-	TLSKey        *string        `name:"tls-key" help:"PEM file of its key." placeholder:"FILE"`
-	SigningCert   *string        `name:"signing-cert" help:"PEM file of the certificate that signs profiles, with its chain (default: from our own CA)." placeholder:"FILE"`
-	SigningKey    *string        `name:"signing-key" help:"PEM file of its key." placeholder:"FILE"`
-	InquiryMaxAge *time.Duration `name:"inquiry-max-age" help:"How old a phone's facts may be before it is asked again (default 1h)." placeholder:"DURATION"`
-	LogLevel      *string        `help:"debug, info, warn or error (default info)." placeholder:"LEVEL"`
-	LogFormat     *string        `help:"text or json (default text)." placeholder:"FORMAT"`
+	Config         string         `help:"YAML file with settings (SALLYPORT_… variables outweigh it, flags outweigh both)." placeholder:"FILE"`
+	Listen         *string        `help:"Where HTTPS is served (default localhost:8443)." placeholder:"HOST:PORT"`
+	ListenHTTP     *string        `name:"listen-http" help:"Also serve /scep and /healthz there without TLS." placeholder:"HOST:PORT"`
+	AdminListen    *string        `help:"Serve /api and /metrics on an HTTPS listener of their own." placeholder:"HOST:PORT"`
+	PublicURL      *string        `name:"public-url" help:"What phones call; fixed at the first start." placeholder:"https://HOST"`
+	TrustedProxies *string        `name:"trusted-proxies" help:"Addresses or networks of our own reverse proxies (default none)." placeholder:"CIDR,..."`
+	Organization   *string        `help:"Name that people read in profiles and pages." placeholder:"NAME"`
+	TLSCert        *string        `name:"tls-cert" help:"PEM file of the server certificate with its chain (default: from our own CA)." placeholder:"FILE"`
+	TLSKey         *string        `name:"tls-key" help:"PEM file of its key." placeholder:"FILE"`
+	SigningCert    *string        `name:"signing-cert" help:"PEM file of the certificate that signs profiles, with its chain (default: from our own CA)." placeholder:"FILE"`
+	SigningKey     *string        `name:"signing-key" help:"PEM file of its key." placeholder:"FILE"`
+	InquiryMaxAge  *time.Duration `name:"inquiry-max-age" help:"How old a phone's facts may be before it is asked again (default 1h)." placeholder:"DURATION"`
+	LogLevel       *string        `help:"debug, info, warn or error (default info)." placeholder:"LEVEL"`
+	LogFormat      *string        `help:"text or json (default text)." placeholder:"FORMAT"`
 }
 
 // load reads all settings.
@@ -38,7 +39,7 @@ func (f *settingFlags) load(g *Globals) (config.Config, error) {
 		given["data"] = g.Data
 	}
 	for key, value := range map[string]*string{
-		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL,
+		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "trusted_proxies": f.TrustedProxies,
 		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
 		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "log_level": f.LogLevel, "log_format": f.LogFormat,
 	} {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 
+	"golang.org/x/net/netutil"
+
 	"sallyport/internal/config"
 	"sallyport/internal/server"
 	"sallyport/internal/server/accessapi"
@@ -33,6 +35,7 @@ func (a *App) openFronts(cfg config.Config) error {
 		// What passes by itself is "try again later" to every caller.
 		Unavailable: store.Temporary,
 		Version:     a.version,
+		Proxies:     cfg.TrustedProxies,
 		Split:       cfg.AdminListen != "",
 		HSTS:        a.trusted(),
 		Rehearsal:   a.rehearsal,
@@ -42,7 +45,7 @@ func (a *App) openFronts(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	a.open("listen", handlers.Public, a.tls.config())
+	a.open("listen", handlers.Public, a.tls.asking(append(r.authority.Intermediates(), r.authority.Root())...))
 	a.open("admin_listen", handlers.Admin, a.tls.config())
 	a.open("listen_http", plainPaths(handlers.Public), nil)
 	return nil
@@ -57,6 +60,9 @@ func (a *App) open(setting string, h http.Handler, conf *tls.Config) {
 	}
 	s := server.HTTP(h, a.room("server"))
 	s.TLSConfig = conf
+	if most := connections(openFiles(), len(a.bound)); most > 0 {
+		l = netutil.LimitListener(l, most)
+	}
 	a.fronts = append(a.fronts, &front{name: setting, listener: l, server: s})
 }
 

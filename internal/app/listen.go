@@ -42,6 +42,25 @@ func listen(ctx context.Context, setting, address string) (net.Listener, error) 
 	return l, nil
 }
 
+const (
+	// ownFiles are kept for the database, its log, and what a backup opens.
+	ownFiles = 512
+	// fewConnections is served however little the system allows.
+	fewConnections = 64
+)
+
+// connections is how many a listener may have open at once; zero means that
+// there is no limit. One more waits until another is closed, instead of taking
+// the file that the database needs next. Each listener gets a share, and what
+// goes out from here gets one, so that a crowd at one door closes no other.
+func connections(files uint64, listeners int) int {
+	if files == 0 {
+		return 0
+	}
+	spare := min(files-min(files, ownFiles), 1<<20)
+	return max(int(spare)/(listeners+1), fewConnections)
+}
+
 func dashed(setting string) string {
 	b := []byte(setting)
 	for i := range b {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 )
 
@@ -24,6 +25,10 @@ type Config struct {
 	// fixed at first start, as Apple freezes it into every enrolment; empty =
 	// derived from Listen, which is good for rehearsals only.
 	PublicURL string
+	// TrustedProxies are the addresses of our own reverse proxies: they alone are
+	// believed who calls (X-Forwarded-For), and with which client certificate
+	// (Client-Cert); none = every caller comes by itself.
+	TrustedProxies []netip.Prefix
 	// Organization is the name that people read in profiles, pages and certificates.
 	Organization string
 	// TLSCert and TLSKey are PEM files of the server certificate with its chain; empty = one from our own CA.

@@ -195,6 +195,7 @@ listen           :443       environment
 listen_http      -          default
 admin_listen     -          default
 public_url       -          default
+trusted_proxies  -          default
 organization     Sallyport  default
 tls_cert         -          default
 tls_key          -          default

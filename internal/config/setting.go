@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ func settings() []setting {
 		{"listen_http", "another address, host:port, that serves /scep and /healthz alone, without TLS; empty = off", func(c *Config) any { return &c.ListenHTTP }},
 		{"admin_listen", "HTTPS listener of its own for /api and /metrics; empty = same as listen", func(c *Config) any { return &c.AdminListen }},
 		{"public_url", "what phones call, fixed at first start; empty = derived from listen", func(c *Config) any { return &c.PublicURL }},
+		{"trusted_proxies", "addresses or networks of our own reverse proxies, which alone may say who calls, for example 192.0.2.7, 10.0.0.0/8; empty = none", func(c *Config) any { return &c.TrustedProxies }},
 		{"organization", "name that people read in profiles and pages", func(c *Config) any { return &c.Organization }},
 		{"tls_cert", "PEM file of the server certificate with its chain; empty = from our own CA", func(c *Config) any { return &c.TLSCert }},
 		{"tls_key", "PEM file of its key", func(c *Config) any { return &c.TLSKey }},
@@ -58,6 +60,12 @@ func assign(dst any, text string) error {
 			return errors.New("not a duration such as 1h or 90m")
 		}
 		*dst = d
+	case *[]netip.Prefix:
+		networks, err := networks(text)
+		if err != nil {
+			return err
+		}
+		*dst = networks
 	default:
 		return fmt.Errorf("no way to set a %T", dst)
 	}
@@ -76,6 +84,8 @@ func render(src any) string {
 		return src.String()
 	case *time.Duration:
 		return src.String()
+	case *[]netip.Prefix:
+		return spell(*src)
 	default:
 		return fmt.Sprintf("no way to show a %T", src)
 	}

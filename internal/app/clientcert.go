@@ -1,0 +1,55 @@
+package app
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"slices"
+)
+
+// asking is config for a listener that phones reach: each handshake asks for a
+// client certificate and none needs one.
+//
+// It is taken as it comes (tls.RequestClientCert) and judged for each message,
+// with our roots at our time. The handshake must not judge it: a phone whose
+// certificate has expired, or that picks the wrong one, would see a broken
+// connection instead of an answer, could not even fetch a new enrolment
+// profile, and would leave no line in our log. What still breaks a handshake is a
+// key that is not the certificate's, and a certificate that cannot be parsed.
+//
+// authorities go along as the issuers that are meant, so that a browser with
+// certificates of somebody else's does not ask its owner for one.
+func (s *serverTLS) asking(authorities ...*x509.Certificate) *tls.Config {
+	conf := s.config()
+	conf.ClientAuth = tls.RequestClientCert
+	conf.ClientCAs = x509.NewCertPool()
+	for _, c := range authorities {
+		conf.ClientCAs.AddCert(c)
+	}
+	withoutStaleCertificates(conf)
+	return conf
+}
+
+// withoutStaleCertificates lets only those sessions resume that began without a
+// client certificate. A resumed session brings back the certificate of its first
+// handshake, up to a week old: a phone that enrolled anew since would contradict
+// its own signatures.
+func withoutStaleCertificates(conf *tls.Config) {
+	const withCertificate = "sallyport: client certificate"
+	keys := conf.Clone() // which makes and rotates the keys of the tickets
+	conf.WrapSession = func(connection tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+		if len(connection.PeerCertificates) > 0 {
+			session.Extra = append(session.Extra, []byte(withCertificate))
+		}
+		return keys.EncryptTicket(connection, session)
+	}
+	conf.UnwrapSession = func(ticket []byte, connection tls.ConnectionState) (*tls.SessionState, error) {
+		session, err := keys.DecryptTicket(ticket, connection)
+		if err != nil || session == nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(session.Extra, func(mark []byte) bool { return string(mark) == withCertificate }) {
+			return nil, nil // as if there were no ticket: a full handshake follows
+		}
+		return session, nil
+	}
+}
