@@ -49,7 +49,7 @@ func Open(ctx context.Context, keys KeyStore, o Options) (*Authority, error) {
 	if a.family, err = parseFamily(records); err != nil {
 		return nil, fmt.Errorf("load CA keys: %w", err)
 	}
-	if _, ok := a.family.newest(roleRoot); !ok && len(records) > 0 {
+	if _, ok := a.family.newest(roleRoot); !ok && len(a.family) > 0 {
 		return nil, errors.New("load CA keys: there are keys but no root: restore the data directory from a backup")
 	}
 	if root, ok := a.family.newest(roleRoot); ok && a.now().After(root.cert.NotAfter) {

@@ -109,8 +109,8 @@ type Store interface {
 
 // KeyRecord is one of the authority's own certificates with its private key.
 type KeyRecord struct {
-	Role        string // "root", "issuing", "scep-ra", "profile-signer", "server"
-	Certificate []byte // DER
+	Role        string // "root", "issuing", "scep-ra", "profile-signer", "server"; RolePush, RolePushRequest
+	Certificate []byte // DER; of RolePushRequest the request
 	Key         []byte // PKCS#8 DER; the store seals it
 	CreatedAt   time.Time
 }

@@ -14,6 +14,13 @@ import (
 	"time"
 )
 
+// Roles in the key store that are not the authority's own: another room keeps
+// its keys there because they are sealed there.
+const (
+	RolePush        = "push"         // Apple's push certificate and its key
+	RolePushRequest = "push-request" // a certificate request (PKCS#10) and its key, until Apple answers
+)
+
 // Role names in KeyRecord.
 const (
 	roleRoot    = "root"
@@ -75,6 +82,9 @@ type family map[string][]member
 func parseFamily(records []KeyRecord) (family, error) {
 	f := family{}
 	for _, r := range records {
+		if _, ours := kinds[r.Role]; !ours {
+			continue
+		}
 		m, err := parseMember(r)
 		if err != nil {
 			return nil, err
