@@ -60,6 +60,7 @@ func TestStates(t *testing.T) {
 	}{
 		{mdm.Authenticated, false, false}, {mdm.Enrolled, true, false}, {mdm.Configured, true, false},
 		{mdm.CheckedOut, false, true}, {mdm.Replaced, false, true}, {"", false, false},
+		{mdm.Held, false, false}, {mdm.Refused, false, true}, {mdm.Retired, false, true},
 	}
 	for _, test := range tests {
 		if test.state.Active() != test.active || test.state.Ended() != test.ended {
