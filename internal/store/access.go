@@ -30,14 +30,15 @@ func (s *Access) UsersByLogin(ctx context.Context, login string) ([]directory.Us
 	return list, nil
 }
 
-// Bindings returns the user's bindings to a DeviceId.
+// Bindings returns the user's bindings to a DeviceId. An enrolment that is held,
+// or was refused, binds nothing: it may be another user's phone.
 func (s *Access) Bindings(ctx context.Context, user directory.UserID, deviceID string) ([]access.Binding, error) {
 	if deviceID == "" { // enrolments that have not reported have an empty one
 		return []access.Binding{}, nil
 	}
 	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, user_id, eas_device_id, state FROM enroll_enrollments
-		WHERE user_id = $1 AND eas_device_id = $2
-		ORDER BY CASE WHEN state IN ('enrolled', 'configured') THEN 0 ELSE 1 END, id DESC`, user, fold(deviceID))
+		WHERE user_id = $1 AND eas_device_id = $2 AND state NOT IN `+asideStates+`
+		ORDER BY CASE WHEN state IN `+activeStates+` THEN 0 ELSE 1 END, id DESC`, user, fold(deviceID))
 	list, err := collect(rows, err, func(row scanner) (access.Binding, error) {
 		var b access.Binding
 		err := row.Scan(&b.EnrollmentID, &b.UserID, &b.EASDeviceID, &b.State)

@@ -114,7 +114,7 @@ func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, 
 			AND (invitation_id = '' OR EXISTS (SELECT 1 FROM enroll_invitations i
 				WHERE i.id = certs_challenges.invitation_id AND i.state = 'open'))
 			AND NOT EXISTS (SELECT 1 FROM enroll_enrollments e
-				WHERE e.id = certs_challenges.enrollment_id AND e.state IN ('checked_out', 'replaced'))`,
+				WHERE e.id = certs_challenges.enrollment_id AND (e.state IN `+endedStates+` OR e.state = 'held'))`,
 		hash, micros(now), claim.TransactionID, claim.KeyHash, claim.Serial, micros(claim.NotBefore), micros(claim.NotAfter))
 	return n == 1, err
 }

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,11 +74,16 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 	if err != nil {
 		return false, err
 	}
-	n, err := t.change(ctx, `UPDATE enroll_commands SET state = $3, error = $4, done_at = $5
-		WHERE id = $1 AND enrollment_id = $2 AND state IN ('sent', 'not_now', 'superseded') AND state <> $3`,
-		c.CommandID, id, state, reason, micros(c.At))
-	if err != nil || n == 1 {
-		return n == 1, err
+	var act mdm.ActionID
+	err = t.QueryRowContext(ctx, `UPDATE enroll_commands SET state = $3, error = $4, chain = $5, done_at = $6
+		WHERE id = $1 AND enrollment_id = $2 AND state IN ('sent', 'not_now', 'superseded') AND state <> $3
+		RETURNING action_id`,
+		c.CommandID, id, state, reason, document{chain(c, state)}, micros(c.At)).Scan(&act)
+	if err == nil {
+		return true, t.answerAct(ctx, act, c, state, reason)
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return false, err
 	}
 	var known int
 	err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM enroll_commands WHERE id = $1 AND enrollment_id = $2`, c.CommandID, id).Scan(&known)
@@ -89,13 +97,16 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 	return false, unchanged(err)
 }
 
-// saveIdle begins a connection: what was not answered by now never will be.
+// saveIdle begins a connection: what was not answered by now never will be. A
+// command that carries out an act stays Sent with it: whether the phone executed
+// it nobody knows, so it is repeated under its own identifier and never anew.
 func (t *tx) saveIdle(ctx context.Context, id mdm.EnrollmentID, at time.Time) (bool, error) {
 	if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET idle_at = $2 WHERE id = $1 AND idle_at < $2`, id, micros(at)); err != nil {
 		return false, err
 	}
 	n, err := t.change(ctx, `UPDATE enroll_commands SET state = 'superseded', done_at = $2
-		WHERE enrollment_id = $1 AND state = 'sent'`, id, micros(at))
+		WHERE enrollment_id = $1 AND state = 'sent' AND NOT EXISTS (SELECT 1 FROM enroll_actions a
+			WHERE a.id = enroll_commands.action_id AND a.state = 'sent' AND a.command_id = enroll_commands.id)`, id, micros(at))
 	return n > 0, err
 }
 
@@ -112,7 +123,10 @@ func outcome(c mdm.Contact) (mdm.CommandState, string, error) {
 	return "", "", fmt.Errorf("status %q is no result", c.Status)
 }
 
-const maxErrorText = 1000
+const (
+	maxErrorText  = 1000
+	maxErrorItems = 32
+)
 
 // plainError is the root cause, which is the last link of the chain.
 func plainError(c mdm.Contact) string {
@@ -120,13 +134,28 @@ func plainError(c mdm.Contact) string {
 		return string(c.Status)
 	}
 	last := c.Errors[len(c.Errors)-1]
-	text := fmt.Sprintf("%s (%s %d)", last.Description, last.Domain, last.Code)
-	// A phone's words: kept short, and free of what PostgreSQL's TEXT refuses.
+	return phoneText(fmt.Sprintf("%s (%s %d)", last.Description, last.Domain, last.Code))
+}
+
+// phoneText is a phone's words: kept short, and free of what PostgreSQL's TEXT refuses.
+func phoneText(text string) string {
 	text = strings.ReplaceAll(strings.ToValidUTF8(text, "�"), "\x00", "�")
 	if runes := []rune(text); len(runes) > maxErrorText {
 		text = string(runes[:maxErrorText]) + "…"
 	}
 	return text
+}
+
+// chain is what is kept of an ErrorChain: the end of it where it is too long.
+func chain(c mdm.Contact, state mdm.CommandState) []mdm.ErrorItem {
+	if state != mdm.Failed || len(c.Errors) == 0 {
+		return nil
+	}
+	kept := slices.Clone(c.Errors[max(0, len(c.Errors)-maxErrorItems):])
+	for i, item := range kept {
+		kept[i].Domain, kept[i].Description = phoneText(item.Domain), phoneText(item.Description)
+	}
+	return kept
 }
 
 // wholeReport gives the facts their stored times. The groups are copied: the
@@ -151,6 +180,21 @@ func wholeReport(r mdm.Report) mdm.Report {
 		facts := *r.Certificates
 		facts.At = whole(facts.At)
 		r.Certificates = &facts
+	}
+	if r.Applications != nil {
+		facts := *r.Applications
+		facts.At = whole(facts.At)
+		r.Applications = &facts
+	}
+	if r.Managed != nil {
+		facts := *r.Managed
+		facts.At = whole(facts.At)
+		r.Managed = &facts
+	}
+	if r.Restrictions != nil {
+		facts := *r.Restrictions
+		facts.At = whole(facts.At)
+		r.Restrictions = &facts
 	}
 	return r
 }

@@ -17,22 +17,29 @@ var _ enroll.DeviceStore = (*Devices)(nil)
 // Devices returns the device list.
 func (db *DB) Devices() *Devices { return &Devices{db} }
 
-// deviceQuery joins a device with its newest enrolment: identifiers are
-// UUIDv7, so the greatest is the newest.
-const deviceQuery = `SELECT d.id, d.platform, d.udid, d.serial, d.product, d.model, d.name, d.created_at,
+const deviceColumns = `d.id, d.platform, d.udid, d.serial, d.product, d.model, d.name, d.label, d.created_at`
+
+func deviceFields(d *mdm.Device) []any {
+	return []any{&d.ID, &d.Platform, &d.UDID, &d.Serial, &d.Product, &d.Model, &d.Name, &d.Label, stamp{&d.CreatedAt}}
+}
+
+// deviceQuery joins a device with the enrolment that stands for it: the active
+// one, or else the newest (identifiers are UUIDv7, so the greatest is the
+// newest), and one that somebody else may not have only where there is no other.
+const deviceQuery = `SELECT ` + deviceColumns + `,
 		` + enrollmentColumns + `, COALESCE(u.upn, ''), e.report, COALESCE(v.state, ''),
 		e.reported_at, e.state_changed_at, COALESCE(v.changed_at, 0)
 	FROM enroll_devices d
-	JOIN enroll_enrollments e ON e.id = (SELECT MAX(x.id) FROM enroll_enrollments x WHERE x.device_id = d.id)
+	JOIN enroll_enrollments e ON e.device_id = d.id AND e.id = (SELECT x.id FROM enroll_enrollments x WHERE x.device_id = d.id
+		ORDER BY CASE WHEN x.state IN ` + activeStates + ` THEN 0 WHEN x.state IN ` + asideStates + ` THEN 2 ELSE 1 END, x.id DESC
+		LIMIT 1)
 	LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0
 	LEFT JOIN compliance_verdicts v ON v.enrollment_id = e.id`
 
 func scanDevice(row scanner) (enroll.DeviceRow, error) {
 	var r enroll.DeviceRow
 	var reported, moved, judged time.Time
-	fields := []any{&r.Device.ID, &r.Device.Platform, &r.Device.UDID, &r.Device.Serial, &r.Device.Product,
-		&r.Device.Model, &r.Device.Name, stamp{&r.Device.CreatedAt}}
-	fields = append(fields, enrollmentFields(&r.Enrollment)...)
+	fields := append(deviceFields(&r.Device), enrollmentFields(&r.Enrollment)...)
 	fields = append(fields, &r.UPN, document{&r.Report}, &r.Verdict, stamp{&reported}, stamp{&moved}, stamp{&judged})
 	err := row.Scan(fields...)
 	r.ChangedAt = latest(reported, moved, judged)
@@ -59,7 +66,7 @@ func (s *Devices) ListDevices(ctx context.Context, f enroll.DeviceFilter) ([]enr
 		w.add("u.upn_key = ?", fold(f.UPN))
 	}
 	if f.EASDeviceID != "" {
-		w.add("e.eas_device_id = ?", fold(f.EASDeviceID))
+		w.add("e.eas_device_id = ? AND e.state NOT IN "+asideStates, fold(f.EASDeviceID))
 	}
 	if f.State != "" {
 		w.add("v.state = ?", f.State)
@@ -89,7 +96,7 @@ func (s *Devices) DeviceByID(ctx context.Context, id mdm.DeviceID) (enroll.Devic
 // the order of their ID.
 func (s *Devices) ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error) {
 	rows, err := s.db.reader.QueryContext(ctx, `SELECT id FROM enroll_enrollments
-		WHERE state IN ('enrolled', 'configured') AND id > $1 ORDER BY id LIMIT $2`, after, pageLimit(limit))
+		WHERE state IN `+activeStates+` AND id > $1 ORDER BY id LIMIT $2`, after, pageLimit(limit))
 	list, err := collect(rows, err, scanEnrollmentID)
 	if err != nil {
 		return nil, fmt.Errorf("list active enrolments: %w", err)

@@ -21,15 +21,24 @@ var _ enroll.EnrollmentStore = (*Enrollments)(nil)
 // Enrollments returns the store of enrolments.
 func (db *DB) Enrollments() *Enrollments { return &Enrollments{db} }
 
+// The states of an enrolment as conditions need them; mdm.EnrollmentState says
+// the same in Go.
+const (
+	activeStates = `('enrolled', 'configured')`
+	endedStates  = `('checked_out', 'replaced', 'retired', 'refused')`
+	// asideStates never stand for the device: somebody else may hold it.
+	asideStates = `('held', 'refused')`
+)
+
 // enrollmentColumns are read by enrollmentFields, in that order; e is the table.
 const enrollmentColumns = `e.id, e.device_id, e.user_id, e.invitation_id, e.platform, e.ownership, e.state, e.udid,
 	e.certificate_hash, e.access_rights, e.topic, e.poll_only, e.created_at, e.enrolled_at, e.last_seen_at,
-	e.idle_at, e.ended_at`
+	e.idle_at, e.ended_at, e.withheld`
 
 func enrollmentFields(e *mdm.Enrollment) []any {
 	return []any{&e.ID, &e.DeviceID, &e.UserID, &e.InvitationID, &e.Platform, &e.Ownership, &e.State, &e.UDID,
 		&e.CertificateHash, &e.AccessRights, &e.Topic, &e.PollOnly, stamp{&e.CreatedAt}, stamp{&e.EnrolledAt},
-		stamp{&e.LastSeenAt}, stamp{&e.IdleAt}, stamp{&e.EndedAt}}
+		stamp{&e.LastSeenAt}, stamp{&e.IdleAt}, stamp{&e.EndedAt}, &e.Withheld}
 }
 
 func scanEnrollment(row scanner) (mdm.Enrollment, error) {
@@ -75,21 +84,36 @@ func (s *Enrollments) Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment,
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if e.DeviceID, err = t.admitDevice(ctx, d); err != nil {
-			return err
-		}
-		if err := t.refuseForeign(ctx, e); err != nil {
-			return err
-		}
-		if admitted, err = t.insertEnrollment(ctx, e); err != nil {
-			return err
-		}
-		return t.audit(ctx, entry)
+		admitted, err = t.admit(ctx, d, e, entry)
+		return err
 	})
 	if err != nil {
 		return mdm.Enrollment{}, err
 	}
 	return admitted, nil
+}
+
+func (t *tx) admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error) {
+	var err error
+	e.DeviceID, err = t.deviceID(ctx, d)
+	if err != nil {
+		return e, err
+	}
+	foreign, err := t.heldByAnother(ctx, e)
+	if err != nil {
+		return e, err
+	}
+	if foreign {
+		return t.hold(ctx, d, e, entry)
+	}
+	if e.DeviceID, err = t.admitDevice(ctx, d); err != nil {
+		return e, err
+	}
+	e.State = mdm.Authenticated
+	if e, err = t.insertEnrollment(ctx, e, nil); err != nil {
+		return e, err
+	}
+	return e, t.audit(ctx, entry)
 }
 
 // admitDevice returns the ID of the device with that platform and UDID. What
@@ -116,22 +140,9 @@ func (t *tx) admitDevice(ctx context.Context, d mdm.Device) (mdm.DeviceID, error
 	return id, err
 }
 
-// refuseForeign keeps a phone that is enrolled for one user from being taken
-// over by an enrolment of another. A removed user holds no phone: theirs may
-// be handed on, or come back under the same UPN.
-func (t *tx) refuseForeign(ctx context.Context, e mdm.Enrollment) error {
-	var others int
-	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM enroll_enrollments x
-		JOIN directory_users u ON u.id = x.user_id AND u.removed_at = 0
-		WHERE x.device_id = $1 AND x.user_id <> $2 AND x.state IN ('enrolled', 'configured')`,
-		e.DeviceID, e.UserID).Scan(&others)
-	if err == nil && others > 0 {
-		return enroll.ErrForeign
-	}
-	return err
-}
-
-func (t *tx) insertEnrollment(ctx context.Context, e mdm.Enrollment) (mdm.Enrollment, error) {
+// insertEnrollment inserts in the state of e. said is what the phone says of
+// itself where that must not reach the device's row.
+func (t *tx) insertEnrollment(ctx context.Context, e mdm.Enrollment, said *mdm.Device) (mdm.Enrollment, error) {
 	if e.ID == "" {
 		id, err := newID()
 		if err != nil {
@@ -141,11 +152,11 @@ func (t *tx) insertEnrollment(ctx context.Context, e mdm.Enrollment) (mdm.Enroll
 	}
 	_, err := t.ExecContext(ctx, `INSERT INTO enroll_enrollments (id, device_id, user_id, invitation_id, platform,
 			ownership, state, udid, certificate_hash, access_rights, topic, poll_only, created_at, enrolled_at,
-			last_seen_at, idle_at, ended_at, state_changed_at, report, reported_at, eas_device_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, 0, 0, $13, $15, 0, '')`,
-		e.ID, e.DeviceID, e.UserID, e.InvitationID, e.Platform, e.Ownership, mdm.Authenticated,
+			last_seen_at, idle_at, ended_at, state_changed_at, report, reported_at, eas_device_id, held_device)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, 0, 0, $13, $15, 0, '', $16)`,
+		e.ID, e.DeviceID, e.UserID, e.InvitationID, e.Platform, e.Ownership, e.State,
 		strings.ToUpper(e.UDID), e.CertificateHash, e.AccessRights, e.Topic, e.PollOnly, micros(e.CreatedAt),
-		micros(e.LastSeenAt), document{mdm.Report{}})
+		micros(e.LastSeenAt), document{mdm.Report{}}, document{said})
 	if isForeignKey(err) {
 		return e, fmt.Errorf("user %s: %w", e.UserID, enroll.ErrNotFound)
 	}
@@ -165,38 +176,71 @@ func (s *Enrollments) Activate(ctx context.Context, id mdm.EnrollmentID, push md
 		if e.State.Ended() {
 			return fmt.Errorf("enrolment is %s: %w", e.State, enroll.ErrConflict)
 		}
-		if err := t.savePush(ctx, id, push); err != nil {
+		if err := t.savePush(ctx, e, push); err != nil {
 			return err
 		}
-		if e.State.Active() {
+		switch e.State {
+		case mdm.Authenticated:
+			return t.activate(ctx, e, now, entry)
+		case mdm.Held:
 			return nil
 		}
-		if err := t.enroll(ctx, e, now); err != nil {
-			return err
-		}
-		return t.audit(ctx, entry)
+		return t.makeReachable(ctx, id)
 	})
 }
 
-// enroll turns Authenticated into Enrolled. Two users' phones may both have
+// activate turns Authenticated into Enrolled. Two users' phones may both have
 // been admitted while neither was active: the first one to get here holds the
 // device.
-func (t *tx) enroll(ctx context.Context, e mdm.Enrollment, now time.Time) error {
-	if err := t.refuseForeign(ctx, e); err != nil {
-		return err
-	}
-	n, err := t.change(ctx, `UPDATE enroll_enrollments
-		SET state = 'enrolled', enrolled_at = $2, state_changed_at = $2, last_seen_at = $2
-		WHERE id = $1 AND state = 'authenticated'`, e.ID, micros(now))
+func (t *tx) activate(ctx context.Context, e mdm.Enrollment, now time.Time, entry audit.Entry) error {
+	foreign, err := t.heldByAnother(ctx, e)
 	if err != nil {
 		return err
 	}
-	if n == 0 {
-		return enroll.ErrConflict
+	if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET last_seen_at = $2 WHERE id = $1`, e.ID, micros(now)); err != nil {
+		return err
+	}
+	if foreign {
+		if err := t.moveEnrollment(ctx, e.ID, mdm.Authenticated, mdm.Held, now); err != nil {
+			return err
+		}
+		return t.audit(ctx, holdEntry(entry, e))
+	}
+	if err := t.enroll(ctx, e, now); err != nil {
+		return err
+	}
+	return t.audit(ctx, entry)
+}
+
+// moveEnrollment is a compare-and-swap of the state.
+func (t *tx) moveEnrollment(ctx context.Context, id mdm.EnrollmentID, from, to mdm.EnrollmentState, now time.Time) error {
+	n, err := t.change(ctx, `UPDATE enroll_enrollments SET state = $3, state_changed_at = $4 WHERE id = $1 AND state = $2`,
+		id, from, to, micros(now))
+	if err == nil && n == 0 {
+		return fmt.Errorf("not %s: %w", from, enroll.ErrConflict)
+	}
+	return err
+}
+
+// enroll makes an enrolment the active one of its device.
+func (t *tx) enroll(ctx context.Context, e mdm.Enrollment, now time.Time) error {
+	if err := t.moveEnrollment(ctx, e.ID, e.State, mdm.Enrolled, now); err != nil {
+		return err
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET enrolled_at = $2 WHERE id = $1`, e.ID, micros(now)); err != nil {
+		return err
 	}
 	t.emit(mdm.EventEnrolled, e.ID, now)
+	if err := t.makeReachable(ctx, e.ID); err != nil {
+		return err
+	}
+	return t.replaceOthers(ctx, e, now)
+}
+
+// replaceOthers ends the other active enrolments of the device of e.
+func (t *tx) replaceOthers(ctx context.Context, e mdm.Enrollment, now time.Time) error {
 	rows, err := t.QueryContext(ctx, `SELECT id FROM enroll_enrollments
-		WHERE device_id = $1 AND id <> $2 AND state IN ('enrolled', 'configured') ORDER BY id`, e.DeviceID, e.ID)
+		WHERE device_id = $1 AND id <> $2 AND state IN `+activeStates+` ORDER BY id`, e.DeviceID, e.ID)
 	replaced, err := collect(rows, err, scanEnrollmentID)
 	if err != nil {
 		return err
@@ -227,16 +271,50 @@ func (s *Enrollments) End(ctx context.Context, id mdm.EnrollmentID, state mdm.En
 	})
 }
 
-// end also takes away what the phone could still have asked for.
+// end also takes away what the phone could still have asked for, and what was
+// still to be asked of it.
 func (t *tx) end(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time) (bool, error) {
+	retired, err := t.closeActs(ctx, id, state, now)
+	if err != nil {
+		return false, err
+	}
+	if retired && state == mdm.CheckedOut {
+		state = mdm.Retired // the user's phone did what an admin asked of it
+	}
 	n, err := t.change(ctx, `UPDATE enroll_enrollments SET state = $2, ended_at = $3, state_changed_at = $3
-		WHERE id = $1 AND state NOT IN ('checked_out', 'replaced')`, id, state, micros(now))
+		WHERE id = $1 AND state NOT IN `+endedStates, id, state, micros(now))
 	if err != nil || n == 0 {
 		return false, err
 	}
 	if err := t.voidChallenges(ctx, now, `enrollment_id = $2`, id); err != nil {
 		return false, err
 	}
+	if _, err := t.ExecContext(ctx, `DELETE FROM enroll_wakes WHERE enrollment_id = $1`, id); err != nil {
+		return false, err
+	}
+	if state == mdm.Retired || state == mdm.Refused {
+		if err := t.revokeCertificates(ctx, id, now); err != nil {
+			return false, err
+		}
+	}
 	t.emit(mdm.EventEnded, id, now)
 	return true, nil
+}
+
+// retire ends an enrolment whose phone has done what ends it. One that had ended
+// before keeps its state, but not its certificates.
+func (t *tx) retire(ctx context.Context, id mdm.EnrollmentID, now time.Time) error {
+	ended, err := t.end(ctx, id, mdm.Retired, now)
+	if err != nil || ended {
+		return err
+	}
+	return t.revokeCertificates(ctx, id, now)
+}
+
+// revokeCertificates revokes what was issued for an enrolment, and the identity
+// that its phone enrolled with, which is older than the enrolment.
+func (t *tx) revokeCertificates(ctx context.Context, id mdm.EnrollmentID, now time.Time) error {
+	_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET revoked_at = $2 WHERE revoked_at = 0
+		AND (enrollment_id = $1 OR sha256 IN (SELECT certificate_hash FROM enroll_enrollments WHERE id = $1))`, id, micros(now))
+	return err
 }

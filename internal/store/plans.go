@@ -6,13 +6,17 @@ import (
 	"fmt"
 
 	"sallyport/enroll"
+	"sallyport/enroll/directory"
 	"sallyport/mdm"
 )
 
 // Plans keeps what passes between a phone and us.
 type Plans struct{ db *DB }
 
-var _ enroll.PlanStore = (*Plans)(nil)
+var (
+	_ enroll.PlanStore    = (*Plans)(nil)
+	_ enroll.CommandStore = (*Plans)(nil)
+)
 
 // Plans returns the store of contacts and commands.
 func (db *DB) Plans() *Plans { return &Plans{db} }
@@ -28,9 +32,14 @@ func (s *Plans) LoadPlan(ctx context.Context, id mdm.EnrollmentID) (enroll.Have,
 		if err := row.Scan(append(enrollmentFields(&have.Enrollment), document{&have.Report})...); err != nil {
 			return orNotFound(err, enroll.ErrNotFound)
 		}
-		rows, err := t.QueryContext(ctx, `SELECT id, enrollment_id, request_type, subject, revision, state, error, sent_at, done_at
+		rows, err := t.QueryContext(ctx, `SELECT `+commandColumns+`
 			FROM enroll_commands WHERE enrollment_id = $1 AND recent = TRUE ORDER BY seq DESC`, id)
-		have.Commands, err = collect(rows, err, scanCommand)
+		if have.Commands, err = collect(rows, err, scanCommand); err != nil {
+			return err
+		}
+		rows, err = t.QueryContext(ctx, `SELECT `+actionColumns+` FROM enroll_actions
+			WHERE enrollment_id = $1 AND state IN `+openActs+` AND state <> 'unapproved' ORDER BY id`, id)
+		have.Actions, err = collect(rows, err, s.db.scanAction)
 		return err
 	})
 	if err != nil {
@@ -39,21 +48,44 @@ func (s *Plans) LoadPlan(ctx context.Context, id mdm.EnrollmentID) (enroll.Have,
 	return have, nil
 }
 
+const commandColumns = `id, enrollment_id, request_type, subject, revision, state, error, chain, action_id, sent_at, done_at`
+
 func scanCommand(row scanner) (mdm.Command, error) {
 	var c mdm.Command
 	err := row.Scan(&c.ID, &c.EnrollmentID, &c.RequestType, &c.Subject, &c.Revision, &c.State, &c.Error,
-		stamp{&c.SentAt}, stamp{&c.DoneAt})
+		document{&c.Chain}, &c.ActionID, stamp{&c.SentAt}, stamp{&c.DoneAt})
 	return c, err
 }
 
-// SaveCommand writes a command's row in state Sent. An ID that exists is
-// ErrConflict, an unknown enrolment ErrNotFound.
+// ListCommands returns those of every enrolment of a device, newest first.
+func (s *Plans) ListCommands(ctx context.Context, device mdm.DeviceID, page directory.Page) ([]mdm.Command, error) {
+	var w where
+	w.add("enrollment_id IN (SELECT id FROM enroll_enrollments WHERE device_id = ?)", device)
+	if page.After != "" {
+		w.add("seq < (SELECT seq FROM enroll_commands WHERE id = ?)", page.After)
+	}
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT `+commandColumns+` FROM enroll_commands`+w.clause()+
+		` ORDER BY seq DESC`+w.limit(pageLimit(page.Limit)), w.args...)
+	list, err := collect(rows, err, scanCommand)
+	if err != nil {
+		return nil, fmt.Errorf("list commands of device %s: %w", device, err)
+	}
+	return list, nil
+}
+
+// SaveCommand writes a command's row in state Sent, and its act with it.
 func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command) error {
 	return s.db.write(ctx, "save command", func(t *tx) error {
+		if c.ActionID != "" {
+			again, err := t.sendAct(ctx, c)
+			if err != nil || again {
+				return err
+			}
+		}
 		_, err := t.ExecContext(ctx, `INSERT INTO enroll_commands (id, enrollment_id, request_type, subject, revision,
-				state, error, sent_at, done_at, recent)
-			VALUES ($1, $2, $3, $4, $5, 'sent', '', $6, 0, TRUE)`,
-			c.ID, c.EnrollmentID, c.RequestType, c.Subject, c.Revision, micros(c.SentAt))
+				state, error, action_id, sent_at, done_at, recent)
+			VALUES ($1, $2, $3, $4, $5, 'sent', '', $6, $7, 0, TRUE)`,
+			c.ID, c.EnrollmentID, c.RequestType, c.Subject, c.Revision, c.ActionID, micros(c.SentAt))
 		switch {
 		case isUnique(err):
 			return enroll.ErrConflict
@@ -75,14 +107,12 @@ func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command) error {
 // enrolments: End does, with what belongs to it.
 func (s *Plans) Advance(ctx context.Context, id mdm.EnrollmentID, from, to mdm.EnrollmentState) error {
 	return s.db.write(ctx, "advance enrolment", func(t *tx) error {
-		if to.Ended() {
-			return errors.New("an enrolment is ended by End")
+		if !to.Active() {
+			return errors.New("only an active state can be advanced to: enrolments are ended by End and held by Admit")
 		}
-		n, err := t.change(ctx, `UPDATE enroll_enrollments SET state = $3, state_changed_at = $4 WHERE id = $1 AND state = $2`,
-			id, from, to, micros(t.db.now()))
-		if err == nil && n == 0 {
-			return fmt.Errorf("not %s: %w", from, enroll.ErrConflict)
+		if from == mdm.Held {
+			return errors.New("a held enrolment is admitted by AdmitHeld")
 		}
-		return err
+		return t.moveEnrollment(ctx, id, from, to, t.db.now())
 	})
 }

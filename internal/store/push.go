@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sallyport/enroll"
 	"sallyport/internal/secret"
@@ -20,16 +21,29 @@ func (s *Enrollments) Push(ctx context.Context, id mdm.EnrollmentID) (mdm.Push, 
 	if err != nil {
 		return mdm.Push{}, fmt.Errorf("load push data of %s: %w", id, orNotFound(err, enroll.ErrNotFound))
 	}
-	for _, c := range []struct {
-		column string
-		sealed []byte
-		to     *secret.Value
-	}{{"push_token", token, &p.Token}, {"push_magic", magic, &p.Magic}, {"unlock_token", unlock, &p.UnlockToken}} {
-		if *c.to, err = s.db.openPush(id, c.column, c.sealed); err != nil {
-			return mdm.Push{}, fmt.Errorf("load push data of %s: %w", id, err)
-		}
+	err = s.db.openPushes(id, sealedPush{"push_token", token, &p.Token}, sealedPush{"push_magic", magic, &p.Magic},
+		sealedPush{"unlock_token", unlock, &p.UnlockToken})
+	if err != nil {
+		return mdm.Push{}, fmt.Errorf("load push data of %s: %w", id, err)
 	}
 	return p, nil
+}
+
+// sealedPush is one sealed column of the push data.
+type sealedPush struct {
+	column string
+	sealed []byte
+	to     *secret.Value
+}
+
+func (db *DB) openPushes(id mdm.EnrollmentID, columns ...sealedPush) error {
+	for _, c := range columns {
+		var err error
+		if *c.to, err = db.openPush(id, c.column, c.sealed); err != nil {
+			return fmt.Errorf("open %s of %s: %w", c.column, id, err)
+		}
+	}
+	return nil
 }
 
 func (db *DB) openPush(id mdm.EnrollmentID, column string, sealed []byte) (secret.Value, error) {
@@ -51,24 +65,50 @@ func (db *DB) sealPush(id mdm.EnrollmentID, column string, value secret.Value) (
 // savePush replaces the push data. A phone sends its unlock token once: a
 // later message without one does not take it away
 // (https://developer.apple.com/documentation/devicemanagement/tokenupdate).
-func (t *tx) savePush(ctx context.Context, id mdm.EnrollmentID, p mdm.Push) error {
-	token, err := t.db.sealPush(id, "push_token", p.Token)
-	if err != nil {
-		return err
-	}
-	magic, err := t.db.sealPush(id, "push_magic", p.Magic)
-	if err != nil {
-		return err
-	}
-	unlock, err := t.db.sealPush(id, "unlock_token", p.UnlockToken)
+func (t *tx) savePush(ctx context.Context, e mdm.Enrollment, p mdm.Push) error {
+	old, err := t.pushOnRecord(ctx, e.ID)
 	if err != nil {
 		return err
 	}
 	if p.UpdatedAt.IsZero() {
 		p.UpdatedAt = t.db.now()
 	}
+	changed := old.Topic != p.Topic || old.Token.Reveal() != p.Token.Reveal()
+	if changed && !p.UpdatedAt.After(old.UpdatedAt) {
+		p.UpdatedAt = old.UpdatedAt.Add(time.Microsecond) // whoever holds the old token can tell
+	}
+	token, err := t.db.sealPush(e.ID, "push_token", p.Token)
+	if err != nil {
+		return err
+	}
+	magic, err := t.db.sealPush(e.ID, "push_magic", p.Magic)
+	if err != nil {
+		return err
+	}
+	unlock, err := t.db.sealPush(e.ID, "unlock_token", p.UnlockToken)
+	if err != nil {
+		return err
+	}
 	_, err = t.ExecContext(ctx, `UPDATE enroll_enrollments SET push_topic = $2, push_token = $3, push_magic = $4,
 		unlock_token = COALESCE($5, unlock_token), push_updated_at = $6 WHERE id = $1`,
-		id, p.Topic, token, magic, unlock, micros(p.UpdatedAt))
+		e.ID, p.Topic, token, magic, unlock, micros(p.UpdatedAt))
+	if err != nil || !changed {
+		return err
+	}
+	_, err = t.ExecContext(ctx, `UPDATE enroll_wakes SET topic = $2, token_changed = $3, dead = FALSE, attempts = 0, error = ''
+		WHERE enrollment_id = $1`, e.ID, p.Topic, micros(p.UpdatedAt))
 	return err
+}
+
+// pushOnRecord is the token of an enrolment, zero before the first.
+func (t *tx) pushOnRecord(ctx context.Context, id mdm.EnrollmentID) (mdm.Push, error) {
+	var p mdm.Push
+	var token []byte
+	err := t.QueryRowContext(ctx, `SELECT push_topic, push_token, push_updated_at FROM enroll_enrollments WHERE id = $1`, id).
+		Scan(&p.Topic, &token, stamp{&p.UpdatedAt})
+	if err != nil {
+		return p, err
+	}
+	p.Token, err = t.db.openPush(id, "push_token", token)
+	return p, err
 }

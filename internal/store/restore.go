@@ -22,7 +22,9 @@ import (
 // it is, empty when there was none.
 //
 // Challenges that were open when the backup was made are void afterwards: they
-// may have been used since. The trail gets an entry "backup.restore".
+// may have been used since. Acts that were open have failed afterwards: they may
+// have been done or cancelled since, and a phone must not be wiped for an act
+// that an admin took back. The trail gets an entry "backup.restore".
 //
 // Refusals: ErrNotSallyport, ErrDamaged, ErrNewerSchema, ErrWrongKey, and ErrInUse while a
 // server still has the database open.
@@ -105,7 +107,12 @@ func adopt(ctx context.Context, candidate Options, name string) error {
 		if err != nil {
 			return err
 		}
-		return t.audit(ctx, audit.New(ctx, db.now(), "backup.restore", name, audit.Done, "voided_challenges", strconv.FormatInt(n, 10)))
+		acts, err := t.failOpenActs(ctx, db.now(), "the database was restored from a backup: order it again if it is still wanted")
+		if err != nil {
+			return err
+		}
+		return t.audit(ctx, audit.New(ctx, db.now(), "backup.restore", name, audit.Done,
+			"voided_challenges", strconv.FormatInt(n, 10), "failed_acts", strconv.FormatInt(acts, 10)))
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err

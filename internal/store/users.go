@@ -110,7 +110,7 @@ func (t *tx) saveUser(ctx context.Context, u directory.User) (directory.User, er
 // emitUserChanged tells each phone's consumers of its user's new data; a new
 // user has no phones.
 func (t *tx) emitUserChanged(ctx context.Context, u directory.User) error {
-	rows, err := t.QueryContext(ctx, `SELECT id FROM enroll_enrollments WHERE user_id = $1 AND state IN ('enrolled', 'configured') ORDER BY id`, u.ID)
+	rows, err := t.QueryContext(ctx, `SELECT id FROM enroll_enrollments WHERE user_id = $1 AND state IN `+activeStates+` ORDER BY id`, u.ID)
 	enrollments, err := collect(rows, err, scanEnrollmentID)
 	if err != nil {
 		return err

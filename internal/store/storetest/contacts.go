@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,13 +62,15 @@ func testResults(make Maker) func(*testing.T) {
 			errors []mdm.ErrorItem
 			state  mdm.CommandState
 			reason string
+			chain  []mdm.ErrorItem
 		}{
-			{mdm.StatusAcknowledged, nil, mdm.Acknowledged, ""},
-			{mdm.StatusError, chain, mdm.Failed, "Profile not installable (MCInstallationErrorDomain 4001)"},
-			{mdm.StatusError, nil, mdm.Failed, "Error"},
-			{mdm.StatusFormatError, nil, mdm.Failed, "CommandFormatError"},
-			{mdm.StatusNotNow, nil, mdm.NotNow, ""},
-			{mdm.StatusError, []mdm.ErrorItem{{Description: "nul \x00, bad \xff"}}, mdm.Failed, "nul \ufffd, bad \ufffd ( 0)"},
+			{mdm.StatusAcknowledged, nil, mdm.Acknowledged, "", nil},
+			{mdm.StatusError, chain, mdm.Failed, "Profile not installable (MCInstallationErrorDomain 4001)", chain},
+			{mdm.StatusError, nil, mdm.Failed, "Error", nil},
+			{mdm.StatusFormatError, nil, mdm.Failed, "CommandFormatError", nil},
+			{mdm.StatusNotNow, chain, mdm.NotNow, "", nil},
+			{mdm.StatusError, []mdm.ErrorItem{{Domain: "\xff", Description: "nul \x00, bad \xff"}}, mdm.Failed, "nul \ufffd, bad \ufffd (\ufffd 0)",
+				[]mdm.ErrorItem{{Domain: "\ufffd", Description: "nul \ufffd, bad \ufffd"}}},
 		}
 		w := newWorld(t, make)
 		e := w.enrolled(w.user("alice@example.test"), "U1")
@@ -87,16 +90,17 @@ func testResults(make Maker) func(*testing.T) {
 					w.contact(e.ID, mdm.Contact{At: w.later(), Status: tt.status, CommandID: c.ID, Errors: tt.errors})
 				})
 				w.same(events, []string{"reported " + string(e.ID)})
-				c.State, c.Error, c.DoneAt = tt.state, tt.reason, stored(w.now())
+				c.State, c.Error, c.Chain, c.DoneAt = tt.state, tt.reason, tt.chain, stored(w.now())
 				w.same(w.plan(e.ID).Commands[0], c)
 				w.same(w.plan(e.ID).Enrollment.LastSeenAt, stored(w.now()))
 			}
 		}
 		c := w.command(e.ID, "InstallProfile", "p")
 		w.contact(e.ID, mdm.Contact{At: w.later(), Status: mdm.StatusError, CommandID: c.ID,
-			Errors: []mdm.ErrorItem{{Description: strings.Repeat("é", 1<<20)}}})
-		if n := len(w.plan(e.ID).Commands[0].Error); n > 3000 {
-			t.Fatalf("a phone's words take %d bytes", n)
+			Errors: slices.Repeat([]mdm.ErrorItem{{Code: 1, Description: strings.Repeat("é", 1<<15)}}, 100)})
+		kept := w.plan(e.ID).Commands[0]
+		if len(kept.Error) > 3000 || len(kept.Chain) > 50 || len(kept.Chain[0].Description) > 3000 {
+			t.Fatalf("a phone's words take %d bytes and %d links", len(kept.Error), len(kept.Chain))
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 func testEnrollments(t *testing.T, make Maker) {
 	t.Run("admit", testAdmit(make))
-	t.Run("a phone of another user", testAdmitForeign(make))
 	t.Run("activate", testActivate(make))
 	t.Run("enrol again", testReplace(make))
 	t.Run("push data", testPush(make))
@@ -62,31 +61,6 @@ func testAdmit(make Maker) func(*testing.T) {
 			_, err := w.DB.Enrollments().Admit(w.ctx, d4, e4, w.entry("device.admit", ""))
 			w.is(err, enroll.ErrNotFound)
 		})
-	}
-}
-
-func testAdmitForeign(make Maker) func(*testing.T) {
-	return func(t *testing.T) {
-		w := newWorld(t, make)
-		alice, mallory := w.user("alice@example.test"), w.user("mallory@example.test")
-		early := w.admitted(mallory, "U1") // before anyone holds the device
-		w.enrolled(alice, "U1")
-		d, e := w.request(mallory, "u1")
-		d.Name = "mine now"
-		w.unchangedBy(func() {
-			_, err := w.DB.Enrollments().Admit(w.ctx, d, e, w.entry("device.admit", ""))
-			w.is(err, enroll.ErrForeign)
-			w.is(w.DB.Enrollments().Activate(w.ctx, early.ID, w.push(), w.now(), w.entry("device.enrol", "")), enroll.ErrForeign)
-		})
-		// A removed user holds no phone.
-		w.ok(w.DB.Users().RemoveUser(w.ctx, alice.ID, w.now(), w.entry("user.remove", "")))
-		again := w.user("alice@example.test")
-		w.enrolled(again, "U1")
-		// Nor does one who has checked out.
-		bob := w.user("bob@example.test")
-		left := w.enrolled(bob, "U2")
-		w.ok(w.DB.Enrollments().End(w.ctx, left.ID, mdm.CheckedOut, w.now(), w.entry("device.checkout", "")))
-		w.enrolled(mallory, "U2")
 	}
 }
 

@@ -34,7 +34,7 @@ func testPlans(t *testing.T, make Maker) {
 		w.is(err, enroll.ErrNotFound)
 		u := w.user("alice@example.test")
 		e, other := w.enrolled(u, "U1"), w.enrolled(u, "U2")
-		w.same(w.plan(e.ID), enroll.Have{Enrollment: e, Commands: []mdm.Command{}})
+		w.same(w.plan(e.ID), enroll.Have{Enrollment: e, Commands: []mdm.Command{}, Actions: []mdm.Action{}})
 
 		want := []mdm.Command{}
 		for i := range 8 {
