@@ -100,7 +100,7 @@ func TestUserDocumentIsComplete(t *testing.T) {
 		for i := range of.NumField() {
 			key, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
 			switch key {
-			case "created_at", "updated_at", "at", "build", "eas_device_id", "supervised": // nothing that a template can name
+			case "created_at", "updated_at", "at", "build", "eas_device_id", "supervised", "awaiting_configuration": // nothing that a template can name
 				continue
 			}
 			if !keys[key] {
