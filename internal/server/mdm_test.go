@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"sallyport/enroll"
 	"sallyport/internal/auth"
 	"sallyport/internal/refusal"
+	"sallyport/internal/server/peer"
 	"sallyport/mdm/apple"
 )
 
@@ -50,6 +53,7 @@ func TestMDMTroubleIs400Or503(t *testing.T) {
 		{name: "not authenticated", answer: apple.ErrUnauthenticated, status: 400},
 		{name: "unknown identity", answer: apple.ErrUnknownIdentity, status: 400},
 		{name: "foreign device", answer: refusal.New(enroll.ErrForeign, "", "enrolled for another user", "ask"), status: 400},
+		{name: "retired, below", change: func(r *http.Request) { r.URL.Path = "/mdm/checkin" }, answer: apple.ErrRetired, status: 400},
 		{name: "auth error inside", answer: auth.ErrUnauthenticated, status: 503},
 		{name: "forbidden inside", answer: auth.ErrForbidden, status: 503},
 		{name: "storage", answer: errFoo, status: 503},
@@ -82,6 +86,63 @@ func TestMDMTroubleIs400Or503(t *testing.T) {
 				t.Errorf("body %q, want zero bytes", recorder.Body)
 			}
 		})
+	}
+}
+
+// TestRetiredPhoneIsDismissed: the one 403 that may leave /mdm, in the words that
+// a phone looks for, and nowhere else.
+func TestRetiredPhoneIsDismissed(t *testing.T) {
+	w := newWorld(t)
+	w.mdm = func(apple.Request) ([]byte, error) { return nil, fmt.Errorf("enrolment E1: %w", apple.ErrRetired) }
+	handlers, err := New(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder := httptest.NewRecorder()
+	handlers.Public.ServeHTTP(recorder, httptest.NewRequest("PUT", "/mdm", strings.NewReader("message")))
+	if recorder.Code != 403 || recorder.Body.String() != `{"code":"com.apple.unrecognized.device"}` || recorder.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("status %d, %s of type %s", recorder.Code, recorder.Body, recorder.Header().Get("Content-Type"))
+	}
+	w.err = apple.ErrRetired // from anywhere else it is trouble of our own
+	recorder = httptest.NewRecorder()
+	handlers.Public.ServeHTTP(recorder, httptest.NewRequest("POST", "/scep?operation=PKIOperation", strings.NewReader("der")))
+	if recorder.Code != 503 {
+		t.Errorf("status %d on /scep, want 503", recorder.Code)
+	}
+}
+
+// TestPhonesBehindOneProxyAreCountedApart: one who tries codes through our proxy
+// does not use up the tries of the others, and cannot make up new addresses.
+func TestPhonesBehindOneProxyAreCountedApart(t *testing.T) {
+	w := newWorld(t)
+	c := w.config()
+	c.Proxies = peer.Proxies{netip.MustParsePrefix("10.0.0.1/32")}
+	handlers, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(proxy, forwarded, code string) int {
+		r := httptest.NewRequest("GET", "/enroll/"+code, nil)
+		r.RemoteAddr = proxy + ":4711"
+		r.Header.Set("X-Forwarded-For", forwarded)
+		recorder := httptest.NewRecorder()
+		handlers.Public.ServeHTTP(recorder, r)
+		return recorder.Code
+	}
+	for i := range 40 { // each time with another address in front
+		get("10.0.0.1", fmt.Sprintf("198.18.0.%d, 203.0.113.9", i), "AAAAAAAA")
+	}
+	if got := get("10.0.0.1", "203.0.113.9", goodCode); got != 429 {
+		t.Errorf("who tried 40 codes: status %d, want 429", got)
+	}
+	if got := get("10.0.0.1", "203.0.113.10", goodCode); got != 200 {
+		t.Errorf("a neighbour: status %d, want 200", got)
+	}
+	for i := range 40 {
+		get("192.0.2.50", fmt.Sprintf("198.18.1.%d", i), "AAAAAAAA")
+	}
+	if got := get("192.0.2.50", "198.18.1.99", goodCode); got != 429 {
+		t.Errorf("a stranger who calls itself a proxy: status %d, want 429", got)
 	}
 }
 

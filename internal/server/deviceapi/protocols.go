@@ -83,6 +83,9 @@ func (a *API) MDM(w http.ResponseWriter, r *http.Request) error {
 	answer, err := a.d.MDM.Handle(r.Context(), apple.Request{
 		Body: body, Signature: r.Header.Get("Mdm-Signature"), Certificate: certificate, RemoteAddr: limit.Address(r),
 	})
+	if errors.Is(err, apple.ErrRetired) {
+		return dismiss(w)
+	}
 	if err != nil {
 		if certificate != nil && errors.Is(err, apple.ErrUnauthenticated) {
 			// The phone may have a new identity since this connection began.
@@ -95,4 +98,16 @@ func (a *API) MDM(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	return wire.WriteBytes(w, http.StatusOK, "application/xml; charset=utf-8", answer)
+}
+
+// unrecognized is the answer after which a phone removes its management, with
+// all mail that came with it
+// (https://developer.apple.com/documentation/devicemanagement/errorcodeunrecognizeddevice).
+const unrecognized = `{"code":"com.apple.unrecognized.device"}`
+
+// dismiss sends the phone of an enrolment away that an admin has ended. It is
+// the only 403 there is on /mdm, and does not pass through the place where
+// errors become answers: no error can turn into it by mistake.
+func dismiss(w http.ResponseWriter) error {
+	return wire.WriteBytes(w, http.StatusForbidden, "application/json", []byte(unrecognized))
 }
