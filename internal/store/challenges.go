@@ -81,12 +81,19 @@ func refuseChallenge(reason string) error {
 func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time, entry audit.Entry) (certs.Claimed, error) {
 	var claimed certs.Claimed
 	err := s.db.write(ctx, "claim challenge", func(t *tx) error {
+		row, err := t.challenge(ctx, hash)
+		if err != nil {
+			return err
+		}
+		// Each claim ends its siblings: two of them would wait for each other's rows.
+		if err := t.db.engine.turn(ctx, t, siblings(row.grant)); err != nil {
+			return err
+		}
 		taken, err := t.takeChallenge(ctx, hash, claim, now)
 		if err != nil {
 			return err
 		}
-		row, err := t.challenge(ctx, hash)
-		if err != nil {
+		if row, err = t.challenge(ctx, hash); err != nil {
 			return err
 		}
 		if !taken {
@@ -117,6 +124,14 @@ func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, 
 				WHERE e.id = certs_challenges.enrollment_id AND (e.state IN `+endedStates+` OR e.state = 'held'))`,
 		hash, micros(now), claim.TransactionID, claim.KeyHash, claim.Serial, micros(claim.NotBefore), micros(claim.NotAfter))
 	return n == 1, err
+}
+
+// siblings names what voidSiblings ends.
+func siblings(g certs.Grant) string {
+	if g.InvitationID != "" {
+		return "invitation " + g.InvitationID
+	}
+	return "enrolment " + g.EnrollmentID + " " + string(g.Rule)
 }
 
 // voidSiblings ends every other challenge for the same thing.

@@ -26,6 +26,10 @@ type engine interface {
 	// it nothing but those and the commit: whoever sees an event's ID must see
 	// every smaller one, and other processes are told once it is there.
 	beforeEvents(ctx context.Context, t *tx) error
+	// turn lets units of work that name the same key pass one by one, from here
+	// to their end. It makes nothing right that was wrong: it keeps those apart
+	// that would lock the same rows in different orders.
+	turn(ctx context.Context, t *tx, key string) error
 	// alone runs fn unless another process is in there under the same name, and
 	// says whether it did.
 	alone(ctx context.Context, name string, fn func(context.Context) error) (ran bool, err error)

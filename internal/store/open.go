@@ -76,7 +76,7 @@ func (o Options) withDefaults() (Options, error) {
 // DB is an open database. Its rooms' stores are cheap views of it.
 type DB struct {
 	writer  *sql.DB // SQLite: one connection, write transactions queue here, not at the file's lock
-	reader  *sql.DB // PostgreSQL: the same pool
+	reader  reader  // PostgreSQL: the same pool
 	engine  engine
 	options Options
 }
@@ -107,17 +107,17 @@ func connect(ctx context.Context, options Options) (*DB, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &DB{writer: pool, reader: pool, engine: e, options: options}, nil
+		return &DB{writer: pool, reader: reader{pool}, engine: e, options: options}, nil
 	}
 	if err := removeLeftovers(options.Path); err != nil {
 		return nil, err
 	}
-	writer, reader, err := openSQLite(ctx, options.Path)
+	writer, readers, err := openSQLite(ctx, options.Path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", options.Path, err)
 	}
-	e := &sqliteFile{path: options.Path, writer: writer, reader: reader}
-	return &DB{writer: writer, reader: reader, engine: e, options: options}, nil
+	e := &sqliteFile{path: options.Path, writer: writer, reader: readers}
+	return &DB{writer: writer, reader: reader{readers}, engine: e, options: options}, nil
 }
 
 func (db *DB) prepare(ctx context.Context) error {

@@ -151,6 +151,11 @@ func (p *postgres) beforeEvents(ctx context.Context, t *tx) error {
 	return err
 }
 
+func (p *postgres) turn(ctx context.Context, t *tx, key string) error {
+	_, err := t.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('turn ' || $1::text, 0))`, key)
+	return err
+}
+
 // alone holds a lock on a connection of its own: it ends with the process, or
 // with the connection. In that case another process may begin while fn is still
 // at work, which is why fn must bear that, as it bears being run twice.
@@ -202,15 +207,24 @@ func postgresInTheWay(err error) bool {
 
 // postgresAway: the server is gone, starting, stopping, or full.
 func postgresAway(err error) bool {
-	code := postgresCode(err)
-	switch {
-	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "57P"), code == "25P03", code == "25006":
-		return true // connection, resources, shutdown, idle too long inside a transaction, a standby
-	case code != "":
-		return false
-	}
 	var connect *pgconn.ConnectError
+	return postgresLost(err) || errors.As(err, &connect) ||
+		slices.ContainsFunc([]string{"53", "57P03", "25006"}, func(code string) bool { // resources, cannot connect now, a standby
+			return strings.HasPrefix(postgresCode(err), code)
+		})
+}
+
+// postgresLost: a connection that we had is gone. The next may be sound, or be
+// another that died with it.
+func postgresLost(err error) bool {
+	var connect *pgconn.ConnectError
+	switch code := postgresCode(err); {
+	case errors.As(err, &connect):
+		return false
+	case code != "": // connection exceptions, shutdown, idle for too long in a transaction
+		return strings.HasPrefix(code, "08") || code == "57P01" || code == "57P02" || code == "25P03"
+	}
 	var network *net.OpError
-	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
-		errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }

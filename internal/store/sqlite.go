@@ -61,6 +61,9 @@ func (s *sqliteFile) migrations() (string, string) { return "migrations/sqlite",
 // beforeEvents has nothing to do: there is one writer.
 func (s *sqliteFile) beforeEvents(context.Context, *tx) error { return nil }
 
+// turn has nothing to do: there is one writer.
+func (s *sqliteFile) turn(context.Context, *tx, string) error { return nil }
+
 // alone: a second server is kept away by the lock of the data directory.
 func (s *sqliteFile) alone(ctx context.Context, _ string, fn func(context.Context) error) (bool, error) {
 	return true, fn(ctx)

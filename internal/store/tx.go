@@ -56,7 +56,7 @@ func (db *DB) write(ctx context.Context, unit string, fn func(*tx) error) error 
 		if err == nil {
 			return nil
 		}
-		again := isBusy(err) || try == 0 && (isUnique(err) || postgresAway(err) && !sent)
+		again := isBusy(err) || postgresLost(err) && !sent || isUnique(err) && try == 0
 		if !again || try == busyRetries || time.Since(began) > busyLimit || ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", unit, err)
 		}
@@ -101,17 +101,48 @@ func (db *DB) writeOnce(ctx context.Context, unit string, fn func(*tx) error) (s
 	return true, nil
 }
 
-// read runs fn on one consistent state of the database.
+// reader is a pool that asks once more where a connection turns out to be dead:
+// a server that comes back finds many of them, and a question can be repeated.
+type reader struct{ *sql.DB }
+
+func (r reader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	for try := 0; ; try++ {
+		rows, err := r.DB.QueryContext(ctx, query, args...)
+		if !postgresLost(err) || try == busyRetries {
+			return rows, err
+		}
+	}
+}
+
+func (r reader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	for try := 0; ; try++ {
+		row := r.DB.QueryRowContext(ctx, query, args...)
+		if !postgresLost(row.Err()) || try == busyRetries {
+			return row
+		}
+	}
+}
+
+// read runs fn on one consistent state of the database. fn may run more than once.
 func (db *DB) read(ctx context.Context, unit string, fn func(*tx) error) error {
+	for try := 0; ; try++ {
+		err := db.readOnce(ctx, fn)
+		if err == nil {
+			return nil
+		}
+		if !postgresLost(err) || try == busyRetries {
+			return fmt.Errorf("%s: %w", unit, err)
+		}
+	}
+}
+
+func (db *DB) readOnce(ctx context.Context, fn func(*tx) error) error {
 	raw, err := db.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: db.engine.snapshot()})
 	if err != nil {
-		return fmt.Errorf("%s: %w", unit, err)
+		return err
 	}
 	defer func() { _ = raw.Rollback() }()
-	if err := fn(&tx{Tx: raw, db: db}); err != nil {
-		return fmt.Errorf("%s: %w", unit, err)
-	}
-	return nil
+	return fn(&tx{Tx: raw, db: db})
 }
 
 // audit appends the entries to the trail, in this transaction.
