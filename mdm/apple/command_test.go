@@ -1,6 +1,7 @@
 package apple
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"sallyport/internal/appleschema"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
+	"sallyport/mdm"
 )
 
 // whole is one command of every kind with every key that we write.
@@ -53,14 +55,20 @@ func empty() []Command {
 	}
 }
 
+// encoded is a command as a corporate phone is sent it.
+func encoded(id mdm.CommandID, c Command) ([]byte, error) {
+	e := mdm.Enrollment{Ownership: mdm.Corporate, AccessRights: mdm.RightErase}
+	return (&Service{}).send(context.Background(), e, Order{ID: id, Command: c})
+}
+
 // onTheWire encodes a command and reads it back as a phone would.
 func onTheWire(t testing.TB, c Command) map[string]any {
 	t.Helper()
-	body, err := EncodeCommand(Order{ID: "C1", Command: c})
+	body, err := encoded("C1", c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := EncodeCommand(Order{ID: "C1", Command: c})
+	again, err := encoded("C1", c)
 	if err != nil || string(again) != string(body) {
 		t.Errorf("the same order gave other bytes: %v", err)
 	}
@@ -157,11 +165,11 @@ func TestOptionalKeysAreAbsent(t *testing.T) {
 func TestCommandsThatCannotBeSent(t *testing.T) {
 	t.Parallel()
 	for _, c := range []Command{InstallProfile{}, RemoveProfile{}, DeviceInformation{}, ClearPasscode{}, Settings{}, Raw{}, nil} {
-		if _, err := EncodeCommand(Order{ID: "C1", Command: c}); !errors.Is(err, ErrCommand) {
+		if _, err := encoded("C1", c); !errors.Is(err, ErrCommand) {
 			t.Errorf("%T: got %v, want ErrCommand", c, err)
 		}
 	}
-	if _, err := EncodeCommand(Order{Command: SecurityInfo{}}); err == nil {
+	if _, err := encoded("", SecurityInfo{}); err == nil {
 		t.Error("a command without CommandUUID was encoded")
 	}
 }
@@ -269,7 +277,7 @@ func FuzzRaw(f *testing.F) {
 			}
 			return
 		}
-		sent, err := EncodeCommand(Order{ID: "C1", Command: raw})
+		sent, err := encoded("C1", raw)
 		if err != nil {
 			t.Fatalf("accepted, but not sent: %v", err)
 		}

@@ -8,16 +8,8 @@ import (
 	"sallyport/mdm"
 )
 
-// EncodeCommand writes an order as the property list that answers a poll: the
-// same order, the same bytes.
-func EncodeCommand(o Order) ([]byte, error) {
-	dict, err := dictionary(o.Command)
-	if err != nil {
-		return nil, fmt.Errorf("encode command: %w", err)
-	}
-	return marshal(o.ID, dict)
-}
-
+// marshal writes the property list that answers a poll: the same command, the
+// same bytes. Service.send alone may call it, after it has looked for EraseDevice.
 func marshal(id mdm.CommandID, command map[string]any) ([]byte, error) {
 	if id == "" {
 		return nil, fmt.Errorf("encode %v: no CommandUUID", command["RequestType"])
