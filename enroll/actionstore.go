@@ -30,8 +30,9 @@ type ActionStore interface {
 	// MoveAction turns an act from one of the states into another with the entry
 	// and EventAction: approved (Unapproved to Pending, by sets ApprovedBy, and
 	// the withholding begins), cancelled (from Unapproved or Pending: the withholding
-	// ends unless another act needs it), failed, or acknowledged for an act that
-	// needs more than one command, or that is forced: where ActionKind.Ends, the
+	// ends unless another act needs it), failed, or, for an act that needs more
+	// than one command, sent (Pending to Sent, At becomes SentAt) and
+	// acknowledged; acknowledged also for one that is forced: where ActionKind.Ends, the
 	// enrolment ends as Retired with it. ErrConflict when it is in none of them.
 	MoveAction(ctx context.Context, id mdm.ActionID, move ActionMove, entry audit.Entry) error
 	// ExpireActions turns up to limit acts that are Unapproved, Pending or Sent and

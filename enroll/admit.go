@@ -164,23 +164,17 @@ func (s *Service) admit(ctx context.Context, id apple.Identity, m apple.Authenti
 		"user", string(i.UserID), "udid", m.UDID, "invitation", string(i.ID), "ownership", string(i.Ownership))
 	admitted, err := s.Enrollments.Admit(ctx, d, e, entry)
 	switch {
-	case errors.Is(err, ErrForeign):
-		return foreign()
 	case errors.Is(err, ErrNotFound):
 		return refusal.New(ErrNotFound, "", "the user of this phone is no more", "ask your administrator for a new invitation")
 	case err != nil:
 		return fmt.Errorf("admit device: %w", err)
 	}
-	return repeated(admitted, m)
-}
-
-func foreign() error {
-	return refusal.New(ErrForeign, "UDID", "this phone is enrolled for another user", "remove the management profile from the phone first (Settings, General, VPN & Device Management)")
+	return repeated(admitted, m) // a held one looks the same to its phone: an admin decides
 }
 
 // TokenUpdate implements apple.Admitter. Two users' enrolments of one phone may
 // both have been admitted while neither was active: the first one to come here
-// holds it.
+// has it, and the other one is held.
 func (s *Service) TokenUpdate(ctx context.Context, e mdm.Enrollment, m apple.TokenUpdate) error {
 	now := s.now()
 	push := mdm.Push{
@@ -193,8 +187,6 @@ func (s *Service) TokenUpdate(ctx context.Context, e mdm.Enrollment, m apple.Tok
 	entry := audit.New(ctx, now, "enrollment.enroll", string(e.ID), audit.Done, "user", string(e.UserID), "udid", e.UDID)
 	err := s.Enrollments.Activate(ctx, e.ID, push, now, entry)
 	switch {
-	case errors.Is(err, ErrForeign):
-		return foreign()
 	case errors.Is(err, ErrConflict):
 		return refusal.New(ErrConflict, "", "this enrolment has ended", enrolAgain)
 	case err != nil:
@@ -203,7 +195,9 @@ func (s *Service) TokenUpdate(ctx context.Context, e mdm.Enrollment, m apple.Tok
 	return nil
 }
 
-// CheckOut implements apple.Admitter.
+// CheckOut implements apple.Admitter. Where an admin has ordered the retirement
+// it is done by that: a phone that loses its management profile says so, and may
+// not come to acknowledge the command that removed it.
 func (s *Service) CheckOut(ctx context.Context, e mdm.Enrollment) error {
 	now := s.now()
 	entry := audit.New(ctx, now, "enrollment.check_out", string(e.ID), audit.Done, "user", string(e.UserID), "udid", e.UDID)

@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,21 +27,27 @@ type assignment struct {
 }
 
 func (a assignment) wanted() WantedProfile {
-	return WantedProfile{Template: a.name, Identifier: a.identifier, UUID: a.uuid}
+	return WantedProfile{Template: a.name, Identifier: a.identifier, UUID: a.uuid, Mail: a.mail}
 }
 
 // assigned renders what a user should have on a phone that reported these facts
 // (nil: none yet): the security policy first, then the templates. One that
 // cannot be rendered stays in the list: it is wanted, and nothing can be
-// installed. A template that loses its mailbox to another one is not in it.
-func (s *Service) assigned(ctx context.Context, u directory.User, device *mdm.DeviceFacts) ([]assignment, error) {
-	policies, err := s.Security.CurrentSecurityPolicies(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read security policies: %w", err)
+// installed. A template that loses its mailbox to another one is not in it, nor
+// is what an admin keeps from the phone.
+func (s *Service) assigned(ctx context.Context, u directory.User, device *mdm.DeviceFacts, withheld mdm.Withholding) ([]assignment, error) {
+	if withheld == mdm.WithholdEverything {
+		return nil, nil
 	}
 	var list []assignment
-	if policy, ok := templates.ChooseSecurity(policies, u); ok {
-		list = append(list, s.security(ctx, policy, u))
+	if withheld != mdm.WithholdPolicies {
+		policies, err := s.Security.CurrentSecurityPolicies(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read security policies: %w", err)
+		}
+		if policy, ok := templates.ChooseSecurity(policies, u); ok {
+			list = append(list, s.security(ctx, policy, u))
+		}
 	}
 	won, lost, options, err := s.chosen(ctx, u, device)
 	if err != nil {
@@ -113,9 +120,22 @@ func fields(err error) string {
 }
 
 func (s *Service) want(assigned []assignment) Want {
-	want := Want{InquiryMaxAge: s.InquiryMaxAge}
+	want := Want{InquiryMaxAge: s.InquiryMaxAge, EnrollmentProfile: s.enrollmentIdentifier()}
 	for _, a := range assigned {
 		want.Profiles = append(want.Profiles, a.wanted())
 	}
 	return want
+}
+
+// wanted is what a phone would have if nothing were kept from it.
+func (s *Service) wanted(ctx context.Context, e mdm.Enrollment, r mdm.Report) (Want, error) {
+	user, err := s.Users.UserByID(ctx, e.UserID)
+	if errors.Is(err, directory.ErrNotFound) {
+		return s.want(nil), nil
+	}
+	if err != nil {
+		return Want{}, fmt.Errorf("look up user of enrolment %s: %w", e.ID, err)
+	}
+	list, err := s.assigned(ctx, user, r.Device, mdm.WithholdNothing)
+	return s.want(list), err
 }

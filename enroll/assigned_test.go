@@ -34,7 +34,7 @@ func TestSecurityPolicyIsDelivered(t *testing.T) {
 	h.policies = []templates.SecurityRevision{securityPolicy("staff", 6)}
 	p := h.newPhone(t, h.alice.UPN, udidA, 0)
 	p.join(t)
-	sameTypes(t, p.connect(t), []string{askDevice, askSecurity, installProfile, installProfile, askProfiles, askCertificates})
+	sameTypes(t, p.connect(t), []string{askDevice, askSecurity, installProfile, installProfile, askProfiles, askCertificates, askRestrictions})
 	identifier := "sallyport.security." + string(h.alice.ID)
 	if len(p.order) != 2 || p.order[0] != identifier {
 		t.Errorf("got %v, want the security policy first", p.order)
@@ -194,7 +194,7 @@ func TestSharedMailboxIsNotInvited(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 
-	sameTypes(t, p.connect(t), []string{askDevice, askSecurity, askProfiles, askCertificates})
+	sameTypes(t, p.connect(t), questions)
 	if n, _ := h.expected(t, p); n != 0 || len(p.held) != 0 {
 		t.Errorf("compliance expects %d profiles, the phone holds %d", n, len(p.held))
 	}

@@ -40,37 +40,66 @@ func (s *Service) Next(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*a
 	if err != nil {
 		return nil, fmt.Errorf("save contact of enrolment %s: %w", e.ID, err)
 	}
-	user, err := s.Users.UserByID(ctx, e.UserID)
-	if errors.Is(err, directory.ErrNotFound) {
-		return nil, nil // removed: nothing more is installed, and nothing more is asked
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look up user of enrolment %s: %w", e.ID, err)
-	}
 	have, err := s.Plans.LoadPlan(ctx, e.ID)
 	if err != nil {
 		return nil, fmt.Errorf("load plan of enrolment %s: %w", e.ID, err)
 	}
-	assigned, err := s.assigned(ctx, user, have.Report.Device)
+	if !have.Enrollment.State.Active() { // it ended with this very result
+		return nil, nil
+	}
+	w, err := s.job(ctx, have)
 	if err != nil {
 		return nil, err
 	}
-	want := s.want(assigned)
-	if err := s.confirm(ctx, want, have); err != nil {
+	if err := s.confirm(ctx, w.want, w.have); err != nil {
 		return nil, err
 	}
-	for _, action := range Plan(want, have, s.now()) {
-		order, err := s.order(ctx, have.Enrollment, user, assigned, action)
-		if errors.Is(err, errUnrenderable) {
+	if err := s.settle(ctx, w); err != nil {
+		return nil, err
+	}
+	p := newPlanner(w.want, w.have, s.now())
+	p.plan()
+	for _, action := range p.actions {
+		order, err := s.order(ctx, w, action)
+		switch {
+		case errors.Is(err, errUnrenderable):
 			s.log().ErrorContext(ctx, "profile left out", logkey.Enrollment, e.ID, logkey.Error, err)
-			continue
+		case errors.Is(err, errGone):
+			s.log().InfoContext(ctx, "act was cancelled meanwhile", logkey.Enrollment, e.ID, "action_id", action.Act)
+		case err != nil:
+			return nil, err
+		default:
+			return order, nil
 		}
+	}
+	return nil, s.wakeAgain(ctx, p, c)
+}
+
+// job is everything that the next command may be made of.
+type job struct {
+	have     Have
+	user     directory.User
+	assigned []assignment
+	want     Want
+}
+
+// job reads what a phone should have.
+func (s *Service) job(ctx context.Context, have Have) (*job, error) {
+	user, err := s.Users.UserByID(ctx, have.Enrollment.UserID)
+	removed := errors.Is(err, directory.ErrNotFound)
+	if err != nil && !removed {
+		return nil, fmt.Errorf("look up user of enrolment %s: %w", have.Enrollment.ID, err)
+	}
+	w := &job{have: have, user: user}
+	if !removed {
+		w.assigned, err = s.assigned(ctx, user, have.Report.Device, have.Enrollment.Withheld)
 		if err != nil {
 			return nil, err
 		}
-		return order, nil
 	}
-	return nil, nil
+	w.want = s.want(w.assigned)
+	w.want.UserRemoved = removed
+	return w, nil
 }
 
 // unknownResult notes the result of a command that this enrolment was never
@@ -87,23 +116,56 @@ func (s *Service) unknownResult(ctx context.Context, e mdm.Enrollment, c mdm.Con
 }
 
 // confirm turns Enrolled into Configured once the phone lists every wanted
-// profile. Losing that race is no error: somebody else did it, or it ended.
+// profile, and back when an admin takes the mail away. Losing that race is no
+// error: somebody else did it, or it ended.
 func (s *Service) confirm(ctx context.Context, want Want, have Have) error {
-	if have.Enrollment.State != mdm.Enrolled || !Confirmed(want, have.Report) {
+	e := have.Enrollment
+	from, to := mdm.Enrolled, mdm.Configured
+	switch {
+	case e.State == mdm.Enrolled && Confirmed(want, have.Report):
+	case e.State == mdm.Configured && e.Withheld == mdm.WithholdEverything:
+		from, to = to, from
+	default:
 		return nil
 	}
-	err := s.Plans.Advance(ctx, have.Enrollment.ID, mdm.Enrolled, mdm.Configured)
+	err := s.Plans.Advance(ctx, e.ID, from, to)
 	if err != nil && !errors.Is(err, ErrConflict) {
-		return fmt.Errorf("advance enrolment %s: %w", have.Enrollment.ID, err)
+		return fmt.Errorf("advance enrolment %s: %w", e.ID, err)
 	}
 	return nil
 }
 
+// errGone marks work of an act that was cancelled, or taken up elsewhere, since
+// the plan was read.
+var errGone = errors.New("act is not open any more")
+
+// actCommandID is the CommandUUID of an act, the same for ever, whichever server
+// process hands it out and how often: two of them at once, or again because the
+// phone did not answer, are one command, which a phone executes once. It looks
+// like every other (UUIDv4) and tells nothing of the act.
+func (s *Service) actCommandID(id mdm.ActionID) mdm.CommandID {
+	var u uuid.UUID
+	copy(u[:], s.MAC("command of an act", []byte(id)))
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+	return mdm.CommandID(strings.ToUpper(u.String()))
+}
+
 // order makes the command of an action. Its row is committed before it is
-// returned; an action that repeats a command has its row already.
-func (s *Service) order(ctx context.Context, e mdm.Enrollment, u directory.User, assigned []assignment, a Action) (*apple.Order, error) {
-	command, err := s.command(ctx, e, u, assigned, a)
+// returned; an action that repeats a command has its row already. An act that
+// cannot be carried out fails here.
+func (s *Service) order(ctx context.Context, w *job, a Action) (*apple.Order, error) {
+	e := w.have.Enrollment
+	command, err := s.command(ctx, w, a)
+	if errors.Is(err, errActFailed) {
+		if err := s.moveAct(ctx, e, w.act(a.Act), mdm.ActionFailed, plain(err)); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", errGone, err)
+	}
 	if err != nil {
+		return nil, err
+	}
+	if err := s.begin(ctx, w, a); err != nil {
 		return nil, err
 	}
 	if a.ID != "" {
@@ -112,19 +174,29 @@ func (s *Service) order(ctx context.Context, e mdm.Enrollment, u directory.User,
 	row := mdm.Command{
 		ID:           newCommandID(),
 		EnrollmentID: e.ID,
-		RequestType:  a.Type,
+		RequestType:  command.RequestType(),
 		Subject:      a.Subject,
 		Revision:     a.Revision,
 		State:        mdm.Sent,
 		SentAt:       s.now(),
 	}
-	if err := s.Plans.SaveCommand(ctx, row); err != nil {
+	if a.Act != "" && !a.Part {
+		row.ID, row.ActionID = s.actCommandID(a.Act), a.Act
+	}
+	err = s.Plans.SaveCommand(ctx, row)
+	if errors.Is(err, ErrConflict) && row.ActionID != "" {
+		return nil, errGone
+	}
+	if err != nil {
 		return nil, fmt.Errorf("save command for enrolment %s: %w", e.ID, err)
 	}
 	return &apple.Order{ID: row.ID, Command: command}, nil
 }
 
-func (s *Service) command(ctx context.Context, e mdm.Enrollment, u directory.User, assigned []assignment, a Action) (apple.Command, error) {
+func (s *Service) command(ctx context.Context, w *job, a Action) (apple.Command, error) {
+	if a.Act != "" && !a.Part {
+		return s.actCommand(ctx, w.have.Enrollment, w.act(a.Act))
+	}
 	switch a.Type {
 	case askDevice:
 		return apple.DeviceInformation{Queries: apple.DeviceQueries()}, nil
@@ -134,12 +206,16 @@ func (s *Service) command(ctx context.Context, e mdm.Enrollment, u directory.Use
 		return apple.ProfileList{}, nil
 	case askCertificates:
 		return apple.CertificateList{}, nil
+	case askRestrictions:
+		return apple.Restrictions{}, nil
+	case deviceConfigured:
+		return apple.DeviceConfigured{}, nil
 	case removeProfile:
 		return apple.RemoveProfile{Identifier: a.Subject}, nil
 	case installProfile:
-		for _, p := range assigned {
+		for _, p := range w.assigned {
 			if p.identifier == a.Subject && p.uuid == a.Revision {
-				payload, err := s.payload(ctx, e, u, p)
+				payload, err := s.payload(ctx, w.have.Enrollment, w.user, p)
 				if err != nil {
 					return nil, err
 				}

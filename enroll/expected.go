@@ -28,6 +28,7 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 		Platform:     e.Platform,
 		State:        e.State,
 		LastSeenAt:   e.LastSeenAt,
+		Withheld:     e.Withheld,
 	}
 	if expected.Identity, err = s.expectedIdentity(ctx, e); err != nil {
 		return compliance.Expected{}, mdm.Report{}, err
@@ -41,7 +42,11 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 		return compliance.Expected{}, mdm.Report{}, fmt.Errorf("look up user of enrolment %s: %w", id, err)
 	}
 	expected.UPN, expected.Groups = user.UPN, user.Groups
-	assigned, err := s.assigned(ctx, user, have.Report.Device)
+	if e.Withheld == mdm.WithholdEverything {
+		expected.Withdrawal, err = s.withdrawal(ctx, e)
+		return expected, have.Report, err
+	}
+	assigned, err := s.assigned(ctx, user, have.Report.Device, e.Withheld)
 	if err != nil {
 		return compliance.Expected{}, mdm.Report{}, err
 	}
@@ -50,12 +55,14 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 			continue
 		}
 		wanted := a.wanted()
+		refused := refusedInstall(have.Commands, wanted)
 		expected.Mail = append(expected.Mail, compliance.ExpectedProfile{
 			Name:           wanted.Template,
 			Identifier:     wanted.Identifier,
 			UUID:           wanted.UUID,
 			AcknowledgedAt: acknowledged(have.Commands, wanted),
-			Refused:        refusedInstall(have.Commands, wanted),
+			Refused:        refused.reason,
+			Fix:            refused.fix,
 		})
 	}
 	return expected, have.Report, nil
@@ -76,15 +83,45 @@ func acknowledged(commands []mdm.Command, want WantedProfile) time.Time {
 	return last
 }
 
-// refusedInstall is what the phone said when it refused this revision, unless a
-// newer attempt went otherwise.
-func refusedInstall(commands []mdm.Command, want WantedProfile) string {
+// refusedInstall is why the phone refused this revision, unless a newer attempt
+// went otherwise.
+func refusedInstall(commands []mdm.Command, want WantedProfile) explanation {
 	for _, c := range commands { // newest first
 		if c.RequestType == installProfile && c.Subject == want.Identifier && c.Revision == want.UUID {
-			return c.Error
+			return explain(c)
 		}
 	}
-	return ""
+	return explanation{}
+}
+
+// withdrawal finds the act by which an admin took the mail away: the newest one
+// that does so and was not taken back.
+func (s *Service) withdrawal(ctx context.Context, e mdm.Enrollment) (compliance.Withdrawal, error) {
+	acts, err := s.Acts.ListActions(ctx, e.DeviceID, directory.Page{Limit: 100})
+	if err != nil {
+		return compliance.Withdrawal{}, fmt.Errorf("list acts of device %s: %w", e.DeviceID, err)
+	}
+	for _, act := range acts {
+		if act.EnrollmentID != e.ID || act.Kind.Withholds() != mdm.WithholdEverything {
+			continue
+		}
+		switch act.State {
+		case mdm.ActionPending, mdm.ActionSent, mdm.ActionAcknowledged, mdm.ActionFailed:
+			return compliance.Withdrawal{Act: inWords(act.Kind), By: act.RequestedBy, At: act.RequestedAt}, nil
+		case mdm.ActionUnapproved, mdm.ActionCancelled, mdm.ActionExpired:
+		}
+	}
+	return compliance.Withdrawal{}, nil
+}
+
+func inWords(k mdm.ActionKind) string {
+	switch k {
+	case mdm.ActionWipe:
+		return "a full wipe"
+	case mdm.ActionRetire:
+		return "the end of its management"
+	}
+	return "a selective wipe"
 }
 
 // expectedIdentity describes the certificate that the enrolment is pinned to;

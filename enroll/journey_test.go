@@ -21,7 +21,10 @@ const (
 	udidB = "00008110-000A1B2C3D4E801F"
 )
 
-var everything = []string{askDevice, askSecurity, installProfile, askProfiles, askCertificates}
+var (
+	everything = []string{askDevice, askSecurity, installProfile, askProfiles, askCertificates, askRestrictions}
+	questions  = []string{askDevice, askSecurity, askProfiles, askCertificates, askRestrictions}
+)
 
 func sameTypes(t *testing.T, got, want []string) {
 	t.Helper()
@@ -72,7 +75,7 @@ func TestJourney(t *testing.T) {
 	}
 
 	// The next connection asks again (max age 0) and installs nothing.
-	sameTypes(t, p.connect(t), []string{askDevice, askSecurity, askProfiles, askCertificates})
+	sameTypes(t, p.connect(t), questions)
 	h.enroll.InquiryMaxAge = time.Hour
 	sameTypes(t, p.connect(t), nil)
 
@@ -275,7 +278,7 @@ func TestTempers(t *testing.T) {
 		p := h.newPhone(t, h.alice.UPN, udidA, 0)
 		p.join(t)
 		p.silent = true
-		sameTypes(t, p.connect(t), []string{askDevice, askSecurity, askProfiles, askCertificates})
+		sameTypes(t, p.connect(t), questions)
 	})
 	t.Run("breaks off in the middle of an installation", func(t *testing.T) {
 		t.Parallel()

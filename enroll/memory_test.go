@@ -29,6 +29,9 @@ type memory struct {
 	push        map[mdm.EnrollmentID]mdm.Push
 	reports     map[mdm.EnrollmentID]mdm.Report
 	commands    []mdm.Command // oldest first
+	acts        []mdm.Action  // oldest first
+	wakes       map[mdm.EnrollmentID]time.Time
+	said        map[mdm.EnrollmentID]mdm.Device // what the phones of held enrolments say of themselves
 	events      []mdm.Event
 	audit       []audit.Entry
 	revisions   []templates.Revision
@@ -49,6 +52,8 @@ func newMemory() *memory {
 		enrollments: map[mdm.EnrollmentID]mdm.Enrollment{},
 		push:        map[mdm.EnrollmentID]mdm.Push{},
 		reports:     map[mdm.EnrollmentID]mdm.Report{},
+		wakes:       map[mdm.EnrollmentID]time.Time{},
+		said:        map[mdm.EnrollmentID]mdm.Device{},
 		grants:      map[string]certs.Grant{},
 		ttl:         map[string]time.Duration{},
 		certs:       map[string]certs.Certificate{},
@@ -66,7 +71,7 @@ func (m *memory) state() map[string]any {
 	return map[string]any{
 		"users": maps.Clone(m.users), "invitations": maps.Clone(m.invitations), "devices": maps.Clone(m.devices),
 		"enrollments": maps.Clone(m.enrollments), "push": revealed, "reports": maps.Clone(m.reports),
-		"commands": slices.Clone(m.commands), "events": slices.Clone(m.events),
+		"commands": slices.Clone(m.commands), "events": slices.Clone(m.events), "acts": slices.Clone(m.acts),
 	}
 }
 
@@ -172,17 +177,26 @@ func (m *memory) Admit(_ context.Context, d mdm.Device, e mdm.Enrollment, entry 
 			return other, nil
 		}
 	}
-	if m.foreign(e) {
-		return mdm.Enrollment{}, ErrForeign
-	}
 	for id, known := range m.devices {
 		if known.UDID == d.UDID {
-			d.ID, e.DeviceID, d.CreatedAt = id, id, known.CreatedAt
+			d.ID, e.DeviceID, d.CreatedAt, d.Label = id, id, known.CreatedAt, known.Label
 		}
+	}
+	if m.foreign(e) {
+		e.State = mdm.Held
+		m.enrollments[e.ID], m.said[e.ID] = e, d
+		m.audit = append(m.audit, hold(entry))
+		return e, nil
 	}
 	m.devices[d.ID], m.enrollments[e.ID] = d, e
 	m.audit = append(m.audit, entry)
 	return e, nil
+}
+
+// hold makes the entry of an enrolment that is held of the one that it asked for.
+func hold(entry audit.Entry) audit.Entry {
+	entry.Action, entry.Outcome = "enrollment.hold", audit.Refused
+	return entry
 }
 
 // foreign reports whether another user holds the phone.
@@ -205,36 +219,46 @@ func (m *memory) Activate(_ context.Context, id mdm.EnrollmentID, push mdm.Push,
 		return ErrNotFound
 	case e.State.Ended():
 		return ErrConflict
-	case m.foreign(e):
-		return ErrForeign
+	}
+	if push.UnlockToken.IsZero() {
+		push.UnlockToken = m.push[id].UnlockToken
 	}
 	m.push[id] = push
-	if e.State.Active() {
+	if e.State.Active() || e.State == mdm.Held {
 		return nil
 	}
-	e.State, e.EnrolledAt = mdm.Enrolled, now
-	m.enrollments[id] = e
-	for otherID, other := range m.enrollments {
-		if otherID != id && other.DeviceID == e.DeviceID && other.State.Active() {
-			other.State, other.EndedAt = mdm.Replaced, now
-			m.enrollments[otherID] = other
-			m.event(mdm.EventEnded, otherID, now)
-		}
+	if m.foreign(e) {
+		e.State = mdm.Held
+		m.enrollments[id] = e
+		m.audit = append(m.audit, hold(entry))
+		return nil
 	}
-	m.event(mdm.EventEnrolled, id, now)
+	m.activate(e, now)
 	m.audit = append(m.audit, entry)
 	return nil
 }
 
+func (m *memory) activate(e mdm.Enrollment, now time.Time) {
+	e.State, e.EnrolledAt = mdm.Enrolled, now
+	m.enrollments[e.ID] = e
+	m.replace(e, now)
+	m.event(mdm.EventEnrolled, e.ID, now)
+}
+
+func (m *memory) replace(e mdm.Enrollment, now time.Time) {
+	for id, other := range m.enrollments {
+		if id != e.ID && other.DeviceID == e.DeviceID && other.State.Active() {
+			m.end(id, mdm.Replaced, now)
+		}
+	}
+}
+
 func (m *memory) End(_ context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time, entry audit.Entry) error {
 	defer m.lock()()
-	e := m.enrollments[id]
-	if m.broken != nil || e.State.Ended() {
+	if m.broken != nil || m.enrollments[id].State.Ended() {
 		return m.broken
 	}
-	e.State, e.EndedAt = state, now
-	m.enrollments[id] = e
-	m.event(mdm.EventEnded, id, now)
+	m.end(id, state, now)
 	m.audit = append(m.audit, entry)
 	return nil
 }
@@ -251,7 +275,7 @@ func (m *memory) SaveContact(_ context.Context, id mdm.EnrollmentID, c mdm.Conta
 	if c.Status == mdm.StatusIdle {
 		e.IdleAt = c.At
 		for i, old := range m.commands {
-			if old.EnrollmentID == id && old.State == mdm.Sent {
+			if old.EnrollmentID == id && old.State == mdm.Sent && !m.repeated(old) {
 				m.commands[i].State, m.commands[i].DoneAt, changed = mdm.Superseded, c.At, true
 			}
 		}
@@ -262,12 +286,16 @@ func (m *memory) SaveContact(_ context.Context, id mdm.EnrollmentID, c mdm.Conta
 		}
 		switch m.commands[i].State {
 		case mdm.Sent, mdm.NotNow, mdm.Superseded:
+			if m.commands[i].State == outcome(c.Status) {
+				break
+			}
 			m.commands[i].State, m.commands[i].DoneAt = outcome(c.Status), c.At
 			if len(c.Errors) > 0 {
-				m.commands[i].Error = c.Errors[len(c.Errors)-1].Description
+				m.commands[i].Error, m.commands[i].Chain = c.Errors[len(c.Errors)-1].Description, c.Errors
 			}
 			m.reports[id] = m.reports[id].Merge(c.Report)
-			changed = true
+			m.answerAct(m.commands[i], c)
+			e, changed = m.enrollments[id], true
 		case mdm.Acknowledged, mdm.Failed:
 		}
 	}
@@ -307,11 +335,22 @@ func (m *memory) LoadPlan(_ context.Context, id mdm.EnrollmentID) (Have, error) 
 			have.Commands = append(have.Commands, c)
 		}
 	}
+	for _, a := range m.acts {
+		if a.EnrollmentID == id && (a.State == mdm.ActionPending || a.State == mdm.ActionSent) {
+			have.Actions = append(have.Actions, a)
+		}
+	}
 	return have, m.broken
 }
 
 func (m *memory) SaveCommand(_ context.Context, c mdm.Command) error {
 	defer m.lock()()
+	if again, err := m.sendAct(c); again || err != nil {
+		return cmp.Or(m.broken, err)
+	}
+	if slices.ContainsFunc(m.commands, func(old mdm.Command) bool { return old.ID == c.ID }) {
+		return ErrConflict
+	}
 	m.commands = append(m.commands, c)
 	return m.broken
 }
@@ -340,8 +379,20 @@ func (m *memory) ListDevices(context.Context, DeviceFilter) ([]DeviceRow, error)
 
 func (m *memory) row(id mdm.DeviceID) DeviceRow {
 	row := DeviceRow{Device: m.devices[id]}
+	rank := func(e mdm.Enrollment) int {
+		switch {
+		case e.State.Active():
+			return 3
+		case e.State == mdm.Held, e.State == mdm.Refused:
+			return 1
+		}
+		return 2
+	}
 	for _, e := range m.enrollments {
-		if e.DeviceID == id && e.ID > row.Enrollment.ID {
+		if e.DeviceID != id {
+			continue
+		}
+		if best := row.Enrollment; best.ID == "" || rank(e) > rank(best) || rank(e) == rank(best) && e.ID > best.ID {
 			row.Enrollment, row.UPN, row.Report = e, m.users[e.UserID].UPN, m.reports[e.ID]
 		}
 	}

@@ -138,6 +138,7 @@ func newHouse(t testing.TB) *house {
 	h.enroll = &Service{
 		Invitations: h.memory, Enrollments: h.memory, Plans: h.memory, Devices: h.memory, Users: h.memory,
 		Certificates: h.memory, Templates: h.memory, Secrets: h.memory, Security: h.memory, Audit: h.memory,
+		Acts: h.memory, History: h.memory, Holds: h.memory, Pushes: h.memory, Wakes: h.memory,
 		Root:   h.root,
 		Signer: func() cms.Identity { return signer },
 		MAC: func(purpose string, data []byte) []byte {
@@ -189,11 +190,15 @@ type phone struct {
 	locked   bool                      // declines installations
 	fails    string                    // request type that it answers with an error
 	silent   bool                      // acknowledges without facts
-	held     map[string]map[string]any // profiles by identifier
-	payloads map[string][]any          // of each, decrypted
-	order    []string                  // identifiers, in the order of their installation
-	scep     int                       // certificates asked for
-	asked    []string                  // request types, in order
+	awaiting bool                      // its set-up assistant waits for DeviceConfigured
+	told     map[string]map[string]any // the last command of each request type
+
+	supervised, accountsLocked bool
+	held                       map[string]map[string]any // profiles by identifier
+	payloads                   map[string][]any          // of each, decrypted
+	order                      []string                  // identifiers, in the order of their installation
+	scep                       int                       // certificates asked for
+	asked                      []string                  // request types, in order
 }
 
 var phoneKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
@@ -223,7 +228,7 @@ func (h *house) newPhone(t testing.TB, upn, udid string, key int) *phone {
 		t.Fatal(err)
 	}
 	grant := h.grants[challenge(t, profile["PayloadContent"].([]any))]
-	p := &phone{h: h, udid: udid, held: map[string]map[string]any{}, payloads: map[string][]any{}}
+	p := &phone{h: h, udid: udid, held: map[string]map[string]any{}, payloads: map[string][]any{}, told: map[string]map[string]any{}}
 	p.identity = h.issue(t, upn, phoneKeys()[key], x509.ExtKeyUsageClientAuth, noon.AddDate(1, 0, 0))
 	sum := sha256.Sum256(p.identity.Certificate.Raw)
 	p.hash = hex.EncodeToString(sum[:])
@@ -308,6 +313,7 @@ func (p *phone) obey(t testing.TB, body []byte) map[string]any {
 	id, command := decodeCommand(t, body)
 	requestType := command["RequestType"].(string)
 	p.asked = append(p.asked, requestType)
+	p.told[requestType] = command
 	answer := map[string]any{"Status": "Acknowledged", "UDID": p.udid, "CommandUUID": id}
 	switch {
 	case requestType == p.fails:
@@ -317,7 +323,8 @@ func (p *phone) obey(t testing.TB, body []byte) map[string]any {
 		answer["Status"] = "NotNow"
 	case p.silent:
 	case requestType == askDevice:
-		answer["QueryResponses"] = map[string]any{"UDID": p.udid, "OSVersion": "18.1", "EASDeviceIdentifier": "EAS" + p.udid}
+		answer["QueryResponses"] = map[string]any{"UDID": p.udid, "OSVersion": "18.1", "EASDeviceIdentifier": "EAS" + p.udid,
+			"IsSupervised": p.supervised, "AwaitingConfiguration": p.awaiting}
 	case requestType == askSecurity:
 		answer["SecurityInfo"] = map[string]any{"PasscodePresent": true, "PasscodeCompliant": true, "HardwareEncryptionCaps": 3}
 	case requestType == askProfiles:
@@ -328,6 +335,15 @@ func (p *phone) obey(t testing.TB, body []byte) map[string]any {
 		answer["ProfileList"] = list
 	case requestType == askCertificates:
 		answer["CertificateList"] = []any{map[string]any{"CommonName": "x", "IsIdentity": true, "Data": p.identity.Certificate.Raw}}
+	case requestType == askRestrictions:
+		answer["ProfileRestrictions"] = map[string]any{}
+		answer["GlobalRestrictions"] = map[string]any{"restrictedBool": map[string]any{"allowAccountModification": map[string]any{"value": !p.accountsLocked}}}
+	case requestType == removeProfile:
+		delete(p.held, command["Identifier"].(string))
+	case requestType == deviceConfigured:
+		p.awaiting = false
+	case requestType == eraseDevice, requestType == deviceLock, requestType == clearPasscode, requestType == settings,
+		requestType == askApplications, requestType == askManaged:
 	case requestType == installProfile:
 		p.install(t, command["Payload"].([]byte))
 	default:

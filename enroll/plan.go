@@ -9,18 +9,28 @@ import (
 
 // The request types that Plan yields, as Apple names them.
 const (
-	askDevice       = "DeviceInformation"
-	askSecurity     = "SecurityInfo"
-	askProfiles     = "ProfileList"
-	askCertificates = "CertificateList"
-	installProfile  = "InstallProfile"
-	removeProfile   = "RemoveProfile"
+	askDevice        = "DeviceInformation"
+	askSecurity      = "SecurityInfo"
+	askProfiles      = "ProfileList"
+	askCertificates  = "CertificateList"
+	askRestrictions  = "Restrictions"
+	askApplications  = "InstalledApplicationList"
+	askManaged       = "ManagedApplicationList"
+	installProfile   = "InstallProfile"
+	removeProfile    = "RemoveProfile"
+	deviceConfigured = "DeviceConfigured"
+	eraseDevice      = "EraseDevice"
+	deviceLock       = "DeviceLock"
+	clearPasscode    = "ClearPasscode"
+	settings         = "Settings"
 )
 
 // Want is what a device should have, derived at every contact and never stored.
 type Want struct {
-	Profiles      []WantedProfile
-	InquiryMaxAge time.Duration // how old a fact may be when a connection begins
+	Profiles          []WantedProfile // without those that an admin keeps from it
+	InquiryMaxAge     time.Duration   // how old a fact may be when a connection begins
+	EnrollmentProfile string          // identifier of the management profile
+	UserRemoved       bool            // nothing is asked or installed any more; what an admin orders is done all the same
 }
 
 // WantedProfile is a profile as it should stand in the phone's ProfileList.
@@ -28,6 +38,7 @@ type WantedProfile struct {
 	Template   string // name of the template or security policy, for people
 	Identifier string
 	UUID       string // top-level PayloadUUID, upper case; empty when it could not be rendered for the user
+	Mail       bool   // carries the mailbox; a security policy does not
 }
 
 // renders tells whether there is anything to install.
@@ -41,58 +52,104 @@ type Action struct {
 	Subject  string // profile identifier for InstallProfile
 	Revision string // top-level PayloadUUID for InstallProfile
 	ID       mdm.CommandID
+	Act      mdm.ActionID // the act of an admin behind it; empty where it only follows from what is wanted
+	Part     bool         // of several commands: the act does not end with this one
 }
 
 // Plan compares what a device should have with what we know of it, and yields
 // the commands that are due, in the order in which they should be sent. Only
 // one is sent at a time: the next contact plans anew.
 //
-// Device facts come first: the mailbox's binding (EASDeviceIdentifier) must
-// exist before the account does. A connection begins with Idle
-// (mdm.Enrollment.IdleAt); a fact is stale when it is older than InquiryMaxAge
-// seen from there, so that no fact is asked twice in one connection. What is not
-// wanted any more is removed before anything is installed.
+// What an admin ordered comes first. Then device facts: the mailbox's binding
+// (EASDeviceIdentifier) must exist before the account does. A connection begins
+// with Idle (mdm.Enrollment.IdleAt); a fact is stale when it is older than
+// InquiryMaxAge seen from there, so that no fact is asked twice in one
+// connection. What is not wanted any more is removed before anything is installed.
 //
 // Moments after now are those of a clock that was set back since: they count
 // for nothing, so that neither a phone is asked without end nor an enrolment
 // stands still until that time comes.
 func Plan(want Want, have Have, now time.Time) []Action {
-	if !have.Enrollment.State.Active() {
-		return nil
-	}
-	p := planner{want: want, have: have, now: now, idle: have.Enrollment.IdleAt}
+	p := newPlanner(want, have, now)
+	p.plan()
+	return p.actions
+}
+
+func newPlanner(want Want, have Have, now time.Time) *planner {
+	p := &planner{want: want, have: have, now: now, idle: have.Enrollment.IdleAt}
 	if now.Before(p.idle) {
 		p.idle = now.Add(-connectionAtMost)
 	}
-	if again, ok := p.unanswered(); ok {
-		return []Action{again}
+	return p
+}
+
+func (p *planner) plan() {
+	if !p.have.Enrollment.State.Active() {
+		return
 	}
-	report := have.Report
+	first, last := p.acts()
+	p.actions = first
+	if again, ok := p.unanswered(); ok {
+		p.actions = append(p.actions, again)
+		return
+	}
+	if _, ok := p.act(mdm.ActionSelectiveWipe, mdm.ActionRemovePolicies); p.want.UserRemoved && !ok {
+		p.actions = append(p.actions, last...)
+		return
+	}
 	p.ask(askDevice, p.at(askDevice), time.Time{})
 	p.ask(askSecurity, p.at(askSecurity), time.Time{})
 	doubt := p.removeStrays() // the phone's profiles may have changed then
-	for _, profile := range want.Profiles {
-		if !profile.renders() {
-			continue
-		}
-		if at, done := p.removed(profile.Identifier); done {
-			doubt = later(doubt, at)
-			continue
-		}
-		if installed(report, profile) {
-			continue
-		}
-		if at, uncertain := p.uncertain(profile); uncertain {
-			doubt = later(doubt, at)
-			continue
-		}
-		if report.Device != nil {
-			p.add(Action{Type: installProfile, Subject: profile.Identifier, Revision: profile.UUID}, time.Time{})
-		}
+	for _, profile := range p.want.Profiles {
+		doubt = later(doubt, p.provide(profile))
 	}
 	p.ask(askProfiles, p.at(askProfiles), doubt)
+	p.release()
 	p.ask(askCertificates, p.at(askCertificates), time.Time{})
-	return p.actions
+	if p.have.Enrollment.AccessRights&mdm.RightRestrictions != 0 {
+		p.ask(askRestrictions, p.at(askRestrictions), time.Time{})
+	}
+	p.actions = append(p.actions, last...)
+}
+
+// provide installs a wanted profile unless the phone has it or may have it. It
+// returns since when the phone's own list may be out of date.
+func (p *planner) provide(profile WantedProfile) (doubt time.Time) {
+	if !profile.renders() {
+		return time.Time{}
+	}
+	if at, done := p.removed(profile.Identifier); done {
+		return at
+	}
+	if act, ok := p.act(mdm.ActionResend); ok && p.resend(act, profile) {
+		return time.Time{}
+	}
+	if installed(p.have.Report, profile) {
+		return time.Time{}
+	}
+	if at, uncertain := p.uncertain(profile); uncertain {
+		return at
+	}
+	if p.have.Report.Device != nil {
+		p.add(Action{Type: installProfile, Subject: profile.Identifier, Revision: profile.UUID}, time.Time{})
+	}
+	return time.Time{}
+}
+
+// release lets a phone go on whose set-up assistant waits for us, once it has
+// everything that it should have.
+func (p *planner) release() {
+	device := p.have.Report.Device
+	if device == nil || device.AwaitingConfiguration == nil || !*device.AwaitingConfiguration {
+		return
+	}
+	if len(p.want.Profiles) > 0 && !Confirmed(p.want, p.have.Report) {
+		return
+	}
+	if past := p.past(deviceConfigured, ""); len(past) > 0 && past[0].State == mdm.Acknowledged && !past[0].DoneAt.Before(p.at(askDevice)) {
+		return
+	}
+	p.add(Action{Type: deviceConfigured}, time.Time{})
 }
 
 // Confirmed reports whether the phone itself lists every wanted profile.
@@ -128,6 +185,7 @@ type planner struct {
 	now     time.Time
 	idle    time.Time // beginning of this connection
 	actions []Action
+	again   time.Time // when the first of what waits after a failure is tried again; zero: nothing waits
 }
 
 // sane is t, or zero when our clock has not been there yet.
@@ -150,6 +208,8 @@ func (p *planner) at(query string) time.Time {
 		return p.sane(report.Profiles.At)
 	case query == askCertificates && report.Certificates != nil:
 		return p.sane(report.Certificates.At)
+	case query == askRestrictions && report.Restrictions != nil:
+		return p.sane(report.Restrictions.At)
 	}
 	return time.Time{}
 }
@@ -179,17 +239,28 @@ func (p *planner) add(a Action, since time.Time) {
 	if a.Type == installProfile {
 		past = p.sinceRemoval(a.Subject, past)
 	}
-	if failures := failed(past, a.Revision); len(failures) > 0 && p.now.Before(failures[0].DoneAt.Add(pause(failures))) {
-		return
+	if failures := failed(past, a.Revision); len(failures) > 0 {
+		if next := failures[0].DoneAt.Add(pause(failures)); p.now.Before(next) {
+			p.wait(next)
+			return
+		}
 	}
 	p.actions = append(p.actions, a)
 }
 
-// past returns the commands of one kind about one subject, newest first.
+// wait notes when to try again.
+func (p *planner) wait(next time.Time) {
+	if p.again.IsZero() || next.Before(p.again) {
+		p.again = next
+	}
+}
+
+// past returns the commands of one kind about one subject, newest first, without
+// those by which an act was carried out.
 func (p *planner) past(requestType, subject string) []mdm.Command {
 	var past []mdm.Command
 	for _, c := range p.have.Commands {
-		if c.RequestType == requestType && c.Subject == subject {
+		if c.RequestType == requestType && c.Subject == subject && c.ActionID == "" {
 			c.SentAt, c.DoneAt = p.sane(c.SentAt), p.sane(c.DoneAt)
 			past = append(past, c)
 		}
@@ -203,13 +274,15 @@ func (p *planner) past(requestType, subject string) []mdm.Command {
 // command instead of making a new one leaves nothing behind.
 func (p *planner) unanswered() (Action, bool) {
 	for _, c := range p.have.Commands {
-		if c.State != mdm.Sent || p.sane(c.SentAt).Before(p.idle) {
+		if c.State != mdm.Sent || c.ActionID != "" || p.sane(c.SentAt).Before(p.idle) {
 			continue
 		}
 		a := Action{Type: c.RequestType, Subject: c.Subject, Revision: c.Revision, ID: c.ID}
 		switch c.RequestType {
 		case installProfile:
 		case removeProfile: // planned anew, should it still be a stray
+			continue
+		case deviceConfigured: // planned anew, should the phone still wait
 			continue
 		default:
 			return a, true

@@ -67,7 +67,7 @@ func (s *Service) EnrollmentProfile(ctx context.Context, code, pin string) ([]by
 // from the server's address alone, which never changes: a phone that enrols
 // again replaces what it has, whoever it is enrolled for.
 func (s *Service) enrollmentProfile(i Invitation, u directory.User, challenge secret.Value) mobileconfig.Profile {
-	base := reverseHost(s.PublicURL) + ".sallyport.enrollment"
+	base := s.enrollmentIdentifier()
 	common := func(slot, name, description string) mobileconfig.Common {
 		return mobileconfig.Common{
 			Identifier:   base + "." + slot,
@@ -108,6 +108,11 @@ func (s *Service) enrollmentProfile(i Invitation, u directory.User, challenge se
 			},
 		},
 	}
+}
+
+// enrollmentIdentifier names the management profile: removing it ends management.
+func (s *Service) enrollmentIdentifier() string {
+	return reverseHost(s.PublicURL) + ".sallyport.enrollment"
 }
 
 func (s *Service) organization() string {

@@ -88,21 +88,6 @@ func TestRefusals(t *testing.T) {
 			p.udid = udidB
 			return p.authenticate(t)
 		}, ErrForeign},
-		{"takeover of another user's phone", func(t *testing.T, h *house, p *phone) error {
-			return h.newPhone(t, h.bob.UPN, udidA, 1).authenticate(t)
-		}, ErrForeign},
-		{"takeover prepared before the phone was enrolled", func(t *testing.T, h *house, p *phone) error {
-			early := h.newPhone(t, h.bob.UPN, udidA, 1)
-			e := p.enrollment(t)
-			h.reset(e.ID, mdm.Authenticated)
-			if err := early.authenticate(t); err != nil {
-				t.Fatal(err)
-			}
-			h.reset(e.ID, e.State)
-			err := early.tokenUpdate(t)
-			delete(h.enrollments, early.enrollment(t).ID) // the early Authenticate itself was in order
-			return err
-		}, ErrForeign},
 		{"another topic in Authenticate", func(t *testing.T, h *house, p *phone) error {
 			fresh := h.newPhone(t, h.alice.UPN, udidB, 1)
 			_, err := fresh.send(t, map[string]any{"MessageType": "Authenticate", "Topic": "com.apple.mgmt.other", "UDID": udidB})

@@ -56,6 +56,11 @@ type Service struct {
 	Templates    TemplateSource
 	Secrets      SecretSource
 	Security     SecuritySource
+	Acts         ActionStore
+	History      CommandStore
+	Holds        HeldStore
+	Pushes       PushStore
+	Wakes        WakeStore
 	Audit        audit.Log // refusals; everything else is written with its act
 
 	Root   *x509.Certificate                        // trust anchor that the enrolment profile brings along
@@ -65,6 +70,7 @@ type Service struct {
 
 	PublicURL     string        // "https://mdm.example.com", no slash at the end; never changes
 	Organization  string        // shown on the phone
+	SecondOwner   bool          // wipe and retire wait for the token of another owner
 	InquiryMaxAge time.Duration // facts older than this, seen from the beginning of a connection, are asked again; 0 asks in every connection
 
 	Now func() time.Time // nil means time.Now

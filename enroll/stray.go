@@ -18,29 +18,35 @@ func ours(identifier string) bool {
 // more: the template was unassigned, or lost its mailbox to another one, which a
 // phone would refuse as long as the old one is there. Removing a mail profile
 // removes the account and the mail on the phone, so nothing is removed while any
-// wanted profile cannot be made: then it is not sure what is wanted. An update
-// is never a removal. It returns since when the phone's own list may be out of date.
+// wanted profile cannot be made: then it is not sure what is wanted. What an
+// admin keeps from the phone is not wanted for sure, and goes. An update is never
+// a removal. It returns since when the phone's own list may be out of date.
 func (p *planner) removeStrays() (doubt time.Time) {
+	if act, ok := p.act(mdm.ActionSelectiveWipe, mdm.ActionRemovePolicies); ok {
+		doubt = p.since(act) // it is done when a list from then on says so
+	}
 	report := p.have.Report
 	if report.Profiles == nil {
-		return time.Time{}
+		return doubt
 	}
-	wanted := map[string]bool{}
+	wanted, sure := map[string]bool{}, true
 	for _, w := range p.want.Profiles {
-		if !w.renders() {
-			return time.Time{}
-		}
 		wanted[w.Identifier] = true
+		sure = sure && w.renders()
 	}
 	for _, item := range report.Profiles.Items {
 		if !ours(item.Identifier) || wanted[item.Identifier] || !removable(item, report.Device) {
+			continue
+		}
+		if !sure && !withholds(p.have.Enrollment.Withheld, item.Identifier) {
 			continue
 		}
 		if at, done := p.removed(item.Identifier); done {
 			doubt = later(doubt, at)
 			continue
 		}
-		p.add(Action{Type: removeProfile, Subject: item.Identifier}, time.Time{})
+		act := p.removing(item.Identifier)
+		p.add(Action{Type: removeProfile, Subject: item.Identifier, Act: act, Part: act != ""}, time.Time{})
 	}
 	return doubt
 }

@@ -28,6 +28,8 @@ type DeviceFacts struct {
 	Build       string    `json:"build,omitempty"`
 	EASDeviceID string    `json:"eas_device_id,omitempty"` // as reported; compared without regard to case
 	Supervised  *bool     `json:"supervised,omitempty"`
+	// AwaitingConfiguration is true while the set-up assistant waits for DeviceConfigured.
+	AwaitingConfiguration *bool `json:"awaiting_configuration,omitempty"`
 }
 
 // SecurityFacts answer SecurityInfo.

@@ -16,6 +16,7 @@ func DeviceQueries() []string {
 	return []string{
 		"UDID", "DeviceName", "OSVersion", "BuildVersion", "ModelName", "Model",
 		"ProductName", "SerialNumber", "IsSupervised", "EASDeviceIdentifier",
+		"AwaitingConfiguration",
 	}
 }
 

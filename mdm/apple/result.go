@@ -25,6 +25,7 @@ type queryResponses struct {
 	ProductName         string `plist:"ProductName"`
 	SerialNumber        string `plist:"SerialNumber"`
 	IsSupervised        *bool  `plist:"IsSupervised"`
+	Awaiting            *bool  `plist:"AwaitingConfiguration"`
 	EASDeviceIdentifier string `plist:"EASDeviceIdentifier"`
 }
 
@@ -179,6 +180,8 @@ func (m message) deviceFacts(now time.Time) (*mdm.DeviceFacts, error) {
 		Build:       text(q.BuildVersion),
 		EASDeviceID: q.EASDeviceIdentifier,
 		Supervised:  q.IsSupervised,
+
+		AwaitingConfiguration: q.Awaiting,
 	}, nil
 }
 
