@@ -17,6 +17,8 @@ import (
 // SALLYPORT_… variables, the file and the defaults: nil tells it apart.
 type settingFlags struct {
 	Config         string         `help:"YAML file with settings (SALLYPORT_… variables outweigh it, flags outweigh both)." placeholder:"FILE"`
+	Database       *string        `help:"PostgreSQL in place of a file in the data directory; the password in PGPASSFILE, never here." placeholder:"postgres://USER@HOST/DB"`
+	DatabaseMax    *string        `name:"database-max-connections" help:"Most connections of this server to PostgreSQL (default 10)." placeholder:"N"`
 	Listen         *string        `help:"Where HTTPS is served (default localhost:8443)." placeholder:"HOST:PORT"`
 	ListenHTTP     *string        `name:"listen-http" help:"Also serve /scep and /healthz there without TLS." placeholder:"HOST:PORT"`
 	AdminListen    *string        `help:"Serve /api and /metrics on an HTTPS listener of their own." placeholder:"HOST:PORT"`
@@ -39,6 +41,7 @@ func (f *settingFlags) load(g *Globals) (config.Config, error) {
 		given["data"] = g.Data
 	}
 	for key, value := range map[string]*string{
+		"database": f.Database, "database_max_connections": f.DatabaseMax,
 		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "trusted_proxies": f.TrustedProxies,
 		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
 		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "log_level": f.LogLevel, "log_format": f.LogFormat,

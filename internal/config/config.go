@@ -15,6 +15,12 @@ var ErrInvalid = errors.New("invalid settings")
 type Config struct {
 	// Data is the directory that holds everything: database, keys, tokens.
 	Data string
+	// Database is a PostgreSQL database in place of the file in Data, which then
+	// holds the key-encryption key and what the command line needs; several
+	// servers may share it. Its password does not belong on the command line.
+	Database DatabaseURL
+	// DatabaseMaxConnections bounds the connections of this process to PostgreSQL, beside the one that listens.
+	DatabaseMaxConnections int
 	// Listen is where HTTPS is served: "host:port".
 	Listen string
 	// ListenHTTP serves /scep and /healthz without TLS on an address of its own, for SCEP clients that cannot do TLS; empty = off.
@@ -50,8 +56,11 @@ func Default() Config {
 		Listen:        "localhost:8443",
 		Organization:  "Sallyport",
 		InquiryMaxAge: time.Hour,
-		LogLevel:      "info",
-		LogFormat:     "text",
+
+		DatabaseMaxConnections: 10,
+
+		LogLevel:  "info",
+		LogFormat: "text",
 	}
 }
 

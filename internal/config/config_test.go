@@ -189,21 +189,23 @@ func TestShow(t *testing.T) {
 	if err := c.Show(&got); err != nil {
 		t.Fatal(err)
 	}
-	want := `SETTING          VALUE      FROM
-data             var        default
-listen           :443       environment
-listen_http      -          default
-admin_listen     -          default
-public_url       -          default
-trusted_proxies  -          default
-organization     Sallyport  default
-tls_cert         -          default
-tls_key          -          default
-signing_cert     -          default
-signing_key      -          default
-inquiry_max_age  1h0m0s     default
-log_level        info       default
-log_format       text       default
+	want := `SETTING                   VALUE      FROM
+data                      var        default
+database                  -          default
+database_max_connections  10         default
+listen                    :443       environment
+listen_http               -          default
+admin_listen              -          default
+public_url                -          default
+trusted_proxies           -          default
+organization              Sallyport  default
+tls_cert                  -          default
+tls_key                   -          default
+signing_cert              -          default
+signing_key               -          default
+inquiry_max_age           1h0m0s     default
+log_level                 info       default
+log_format                text       default
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("show (-want +got):\n%s", diff)

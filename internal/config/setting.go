@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ type setting struct {
 func settings() []setting {
 	return []setting{
 		{"data", "directory that holds everything: database, keys, tokens", func(c *Config) any { return &c.Data }},
+		{"database", "PostgreSQL in place of a file in data, postgres://USER@HOST/DATABASE", func(c *Config) any { return &c.Database }},
+		{"database_max_connections", "most connections of this process to PostgreSQL", func(c *Config) any { return &c.DatabaseMaxConnections }},
 		{"listen", "where HTTPS is served, host:port", func(c *Config) any { return &c.Listen }},
 		{"listen_http", "another address, host:port, that serves /scep and /healthz alone, without TLS; empty = off", func(c *Config) any { return &c.ListenHTTP }},
 		{"admin_listen", "HTTPS listener of its own for /api and /metrics; empty = same as listen", func(c *Config) any { return &c.AdminListen }},
@@ -54,6 +57,14 @@ func assign(dst any, text string) error {
 		*dst = text
 	case *secret.Value:
 		*dst = secret.New(text)
+	case *DatabaseURL:
+		*dst = NewDatabaseURL(text)
+	case *int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return errors.New("not a whole number")
+		}
+		*dst = n
 	case *time.Duration:
 		d, err := time.ParseDuration(text)
 		if err != nil {
@@ -77,6 +88,10 @@ func render(src any) string {
 	switch src := src.(type) {
 	case *string:
 		return *src
+	case *DatabaseURL:
+		return src.String()
+	case *int:
+		return strconv.Itoa(*src)
 	case *secret.Value:
 		if src.IsZero() {
 			return ""

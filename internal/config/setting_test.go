@@ -47,7 +47,7 @@ func TestSecretsAreReadButNotShown(t *testing.T) {
 	if got := render(&v); got != "[redacted]" {
 		t.Errorf("got %q, want [redacted]", got)
 	}
-	var unknown int
+	var unknown float64
 	if assign(&unknown, "1") == nil {
 		t.Error("a type that nobody can set was accepted")
 	}

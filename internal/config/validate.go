@@ -28,6 +28,7 @@ func (c Config) Validate() error {
 	if c.Data == "" {
 		refuse("data", "is empty", "name a directory, for example var")
 	}
+	c.checkDatabase(refuse)
 	c.checkListeners(refuse)
 	checkPublicURL(c.PublicURL, refuse)
 	if n := utf8.RuneCountInString(c.Organization); n < 1 || n > maxOrganization {
