@@ -232,19 +232,33 @@ func everyCommand(t testing.TB, f *fakeServer) []apple.Command {
 	}
 }
 
-// TestSecondOpinion: nanomdm reads every message of a phone's life, and every
-// command, as we do.
-func TestSecondOpinion(t *testing.T) {
-	t.Parallel()
+// listenedTo enrols a phone while nanomdm listens.
+func listenedTo(t testing.TB) (*Phone, *fakeServer, *secondOpinion) {
+	t.Helper()
 	f := newFakeServer(t)
 	o := newSecondOpinion(t, f)
 	p, _ := newPhone(t, f, func(options *Options) { options.HTTP = &http.Client{Transport: o} })
 	if err := p.Enroll(t.Context(), f.invitation()); err != nil {
 		t.Fatal(err)
 	}
+	return p, f, o
+}
+
+// TestSecondOpinion: nanomdm reads every message of a phone's life, and every
+// command, as we do.
+func TestSecondOpinion(t *testing.T) {
+	t.Parallel()
+	p, f, o := listenedTo(t)
 	commands := everyCommand(t, f)
 	o.order(commands...)
 	o.order(apple.ClearPasscode{UnlockToken: secret.New(string(o.token.UnlockToken))})
+	if err := p.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Set("locked=on"); err != nil {
+		t.Fatal(err)
+	}
+	o.order(commands[0])
 	if err := p.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +270,7 @@ func TestSecondOpinion(t *testing.T) {
 			t.Errorf("%s never reached the phone", c.RequestType())
 		}
 	}
-	for _, name := range []string{"Authenticate", "TokenUpdate", "CheckOut", statusIdle, statusAcknowledged, statusError} {
+	for _, name := range []string{"Authenticate", "TokenUpdate", "CheckOut", statusIdle, statusAcknowledged, statusError, statusNotNow} {
 		if o.seen[name] == 0 {
 			t.Errorf("the phone never said %s", name)
 		}
@@ -269,12 +283,7 @@ func TestSecondOpinionOfTheEnd(t *testing.T) {
 	for _, last := range []apple.Command{apple.EraseDevice{PreserveDataPlan: true}, apple.RemoveProfile{Identifier: "test.example.enrol"}} {
 		t.Run(last.RequestType(), func(t *testing.T) {
 			t.Parallel()
-			f := newFakeServer(t)
-			o := newSecondOpinion(t, f)
-			p, _ := newPhone(t, f, func(options *Options) { options.HTTP = &http.Client{Transport: o} })
-			if err := p.Enroll(t.Context(), f.invitation()); err != nil {
-				t.Fatal(err)
-			}
+			p, _, o := listenedTo(t)
 			o.order(last)
 			if err := p.Connect(t.Context()); err != nil {
 				t.Fatal(err)
