@@ -36,9 +36,11 @@ const (
 type cli struct {
 	Enroll   enrollCmd        `cmd:"" help:"Enrol with the URL of an invitation, then poll once."`
 	Connect  connectCmd       `cmd:"" help:"One polling round: do what the server wants, until it wants nothing more."`
+	Wait     waitCmd          `cmd:"" help:"Wait for a push from a stand-in push service, then connect."`
 	Set      setCmd           `cmd:"" help:"Change facts of the phone, as its owner would."`
 	Show     showCmd          `cmd:"" help:"Show what is on the phone."`
 	Unenroll unenrollCmd      `cmd:"" help:"Remove the management, as its owner would in Settings: mail goes with it."`
+	APNS     apnsCmd          `cmd:"" name:"apns" help:"A strict stand-in for Apple's push service, for rehearsals and tests."`
 	Version  kong.VersionFlag `help:"Print the version and quit."`
 }
 

@@ -78,3 +78,13 @@ func FuzzPage(f *testing.F) {
 		}
 	})
 }
+
+func FuzzPushRequest(f *testing.F) {
+	f.Add([]byte("-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n"))
+	f.Add([]byte("PHBsaXN0IHZlcnNpb249IjEuMCI+PGRpY3QvPjwvcGxpc3Q+"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if csr, err := parsePushRequest(file); err == nil && csr.CheckSignature() != nil {
+			t.Error("a request that is not signed was taken")
+		}
+	})
+}

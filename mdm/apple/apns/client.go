@@ -206,6 +206,10 @@ func (c *Client) connect(ctx context.Context) (*http.Client, error) {
 }
 
 func (c *Client) newClient(identity tls.Certificate) *http.Client {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots}
+	// It is shown whatever authorities the server names: an answer that says what
+	// is wrong with it helps more than one to a caller without any.
+	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &identity, nil }
 	var only http.Protocols
 	only.SetHTTP2(true) // the service speaks nothing else
 	return &http.Client{
@@ -213,7 +217,7 @@ func (c *Client) newClient(identity tls.Certificate) *http.Client {
 			Proxy:                  http.ProxyFromEnvironment,
 			Protocols:              &only,
 			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 10 * time.Second},
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots, Certificates: []tls.Certificate{identity}},
+			TLSClientConfig:        conf,
 			TLSHandshakeTimeout:    10 * time.Second,
 			ResponseHeaderTimeout:  pushTime,
 			IdleConnTimeout:        5 * time.Minute,
