@@ -61,6 +61,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
 		Secrets: a.db.Templates(), Security: a.db.Templates(),
+		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(),
 		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
 		Topic:     func() (string, bool) { return topic, true },
 		PublicURL: a.publicURL, Organization: cfg.Organization, InquiryMaxAge: cfg.InquiryMaxAge,
@@ -102,8 +103,15 @@ const (
 	outboxBatch   = 100
 	outboxEvery   = 5 * time.Second
 	sweepEvery    = 15 * time.Second
+	expireEvery   = time.Minute
 	renewalEvery  = 10 * time.Minute
 	maintainEvery = 24 * time.Hour
+)
+
+// Work that every server does for itself, however many are on one database.
+const (
+	serverCertificate = "server certificate"
+	ownCertificates   = "own certificates"
 )
 
 // consumers are the background work that a commit wakes. Floors 0 to 2 start no
@@ -124,10 +132,11 @@ func (a *App) consumers() []work.Consumer {
 func (a *App) periodic() []work.Consumer {
 	return []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
-		{Name: "server certificate", Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
+		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
+		{Name: serverCertificate, Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.tls.refresh(ctx)
 		}},
-		{Name: "own certificates", Every: maintainEvery, Step: func(ctx context.Context) (bool, error) {
+		{Name: ownCertificates, Every: maintainEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.rooms.authority.Maintain(ctx)
 		}},
 	}
