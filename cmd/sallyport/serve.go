@@ -30,6 +30,9 @@ type settingFlags struct {
 	SigningCert    *string        `name:"signing-cert" help:"PEM file of the certificate that signs profiles, with its chain (default: from our own CA)." placeholder:"FILE"`
 	SigningKey     *string        `name:"signing-key" help:"PEM file of its key." placeholder:"FILE"`
 	InquiryMaxAge  *time.Duration `name:"inquiry-max-age" help:"How old a phone's facts may be before it is asked again (default 1h)." placeholder:"DURATION"`
+	APNsURL        *string        `name:"apns-url" help:"Push service that wakes phones (default Apple's); another is a stand-in for rehearsals." placeholder:"URL"`
+	APNsCA         *string        `name:"apns-ca" help:"PEM file of the authority to trust for --apns-url (default: the system's)." placeholder:"FILE"`
+	WakeInterval   *time.Duration `name:"wake-interval" help:"How long a phone may be silent before it is woken for a report; 0 = never (default 4h)." placeholder:"DURATION"`
 	LogLevel       *string        `help:"debug, info, warn or error (default info)." placeholder:"LEVEL"`
 	LogFormat      *string        `help:"text or json (default text)." placeholder:"FORMAT"`
 }
@@ -44,7 +47,7 @@ func (f *settingFlags) load(g *Globals) (config.Config, error) {
 		"database": f.Database, "database_max_connections": f.DatabaseMax,
 		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "trusted_proxies": f.TrustedProxies,
 		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
-		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "log_level": f.LogLevel, "log_format": f.LogFormat,
+		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "apns_url": f.APNsURL, "apns_ca": f.APNsCA, "log_level": f.LogLevel, "log_format": f.LogFormat,
 	} {
 		if value != nil {
 			given[key] = *value
@@ -52,6 +55,9 @@ func (f *settingFlags) load(g *Globals) (config.Config, error) {
 	}
 	if f.InquiryMaxAge != nil {
 		given["inquiry_max_age"] = *f.InquiryMaxAge
+	}
+	if f.WakeInterval != nil {
+		given["wake_interval"] = *f.WakeInterval
 	}
 	return config.Load(f.Config, os.Environ(), given)
 }

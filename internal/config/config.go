@@ -43,6 +43,12 @@ type Config struct {
 	SigningCert, SigningKey string
 	// InquiryMaxAge is how old a phone's facts may be before it is asked again at its next contact.
 	InquiryMaxAge time.Duration
+	// APNsURL is the push service that wakes phones; another one than Apple's is
+	// a stand-in for rehearsals, and APNsCA the PEM file of whom to trust for it;
+	// empty = the system's roots.
+	APNsURL, APNsCA string
+	// WakeInterval is how long a phone may be silent before it is woken for a report; 0 = never.
+	WakeInterval time.Duration
 	// LogLevel is debug, info, warn or error; LogFormat is text or json.
 	LogLevel, LogFormat string
 
@@ -56,6 +62,8 @@ func Default() Config {
 		Listen:        "localhost:8443",
 		Organization:  "Sallyport",
 		InquiryMaxAge: time.Hour,
+		APNsURL:       "https://api.push.apple.com",
+		WakeInterval:  4 * time.Hour,
 
 		DatabaseMaxConnections: 10,
 

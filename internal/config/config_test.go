@@ -111,6 +111,9 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "list", yaml: "listen: [a, b]", want: []string{"listen: one plain value|"}},
 		{name: "empty value", yaml: "listen:", want: []string{"listen: has no value|"}},
 		{name: "duration", env: []string{"SALLYPORT_INQUIRY_MAX_AGE=soon"}, want: []string{"SALLYPORT_INQUIRY_MAX_AGE: not a duration|"}},
+		{name: "push in the clear", flags: map[string]any{"apns_url": "http://localhost:2197"}, want: []string{"apns_url: is not https"}},
+		{name: "push path", flags: map[string]any{"apns_url": "https://api.push.apple.com/3/device"}, want: []string{"apns_url: is not https"}},
+		{name: "woken all the time", flags: map[string]any{"wake_interval": "1m"}, want: []string{"wake_interval: must be 0"}},
 		{name: "negative age", flags: map[string]any{"inquiry_max_age": "-1s"}, want: []string{"inquiry_max_age: between 0 and 720h|"}},
 		{name: "http", flags: map[string]any{"public_url": "http://mdm.example.test"}, want: []string{"public_url: must begin with https|"}},
 		{name: "no host", flags: map[string]any{"public_url": "https://:8443"}, want: []string{"public_url: names no host|"}},
@@ -189,23 +192,26 @@ func TestShow(t *testing.T) {
 	if err := c.Show(&got); err != nil {
 		t.Fatal(err)
 	}
-	want := `SETTING                   VALUE      FROM
-data                      var        default
-database                  -          default
-database_max_connections  10         default
-listen                    :443       environment
-listen_http               -          default
-admin_listen              -          default
-public_url                -          default
-trusted_proxies           -          default
-organization              Sallyport  default
-tls_cert                  -          default
-tls_key                   -          default
-signing_cert              -          default
-signing_key               -          default
-inquiry_max_age           1h0m0s     default
-log_level                 info       default
-log_format                text       default
+	want := `SETTING                   VALUE                       FROM
+data                      var                         default
+database                  -                           default
+database_max_connections  10                          default
+listen                    :443                        environment
+listen_http               -                           default
+admin_listen              -                           default
+public_url                -                           default
+trusted_proxies           -                           default
+organization              Sallyport                   default
+tls_cert                  -                           default
+tls_key                   -                           default
+signing_cert              -                           default
+signing_key               -                           default
+inquiry_max_age           1h0m0s                      default
+apns_url                  https://api.push.apple.com  default
+apns_ca                   -                           default
+wake_interval             4h0m0s                      default
+log_level                 info                        default
+log_format                text                        default
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("show (-want +got):\n%s", diff)

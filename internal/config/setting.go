@@ -36,6 +36,9 @@ func settings() []setting {
 		{"signing_cert", "PEM file of the certificate that signs profiles; empty = from our own CA", func(c *Config) any { return &c.SigningCert }},
 		{"signing_key", "PEM file of its key", func(c *Config) any { return &c.SigningKey }},
 		{"inquiry_max_age", "how old a phone's facts may be before it is asked again", func(c *Config) any { return &c.InquiryMaxAge }},
+		{"apns_url", "push service that wakes phones; another than Apple's is a stand-in for rehearsals", func(c *Config) any { return &c.APNsURL }},
+		{"apns_ca", "PEM file of the authority to trust for apns_url; empty = the system's roots", func(c *Config) any { return &c.APNsCA }},
+		{"wake_interval", "how long a phone may be silent before it is woken for a report; 0 = never", func(c *Config) any { return &c.WakeInterval }},
 		{"log_level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
 		{"log_format", "text or json", func(c *Config) any { return &c.LogFormat }},
 	}

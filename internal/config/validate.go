@@ -41,6 +41,7 @@ func (c Config) Validate() error {
 	if c.InquiryMaxAge < 0 || c.InquiryMaxAge > maxInquiryAge {
 		refuse("inquiry_max_age", "must be between 0 and 720h", "1h is a good value; 0 asks at every contact")
 	}
+	checkPush(refuse, c)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		refuse("log_level", "unknown level", "use debug, info, warn or error")
 	}
