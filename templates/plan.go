@@ -35,7 +35,7 @@ type ChangePlan struct {
 	// rendered; their phones would keep what they have.
 	Refused  int       `json:"refused"`
 	Failures []Failure `json:"failures"` // of the first of them
-	// Warnings are of what Unreached finds.
+	// Warnings are those of the template itself, and of what Unreached finds.
 	Warnings []*refusal.Error `json:"warnings"`
 }
 
@@ -73,9 +73,11 @@ func (v *Viewer) Plan(ctx context.Context, source []byte) (ChangePlan, error) {
 	if newest.Number == 0 {
 		w.plan.Changes = everything(spec)
 	}
-	if w.plan.Warnings, err = v.Unreached(ctx, spec.Assign, spec.Exclude); err != nil {
+	unreached, err := v.Unreached(ctx, spec.Assign, spec.Exclude)
+	if err != nil {
 		return ChangePlan{}, err
 	}
+	w.plan.Warnings = append(unreached, spec.Warnings()...)
 	w.content = slices.ContainsFunc(w.plan.Changes, func(c Change) bool { return !deliveryField(c.Field) })
 	if err := w.everybody(ctx); err != nil {
 		return ChangePlan{}, err

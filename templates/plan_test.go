@@ -86,4 +86,8 @@ func TestPlanWarns(t *testing.T) {
 	if plan, err = v.Plan(t.Context(), []byte(template("mail", "everyone", ""))); err != nil || plan.Warnings == nil || len(plan.Warnings) != 0 {
 		t.Errorf("for everyone: %v, %v", plan.Warnings, err)
 	}
+	source = template("mail", "everyone", `, user_name: "%serialnumber%"`)
+	if plan, err = v.Plan(t.Context(), []byte(source)); err != nil || len(plan.Warnings) != 1 || plan.Warnings[0].Field != "accounts[0].user_name" {
+		t.Errorf("a fact of the phone: %v, %v", plan.Warnings, err)
+	}
 }

@@ -69,12 +69,13 @@ func (a *API) planTemplate(w http.ResponseWriter, r *http.Request, source []byte
 }
 
 // saveTemplate answers what makes the next revision of a template. Of spec it
-// reads the name, and who is named.
+// reads the name, who is named, and what is to be warned of.
 func (a *API) saveTemplate(w http.ResponseWriter, r *http.Request, c wire.Condition, spec templates.Spec, save func(expected int) (templates.Revision, bool, error)) error {
 	warnings, err := a.d.Viewer.Unreached(r.Context(), spec.Assign, spec.Exclude)
 	if err != nil {
 		return err
 	}
+	warnings = append(warnings, spec.Warnings()...)
 	return guarded{
 		name: spec.Name,
 		write: func(expected int) (int, any, error) {
