@@ -12,9 +12,9 @@ import (
 	"sallyport/mdm"
 )
 
-// actRule is what an act asks for and what it does, in words.
+// actRule is what an act asks for, and what it means beside its effect on the
+// device, which mdm.Matrix tells.
 type actRule struct {
-	rights  int  // of the enrolment, all of them
 	confirm bool // cannot be undone: the device's name must be typed
 	owners  bool // needs a second owner where the setting says so
 	admin   bool // no operator may
@@ -26,29 +26,26 @@ type actRule struct {
 func actRules() map[mdm.ActionKind]actRule {
 	const shut = "The mailbox is shut at once, before the phone answers."
 	return map[mdm.ActionKind]actRule{
-		mdm.ActionWipe: {rights: mdm.RightErase, confirm: true, owners: true,
-			effects: []string{shut, "The phone erases itself at its next contact, and the enrolment ends."},
+		mdm.ActionWipe: {confirm: true, owners: true,
+			effects: []string{shut, "The enrolment ends."},
 			loses:   []string{"everything on the phone, private data too"}},
-		mdm.ActionSelectiveWipe: {rights: mdm.RightInspectProfiles | mdm.RightInstallProfiles, confirm: true,
+		mdm.ActionSelectiveWipe: {confirm: true,
 			effects: []string{shut, "The phone stays enrolled and reports. A resend gives the mail back."},
 			loses:   []string{"the mail account with its mail, contacts and calendars", "every other profile that this server installed"}},
-		mdm.ActionRemovePolicies: {rights: mdm.RightInspectProfiles | mdm.RightInstallProfiles,
-			effects: []string{"The mail stays. A resend gives the policies back."},
+		mdm.ActionRemovePolicies: {
+			effects: []string{"A resend gives the policies back."},
 			loses:   []string{"the passcode rules that this server installed"}},
-		mdm.ActionLock: {rights: mdm.RightLock,
-			effects: []string{"The phone locks its screen. Message and number show only where a passcode is set."}},
-		mdm.ActionClearPasscode: {rights: mdm.RightLock, admin: true,
+		mdm.ActionLock: {},
+		mdm.ActionClearPasscode: {admin: true,
 			effects: []string{"Who holds the phone can open it until a new passcode is set."},
 			loses:   []string{"the passcode"}},
 		mdm.ActionRename: {},
-		mdm.ActionRetire: {rights: mdm.RightInstallProfiles, confirm: true, owners: true,
-			effects: []string{shut, "The enrolment ends and its certificates are revoked. To come back, the phone must enrol again."},
+		mdm.ActionRetire: {confirm: true, owners: true,
+			effects: []string{shut, "The enrolment ends. To come back, the phone must enrol again."},
 			loses:   []string{"the management profile and everything that this server installed: mail, contacts, calendars, policies"}},
-		mdm.ActionResend: {rights: mdm.RightInstallProfiles,
-			effects: []string{"Each mail profile is installed again, and what an act kept from the phone is given back."}},
-		mdm.ActionQuery: {},
-		mdm.ActionCommand: {admin: true,
-			effects: []string{"The command is sent in your words: what it does is for you to know."}},
+		mdm.ActionResend:  {effects: []string{"What an act kept from the phone is given back."}},
+		mdm.ActionQuery:   {effects: []string{"The answer stands with the act once the phone has given it."}},
+		mdm.ActionCommand: {admin: true},
 	}
 }
 
@@ -62,13 +59,14 @@ func (o *ordering) plan(ctx context.Context) (ActionPlan, error) {
 	}
 	plan.NeedsConfirm = rule.confirm
 	plan.NeedsApproval = rule.owners && o.s.SecondOwner && !o.request.Force
-	plan.Effects, plan.Loses = slices.Clone(rule.effects), slices.Clone(rule.loses)
+	able := mdm.CapabilityOf(o.row.Enrollment.Target(o.row.Report), o.request.Kind)
+	plan.Effects, plan.Loses = append([]string{sentence(able.Effect)}, rule.effects...), slices.Clone(rule.loses)
 	var refused refusal.List
 	if rule.admin && o.request.Role != auth.Admin {
 		refused.Add(refusal.New(auth.ErrForbidden, "kind", fmt.Sprintf("%s is for administrators", o.request.Kind), "use a token with the role admin"))
 	}
 	refused = append(refused, o.parameters()...)
-	refused.Add(o.fit(rule))
+	refused.Add(o.fit(able))
 	force, err := o.force(ctx)
 	if err != nil {
 		return plan, err
@@ -86,23 +84,29 @@ func (o *ordering) plan(ctx context.Context) (ActionPlan, error) {
 }
 
 // fit refuses an act that this enrolment does not bear.
-func (o *ordering) fit(rule actRule) *refusal.Error {
-	e := o.row.Enrollment
-	switch kind := o.request.Kind; {
+func (o *ordering) fit(able mdm.Capability) *refusal.Error {
+	e, kind := o.row.Enrollment, o.request.Kind
+	switch {
 	case kind == mdm.ActionRename:
 		return nil // our label at least
-	case e.Platform != mdm.Apple:
-		return refusal.New(ErrAction, "kind", fmt.Sprintf("%s is not possible on %s", kind, e.Platform), "")
 	case kind == mdm.ActionRetire && o.request.Force && !e.State.Ended():
 		return nil
 	case !e.State.Active():
 		return refusal.New(ErrAction, "id", fmt.Sprintf("the device is not enrolled (%s)", strings.ReplaceAll(string(e.State), "_", " ")), "it can be told nothing until it enrols again")
-	case kind == mdm.ActionWipe && e.Ownership != mdm.Corporate:
-		return refusal.New(ErrAction, "kind", "a personal device is never erased", "selective_wipe removes mail and everything that came from here; retire ends the enrolment too")
-	case rule.rights&^e.AccessRights != 0:
-		return refusal.New(ErrAction, "kind", "the phone did not grant the right to "+string(kind)+" when it enrolled", enrolAgain)
+	case !able.Possible:
+		return refusal.New(ErrAction, "kind", able.Reason, "")
+	case kind == mdm.ActionWipe && !e.MayErase(): // whatever the matrix says
+		return refusal.New(ErrAction, "kind", notErased, "")
 	}
 	return nil
+}
+
+// sentence makes one of the matrix's words.
+func sentence(effect string) string {
+	if effect == "" {
+		return "Nothing changes on the device."
+	}
+	return strings.ToUpper(effect[:1]) + effect[1:] + "."
 }
 
 // force refuses to end an enrolment without the phone where two owners have to
@@ -173,7 +177,7 @@ func (o *ordering) particular(ctx context.Context, plan *ActionPlan) (refusal.Li
 		o.removals(plan)
 	default:
 		if o.request.Force {
-			plan.Effects = append(plan.Effects, "The phone is told nothing: what it holds stays on it until somebody removes it.")
+			plan.Effects = append(plan.Effects, "By force: the phone is told nothing, and what it holds stays on it until somebody removes it.")
 			return nil, nil
 		}
 		plan.Commands = o.s.single(mdm.Action{Kind: o.request.Kind, Parameters: o.request.Parameters})
@@ -193,17 +197,10 @@ func (o *ordering) clearPasscode(ctx context.Context, plan *ActionPlan) (refusal
 	return nil, nil
 }
 
+// renameCommands: the phone is told only where it would obey.
 func (o *ordering) renameCommands(plan *ActionPlan) {
-	plan.Effects = append(plan.Effects, "Our label changes at once.")
-	e, device := o.row.Enrollment, o.row.Report.Device
-	switch {
-	case !e.State.Active():
-	case device == nil || device.Supervised == nil || !*device.Supervised:
-		plan.Effects = append(plan.Effects, "The phone keeps its own name: it is not supervised.")
-	case e.AccessRights&mdm.RightSettings == 0:
-		plan.Effects = append(plan.Effects, "The phone keeps its own name: it did not grant the right to settings.")
-	default:
-		plan.Effects = append(plan.Effects, "The phone takes the name too.")
+	target := o.row.Enrollment.Target(o.row.Report)
+	if o.row.Enrollment.State.Active() && target.Supervised && target.Rights&mdm.RightSettings != 0 {
 		plan.Commands = o.s.single(mdm.Action{Kind: mdm.ActionRename})
 	}
 }
@@ -233,7 +230,6 @@ func (o *ordering) queryCommands(plan *ActionPlan) refusal.List {
 	if queryRights()[query]&^o.row.Enrollment.AccessRights != 0 {
 		return refusal.List{refusal.New(ErrAction, "query", "the phone did not grant the right to ask for "+query+" when it enrolled", enrolAgain)}
 	}
-	plan.Effects = append(plan.Effects, "The answer stands with the act once the phone has given it.")
 	plan.Commands = o.s.single(mdm.Action{Kind: mdm.ActionQuery, Parameters: o.request.Parameters})
 	return nil
 }
