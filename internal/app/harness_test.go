@@ -209,12 +209,30 @@ type process struct {
 
 func startProcess(t *testing.T, data, listen string, killAt int, phase store.Phase) *process {
 	t.Helper()
+	p := processOf(data, listen, killAt, phase)
+	must(t, p.start(t))
+	return p
+}
+
+// processOf is a server that has not started yet.
+func processOf(data, listen string, killAt int, phase store.Phase) *process {
 	p := &process{cmd: exec.Command(os.Args[0]), lines: make(chan string, 16), exited: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), envServe+"="+data, envAddr+"="+listen, fmt.Sprintf("%s=%d", envKill, killAt), envPhase+"="+string(phase))
+	database, err := engine.of(data)
+	must(t, err)
+	p.cmd.Env = append(os.Environ(), envServe+"="+data, envData+"="+database.Reveal(), envAddr+"="+listen, fmt.Sprintf("%s=%d", envKill, killAt), envPhase+"="+string(phase))
 	p.cmd.Stderr = os.Stderr
+	return p
+}
+
+// start returns once the server is ready. The error says that there was no
+// process to be had.
+func (p *process) start(t *testing.T) error {
+	t.Helper()
 	stdout, err := p.cmd.StdoutPipe()
 	must(t, err)
-	must(t, p.cmd.Start())
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
 	go func() {
 		scanner := bufio.NewScanner(stdout)
 		for scanner.Scan() {
@@ -225,7 +243,7 @@ func startProcess(t *testing.T, data, listen string, killAt int, phase store.Pha
 	}()
 	t.Cleanup(p.kill)
 	p.expect(t, "ready")
-	return p
+	return nil
 }
 
 func (p *process) expect(t *testing.T, word string) {
