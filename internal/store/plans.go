@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
@@ -24,21 +26,29 @@ func (db *DB) Plans() *Plans { return &Plans{db} }
 // recentCommands is how many commands of one request type and subject a plan sees.
 const recentCommands = 5
 
+// What every poll of every phone reads: three look-ups in indexes (TestQueryPlans).
+const (
+	planEnrollment = `SELECT ` + enrollmentColumns + `, e.report FROM enroll_enrollments e WHERE e.id = $1`
+	planCommands   = `SELECT ` + commandColumns + ` FROM enroll_commands
+		WHERE enrollment_id = $1 AND recent = TRUE ORDER BY seq DESC`
+	planActions = `SELECT ` + actionColumns + ` FROM enroll_actions
+		WHERE enrollment_id = $1 AND state IN ` + openActs + ` AND state <> 'unapproved' ORDER BY id`
+)
+
 // LoadPlan reads what Plan needs, at one moment.
 func (s *Plans) LoadPlan(ctx context.Context, id mdm.EnrollmentID) (enroll.Have, error) {
 	var have enroll.Have
 	err := s.db.read(ctx, "load plan", func(t *tx) error {
-		row := t.QueryRowContext(ctx, `SELECT `+enrollmentColumns+`, e.report FROM enroll_enrollments e WHERE e.id = $1`, id)
+		have = enroll.Have{}
+		row := t.QueryRowContext(ctx, planEnrollment, id)
 		if err := row.Scan(append(enrollmentFields(&have.Enrollment), document{&have.Report})...); err != nil {
 			return orNotFound(err, enroll.ErrNotFound)
 		}
-		rows, err := t.QueryContext(ctx, `SELECT `+commandColumns+`
-			FROM enroll_commands WHERE enrollment_id = $1 AND recent = TRUE ORDER BY seq DESC`, id)
+		rows, err := t.QueryContext(ctx, planCommands, id)
 		if have.Commands, err = collect(rows, err, scanCommand); err != nil {
 			return err
 		}
-		rows, err = t.QueryContext(ctx, `SELECT `+actionColumns+` FROM enroll_actions
-			WHERE enrollment_id = $1 AND state IN `+openActs+` AND state <> 'unapproved' ORDER BY id`, id)
+		rows, err = t.QueryContext(ctx, planActions, id)
 		have.Actions, err = collect(rows, err, s.db.scanAction)
 		return err
 	})
@@ -57,15 +67,29 @@ func scanCommand(row scanner) (mdm.Command, error) {
 	return c, err
 }
 
+// listCommands reads recent and older ones through the index of each: one over
+// all of them would tempt a planner away from that of planCommands.
+const listCommands = `SELECT ` + commandColumns + ` FROM (
+		SELECT seq, ` + commandColumns + ` FROM enroll_commands WHERE recent = TRUE AND seq < $2
+			AND enrollment_id IN (SELECT id FROM enroll_enrollments WHERE device_id = $1)
+		UNION ALL
+		SELECT seq, ` + commandColumns + ` FROM enroll_commands WHERE recent = FALSE AND seq < $2
+			AND enrollment_id IN (SELECT id FROM enroll_enrollments WHERE device_id = $1)
+	) both_kinds ORDER BY seq DESC LIMIT $3`
+
 // ListCommands returns those of every enrolment of a device, newest first.
 func (s *Plans) ListCommands(ctx context.Context, device mdm.DeviceID, page directory.Page) ([]mdm.Command, error) {
-	var w where
-	w.add("enrollment_id IN (SELECT id FROM enroll_enrollments WHERE device_id = ?)", device)
+	after := int64(math.MaxInt64)
 	if page.After != "" {
-		w.add("seq < (SELECT seq FROM enroll_commands WHERE id = ?)", page.After)
+		err := s.db.reader.QueryRowContext(ctx, `SELECT seq FROM enroll_commands WHERE id = $1`, page.After).Scan(&after)
+		if errors.Is(err, sql.ErrNoRows) {
+			return []mdm.Command{}, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list commands of device %s: %w", device, err)
+		}
 	}
-	rows, err := s.db.reader.QueryContext(ctx, `SELECT `+commandColumns+` FROM enroll_commands`+w.clause()+
-		` ORDER BY seq DESC`+w.limit(pageLimit(page.Limit)), w.args...)
+	rows, err := s.db.reader.QueryContext(ctx, listCommands, device, after, pageLimit(page.Limit))
 	list, err := collect(rows, err, scanCommand)
 	if err != nil {
 		return nil, fmt.Errorf("list commands of device %s: %w", device, err)

@@ -73,6 +73,7 @@ func (t *tx) savePush(ctx context.Context, e mdm.Enrollment, p mdm.Push) error {
 	if p.UpdatedAt.IsZero() {
 		p.UpdatedAt = t.db.now()
 	}
+	p.UpdatedAt = whole(p.UpdatedAt)
 	changed := old.Topic != p.Topic || old.Token.Reveal() != p.Token.Reveal()
 	if changed && !p.UpdatedAt.After(old.UpdatedAt) {
 		p.UpdatedAt = old.UpdatedAt.Add(time.Microsecond) // whoever holds the old token can tell

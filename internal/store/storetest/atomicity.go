@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"sallyport/certs"
 	"sallyport/compliance"
@@ -196,6 +197,78 @@ var units = []unit{
 		e := w.enrolled(w.user("alice@example.test"), "U1")
 		return func(ctx context.Context) error {
 			return w.DB.Plans().Advance(ctx, e.ID, mdm.Enrolled, mdm.Configured)
+		}
+	}},
+	{"create action", func(w *world) func(context.Context) error {
+		a := w.act(w.enrolled(w.user("alice@example.test"), "U1").ID, mdm.ActionWipe)
+		return func(ctx context.Context) error {
+			return w.DB.Actions().CreateAction(ctx, a, w.entry("action.order", ""))
+		}
+	}},
+	{"move action", func(w *world) func(context.Context) error {
+		a := w.ordered(w.enrolled(w.user("alice@example.test"), "U1").ID, mdm.ActionWipe)
+		return func(ctx context.Context) error {
+			return w.DB.Actions().MoveAction(ctx, a.ID, cancelled(w.now()), w.entry("action.cancel", ""))
+		}
+	}},
+	{"expire actions", func(w *world) func(context.Context) error {
+		a := w.ordered(w.enrolled(w.user("alice@example.test"), "U1").ID, mdm.ActionWipe)
+		return func(ctx context.Context) error {
+			_, err := w.DB.Actions().ExpireActions(ctx, a.ExpiresAt, 10)
+			return err
+		}
+	}},
+	{"save contact", func(w *world) func(context.Context) error { // which ends the enrolment
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		c := w.sent(w.ordered(e.ID, mdm.ActionWipe))
+		return func(ctx context.Context) error {
+			return w.DB.Plans().SaveContact(ctx, e.ID, mdm.Contact{At: w.now(), Status: mdm.StatusAcknowledged, CommandID: c.ID})
+		}
+	}},
+	{"admit held enrolment", func(w *world) func(context.Context) error {
+		_, e := w.takeover("U1")
+		return func(ctx context.Context) error {
+			return w.DB.Held().AdmitHeld(ctx, e.ID, w.now(), w.entry("enrollment.admit", ""))
+		}
+	}},
+	{"refuse held enrolment", func(w *world) func(context.Context) error {
+		_, e := w.takeover("U1")
+		return func(ctx context.Context) error {
+			return w.DB.Held().RefuseHeld(ctx, e.ID, w.now(), w.entry("enrollment.refuse", ""))
+		}
+	}},
+	{"set ownership", func(w *world) func(context.Context) error {
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		return func(ctx context.Context) error {
+			return w.DB.Held().SetOwnership(ctx, e.ID, mdm.Personal, w.entry("enrollment.ownership", ""))
+		}
+	}},
+	{"set label", func(w *world) func(context.Context) error {
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		return func(ctx context.Context) error {
+			return w.DB.Held().SetLabel(ctx, e.DeviceID, "Reception", w.entry("device.rename", ""))
+		}
+	}},
+	{"request wake-ups", func(w *world) func(context.Context) error {
+		w.reachable(w.user("alice@example.test"), "U1")
+		return func(ctx context.Context) error {
+			_, err := w.DB.Wakes().RequestWake(ctx, nil, w.now())
+			return err
+		}
+	}},
+	{"request wake-ups of silent phones", func(w *world) func(context.Context) error {
+		w.reachable(w.user("alice@example.test"), "U1")
+		return func(ctx context.Context) error {
+			_, err := w.DB.Wakes().RequestSilent(ctx, w.now().Add(time.Hour), w.now().Add(2*time.Hour), 10)
+			return err
+		}
+	}},
+	{"save wake-up", func(w *world) func(context.Context) error {
+		w.reachable(w.user("alice@example.test"), "U1")
+		w.wake(w.now())
+		due := w.due(w.now())
+		return func(ctx context.Context) error {
+			return w.DB.Wakes().SaveWake(ctx, due[0], enroll.WakeResult{At: w.now(), Dead: true, Error: "Unregistered"})
 		}
 	}},
 	{"save template", func(w *world) func(context.Context) error {

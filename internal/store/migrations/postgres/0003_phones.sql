@@ -10,7 +10,7 @@ CREATE INDEX enroll_enrollments_poll_only ON enroll_enrollments (state) WHERE po
 
 ALTER TABLE enroll_commands ADD COLUMN chain TEXT COLLATE "C" NOT NULL DEFAULT 'null';
 ALTER TABLE enroll_commands ADD COLUMN action_id TEXT COLLATE "C" NOT NULL DEFAULT '';
-CREATE INDEX enroll_commands_enrollment ON enroll_commands (enrollment_id, seq);
+CREATE INDEX enroll_commands_older ON enroll_commands (enrollment_id, seq) WHERE recent = FALSE;
 
 CREATE TABLE enroll_actions (
     id            TEXT COLLATE "C" NOT NULL PRIMARY KEY,

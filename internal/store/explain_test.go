@@ -1,0 +1,56 @@
+package store
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sallyport/internal/secret"
+)
+
+// TestQueryPlans: what is asked at every poll, or all the time, reads rows that
+// an index names, in the order of that index, and never a whole table.
+func TestQueryPlans(t *testing.T) {
+	t.Parallel()
+	sealer, err := secret.NewSealer(make([]byte, secret.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "sallyport.db"), Sealer: sealer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	device := deviceQuery + ` WHERE d.id = $1`
+	tests := []struct {
+		name, query string
+		args        []any
+		want        string // of the plan
+		sorts       bool   // a handful of rows
+	}{
+		{"plan: enrolment", planEnrollment, []any{""}, "sqlite_autoindex_enroll_enrollments_1", false},
+		{"plan: commands", planCommands, []any{""}, "enroll_commands_recent", true},
+		{"plan: acts", planActions, []any{""}, "enroll_actions_open", false},
+		{"due wake-ups", dueWakes, []any{1, 1}, "enroll_wakes_due", false},
+		{"silent phones", quietWakes, []any{1, 1}, "enroll_wakes_quiet", false},
+		{"acts to expire", dueActs, []any{1, 1}, "enroll_actions_expiry", false},
+		{"commands of a device", listCommands, []any{"", 1, 1}, "enroll_commands_older", true},
+		{"one device", device, []any{""}, "enroll_enrollments_device", true},
+	}
+	for _, tt := range tests {
+		rows, err := db.reader.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+tt.query, tt.args...)
+		steps, err := collect(rows, err, func(row scanner) (string, error) {
+			var id, parent, unused int
+			var detail string
+			err := row.Scan(&id, &parent, &unused, &detail)
+			return detail, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := strings.ReplaceAll(strings.Join(steps, "\n"), "SCAN both_kinds", "read both_kinds") // a subquery of its own
+		if strings.Contains(plan, "SCAN") || !strings.Contains(plan, tt.want) || !tt.sorts && strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s:\n%s", tt.name, plan)
+		}
+	}
+}
