@@ -103,6 +103,8 @@ func (w *world) config() Config {
 	c.Admin.Users, c.Admin.Templates, c.Admin.Compliance = users{w}, templatesFake{w}, complianceFake{w}
 	c.Admin.Revisions, c.Admin.Viewer, c.Admin.Security, c.Admin.Secrets = templatesFake{w}, templatesFake{w}, templatesFake{w}, templatesFake{w}
 	c.Admin.Invitations, c.Admin.Tokens, c.Admin.Audit = enroller{w}, tokens, trail{w}
+	c.Admin.Actions, c.Admin.Devices, c.Admin.Held = enroller{w}, enroller{w}, enroller{w}
+	c.Admin.Push = pushFake{w}
 	c.Admin.Authority, c.Admin.Backup, c.Admin.Now = authority{w}, backup{w}, w.clock
 	c.Access.Engine, c.Access.Devices, c.Access.Verdicts = engine{w}, enroller{w}, complianceFake{w}
 	c.Tokens, c.Audit, c.Now = tokens, trail{w}, w.clock

@@ -6,6 +6,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/bounded"
 	"sallyport/internal/server/limit"
+	"sallyport/mdm/apple"
 )
 
 // handler answers, or returns an error that the edge turns into an answer.
@@ -36,6 +37,8 @@ const (
 	yaml  = 1 << 20  // templates and policies
 	// A template in a JSON string: line ends and quotes take two bytes there.
 	document = 2*yaml + small
+	// A command in an admin's own words, the same.
+	rawCommand = 2*apple.MaxRaw + small
 )
 
 var (
@@ -104,7 +107,23 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/devices", plane: adminPlane, roles: everyRole, handler: f.access.ListDevices},
 		{method: "GET", pattern: "/api/v1/devices/{id}", plane: adminPlane, roles: everyRole, handler: f.access.GetDevice},
 		{method: "GET", pattern: "/api/v1/devices/{id}/compliance", plane: adminPlane, roles: everyRole, handler: f.access.GetCompliance},
+		{method: "GET", pattern: "/api/v1/devices/{id}/actions", plane: adminPlane, roles: readers, handler: f.admin.ListActions},
+		{method: "POST", pattern: "/api/v1/devices/{id}/actions", plane: adminPlane, roles: operators, maxBody: rawCommand, handler: f.admin.OrderAction},
+		{method: "GET", pattern: "/api/v1/devices/{id}/actions/{action}", plane: adminPlane, roles: readers, handler: f.admin.GetAction},
+		{method: "DELETE", pattern: "/api/v1/devices/{id}/actions/{action}", plane: adminPlane, roles: operators, handler: f.admin.CancelAction},
+		{method: "POST", pattern: "/api/v1/devices/{id}/actions/{action}/approve", plane: adminPlane, roles: admins, handler: f.admin.ApproveAction},
+		{method: "GET", pattern: "/api/v1/devices/{id}/commands", plane: adminPlane, roles: readers, handler: f.admin.ListCommands},
+		{method: "GET", pattern: "/api/v1/devices/{id}/mail", plane: adminPlane, roles: readers, handler: f.admin.MailSettings},
+		{method: "PUT", pattern: "/api/v1/devices/{id}/ownership", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SetOwnership},
+		{method: "GET", pattern: "/api/v1/held-enrollments", plane: adminPlane, roles: readers, handler: f.admin.ListHeld},
+		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/admit", plane: adminPlane, roles: admins, handler: f.admin.AdmitHeld},
+		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/refuse", plane: adminPlane, roles: admins, handler: f.admin.RefuseHeld},
 		{method: "POST", pattern: "/api/v1/access/decisions", plane: adminPlane, roles: everyRole, maxBody: small, handler: f.access.Decide},
+
+		{method: "GET", pattern: "/api/v1/push", plane: adminPlane, roles: readers, handler: f.admin.PushStatus},
+		{method: "POST", pattern: "/api/v1/push/csr", plane: adminPlane, roles: admins, handler: f.admin.RequestPush},
+		{method: "POST", pattern: "/api/v1/push/certificate", plane: adminPlane, roles: admins, maxBody: 2 * small, handler: f.admin.ImportPush},
+		{method: "POST", pattern: "/api/v1/devices/{id}/push", plane: adminPlane, roles: operators, handler: f.admin.SendPush},
 
 		{method: "GET", pattern: "/api/v1/tokens", plane: adminPlane, roles: auditors, handler: f.admin.ListTokens},
 		{method: "POST", pattern: "/api/v1/tokens", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.CreateToken},

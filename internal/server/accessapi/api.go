@@ -139,7 +139,9 @@ func (a *API) GetDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, DeviceDetail{Device: deviceOf(row), Report: row.Report})
+	return wire.WriteJSON(w, http.StatusOK, DeviceDetail{
+		Device: deviceOf(row), Report: row.Report, Capabilities: mdm.Capabilities(row.Enrollment.Target(row.Report)),
+	})
 }
 
 // GetCompliance answers GET /api/v1/devices/{id}/compliance.

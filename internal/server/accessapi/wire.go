@@ -16,7 +16,8 @@ type Device struct {
 	Serial      string     `json:"serial,omitempty"`
 	Product     string     `json:"product,omitempty"`
 	Model       string     `json:"model,omitempty"`
-	Name        string     `json:"name,omitempty"`
+	Name        string     `json:"name,omitempty"`  // what its owner calls it
+	Label       string     `json:"label,omitempty"` // what an admin calls it
 	OSVersion   string     `json:"os_version,omitempty"`
 	EASDeviceID string     `json:"eas_device_id,omitempty"` // as the phone reported it
 	User        string     `json:"user,omitempty"`          // UPN; empty when the user was removed
@@ -30,7 +31,8 @@ type Enrollment struct {
 	ID         string    `json:"id"`
 	State      string    `json:"state"`
 	Ownership  string    `json:"ownership"`
-	PollOnly   bool      `json:"poll_only"` // push can never reach it
+	PollOnly   bool      `json:"poll_only"`          // push can never reach it
+	Withheld   string    `json:"withheld,omitempty"` // kept from the phone by an admin: policies, everything
 	CreatedAt  time.Time `json:"created_at"`
 	EnrolledAt time.Time `json:"enrolled_at,omitzero"`
 	LastSeenAt time.Time `json:"last_seen_at,omitzero"`
@@ -47,7 +49,8 @@ type Devices struct {
 // DeviceDetail answers GET /api/v1/devices/{id}.
 type DeviceDetail struct {
 	Device
-	Report mdm.Report `json:"report"`
+	Report       mdm.Report       `json:"report"`
+	Capabilities []mdm.Capability `json:"capabilities"` // what each act would do to it
 }
 
 // deviceOf puts a row into the form of the wire.
@@ -60,6 +63,7 @@ func deviceOf(row enroll.DeviceRow) Device {
 		Product:    row.Device.Product,
 		Model:      row.Device.Model,
 		Name:       row.Device.Name,
+		Label:      row.Device.Label,
 		User:       row.UPN,
 		Compliance: row.Verdict,
 		ChangedAt:  row.ChangedAt,
@@ -68,6 +72,7 @@ func deviceOf(row enroll.DeviceRow) Device {
 			State:      string(row.Enrollment.State),
 			Ownership:  string(row.Enrollment.Ownership),
 			PollOnly:   row.Enrollment.PollOnly,
+			Withheld:   string(row.Enrollment.Withheld),
 			CreatedAt:  row.Enrollment.CreatedAt,
 			EnrolledAt: row.Enrollment.EnrolledAt,
 			LastSeenAt: row.Enrollment.LastSeenAt,

@@ -103,6 +103,10 @@ type Deps struct {
 	Compliance  ComplianceService
 	Invitations InvitationService
 	Tokens      TokenService
+	Actions     ActionService
+	Devices     DeviceService
+	Held        HeldService
+	Push        PushService
 	Audit       audit.Log
 	Authority   Authority
 	Backup      Backup

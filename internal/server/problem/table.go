@@ -14,6 +14,7 @@ import (
 	"sallyport/enroll/directory"
 	"sallyport/internal/auth"
 	"sallyport/internal/refusal"
+	"sallyport/mdm/apple/apns"
 	"sallyport/templates"
 )
 
@@ -71,12 +72,14 @@ var table = []row{
 	{templates.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid template"},
 	{templates.ErrRender, http.StatusConflict, "render", "Template cannot be rendered for this user"},
 	{compliance.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid compliance policy"},
+	{apns.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid push certificate"},
 	{enroll.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid request"},
 	{access.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid decision request"},
 	{auth.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid token request"},
 
 	{directory.ErrConflict, http.StatusConflict, "conflict", "User exists"},
 	{templates.ErrConflict, http.StatusConflict, "conflict", "Changed meanwhile, or in use"},
+	{enroll.ErrAction, http.StatusConflict, "action", "Not possible with this device"},
 	{enroll.ErrForeign, http.StatusConflict, "conflict", "Device is enrolled for another user"},
 	{enroll.ErrConflict, http.StatusConflict, "conflict", "State changed meanwhile"},
 	{enroll.ErrInvitationUsed, http.StatusGone, "invitation-used", "Invitation already used"},

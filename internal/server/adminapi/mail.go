@@ -1,0 +1,77 @@
+package adminapi
+
+import (
+	"net/http"
+
+	"sallyport/enroll"
+	"sallyport/internal/refusal"
+	"sallyport/internal/server/wire"
+	"sallyport/mdm"
+)
+
+// MailSettings answers GET /api/v1/devices/{id}/mail: what the phone's Settings
+// should show of the mail that we install.
+type MailSettings struct {
+	DeviceID string        `json:"device_id"`
+	Device   string        `json:"device"`             // its name
+	User     string        `json:"user,omitempty"`     // UPN; empty when the user was removed
+	Withheld string        `json:"withheld,omitempty"` // kept from the phone by an admin: policies, everything
+	Profiles []MailProfile `json:"profiles"`
+	Warnings []string      `json:"warnings"` // what explains that the phone shows something else
+}
+
+// MailProfile is one mail profile as the phone should show it.
+type MailProfile struct {
+	Template    string           `json:"template"`
+	Identifier  string           `json:"identifier"`
+	UUID        string           `json:"uuid,omitempty"`         // of the current revision; empty when it cannot be made
+	DisplayName string           `json:"display_name,omitempty"` // in Settings > General > VPN & Device Management
+	State       string           `json:"state"`                  // installed, outdated, missing, refused, unmade, unknown
+	Reason      string           `json:"reason,omitempty"`       // why the phone refused it
+	Fix         string           `json:"fix,omitempty"`          // what the user should do about it
+	Faults      []*refusal.Error `json:"faults,omitempty"`       // why it cannot be made
+	Accounts    []MailAccount    `json:"accounts"`
+}
+
+// MailAccount is one account as Settings should show it.
+type MailAccount struct {
+	Name string    `json:"name"`
+	Rows []MailRow `json:"rows"`
+}
+
+// MailRow is one line of Settings.
+type MailRow struct {
+	Label string `json:"label"` // as iOS names it in English
+	Value string `json:"value"`
+	Fixed bool   `json:"fixed"` // the user cannot change it
+}
+
+// MailSettings answers GET /api/v1/devices/{id}/mail.
+func (a *API) MailSettings(w http.ResponseWriter, r *http.Request) error {
+	settings, err := a.d.Devices.MailSettings(r.Context(), mdm.DeviceID(r.PathValue("id")))
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, http.StatusOK, mailSettingsOf(settings))
+}
+
+func mailSettingsOf(s enroll.MailSettings) MailSettings {
+	out := MailSettings{
+		DeviceID: string(s.DeviceID), Device: s.Device, User: s.UPN, Withheld: string(s.Withheld),
+		Profiles: make([]MailProfile, len(s.Profiles)), Warnings: wire.List(s.Warnings),
+	}
+	for i, p := range s.Profiles {
+		accounts := make([]MailAccount, len(p.Accounts))
+		for k, account := range p.Accounts {
+			accounts[k] = MailAccount{Name: account.Name, Rows: make([]MailRow, len(account.Rows))}
+			for n, row := range account.Rows {
+				accounts[k].Rows[n] = MailRow(row)
+			}
+		}
+		out.Profiles[i] = MailProfile{
+			Template: p.Template, Identifier: p.Identifier, UUID: p.UUID, DisplayName: p.DisplayName, State: string(p.State),
+			Reason: p.Reason, Fix: p.Fix, Faults: p.Faults, Accounts: accounts,
+		}
+	}
+	return out
+}
