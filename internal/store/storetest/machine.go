@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type phone struct {
 	lastSeen time.Time
 	idle     time.Time
 	commands []mdm.Command // oldest first
+	acts     []mdm.Action  // oldest first; none that ends the enrolment
 	security *mdm.SecurityFacts
 	events   int
 }
@@ -33,19 +35,23 @@ func testContactMachine(make Maker) func(*testing.T) {
 		u := w.user("alice@example.test")
 		rapid.Check(t, func(rt *rapid.T) {
 			e := w.enrolled(u, uuid.NewString())
-			before := len(w.events())
 			p := &phone{id: e.ID, lastSeen: e.LastSeenAt, idle: e.IdleAt}
 			rt.Repeat(map[string]func(*rapid.T){
 				"send":   func(rt *rapid.T) { p.send(rt, w) },
 				"idle":   func(rt *rapid.T) { p.sayIdle(rt, w) },
 				"answer": func(rt *rapid.T) { p.answer(rt, w) },
+				"order":  func(rt *rapid.T) { p.order(rt, w) },
+				"carry":  func(rt *rapid.T) { p.carry(rt, w) },
+				"repeat": func(rt *rapid.T) { p.repeat(rt, w) },
+				"cancel": func(rt *rapid.T) { p.cancel(rt, w) },
+				"expire": func(rt *rapid.T) { p.expire(rt, w) },
 				"foreign": func(rt *rapid.T) {
 					err := w.DB.Plans().SaveContact(w.ctx, p.id, mdm.Contact{At: w.later(), Status: mdm.StatusAcknowledged, CommandID: mdm.CommandID(uuid.NewString())})
 					if !errors.Is(err, enroll.ErrNotFound) {
 						rt.Fatalf("got %v, want ErrNotFound", err)
 					}
 				},
-				"": func(rt *rapid.T) { p.check(rt, w, before) },
+				"": func(rt *rapid.T) { p.check(rt, w) },
 			})
 			// Pending reads 1000 events at most: done ones make room for the next phone's.
 			list, err := w.DB.Outbox().Pending(w.ctx, "never done", 1000)
@@ -80,7 +86,7 @@ func (p *phone) sayIdle(rt *rapid.T, w *world) {
 	}
 	changed := false
 	for i, c := range p.commands {
-		if c.State == mdm.Sent {
+		if c.State == mdm.Sent && !p.carries(c) {
 			p.commands[i].State, p.commands[i].DoneAt = mdm.Superseded, stored(at)
 			changed = true
 		}
@@ -121,19 +127,26 @@ func (p *phone) answer(rt *rapid.T, w *world) {
 	if contact.Report.Security != nil {
 		p.security = contact.Report.Security
 	}
+	p.moveAct(*c)
 }
 
-func (p *phone) check(rt *rapid.T, w *world, before int) {
+func (p *phone) check(rt *rapid.T, w *world) {
 	have, err := w.DB.Plans().LoadPlan(w.ctx, p.id)
 	if err != nil {
 		rt.Fatal(err)
 	}
-	want := enroll.Have{Enrollment: have.Enrollment, Report: mdm.Report{Security: p.security}, Commands: p.newest()}
-	want.Enrollment.LastSeenAt, want.Enrollment.IdleAt = p.lastSeen, p.idle
-	if diff := cmp.Diff(want, have); diff != "" {
+	want := enroll.Have{Enrollment: have.Enrollment, Report: mdm.Report{Security: p.security}, Commands: p.newest(), Actions: p.open()}
+	want.Enrollment.LastSeenAt, want.Enrollment.IdleAt, want.Enrollment.Withheld = p.lastSeen, p.idle, p.withheld()
+	if diff := cmp.Diff(want, have, equalSecrets); diff != "" {
 		rt.Fatalf("unexpected (-want +got):\n%s", diff)
 	}
-	if got := len(w.events()) - before; got != p.events {
+	got := 0
+	for _, line := range w.events() {
+		if strings.HasSuffix(line, " "+string(p.id)) && !strings.HasPrefix(line, string(mdm.EventEnrolled)) {
+			got++
+		}
+	}
+	if got != p.events {
 		rt.Fatalf("%d events, want %d", got, p.events)
 	}
 }
