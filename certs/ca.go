@@ -63,10 +63,15 @@ func Open(ctx context.Context, keys KeyStore, o Options) (*Authority, error) {
 
 // Maintain replaces those of our own certificates, except the root and the
 // server's, that have less than a third of their life left. Old ones stay for
-// whoever still relies on them. Call it at least once a month.
+// whoever still relies on them. First it takes up what another process with the
+// same key store has made meanwhile. Call it at least once a month, and where
+// there are other processes, often, and one at a time.
 func (a *Authority) Maintain(ctx context.Context) error {
 	a.making.Lock()
 	defer a.making.Unlock()
+	if err := a.reload(ctx); err != nil {
+		return fmt.Errorf("maintain CA: %w", err)
+	}
 	now := a.now()
 	next := a.members()
 	var added []member
@@ -85,6 +90,26 @@ func (a *Authority) Maintain(ctx context.Context) error {
 	if err := a.save(ctx, now, added...); err != nil {
 		return fmt.Errorf("maintain CA: %w", err)
 	}
+	return nil
+}
+
+// reload takes up every member on record, but for server certificates: each
+// process has its own. The caller holds a.making.
+func (a *Authority) reload(ctx context.Context) error {
+	records, err := a.keys.Keys(ctx)
+	if err != nil {
+		return fmt.Errorf("load CA keys: %w", err)
+	}
+	stored, err := parseFamily(records)
+	if err != nil {
+		return fmt.Errorf("load CA keys: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if own, ok := a.family[roleServer]; ok {
+		stored[roleServer] = own
+	}
+	a.family = stored
 	return nil
 }
 

@@ -40,6 +40,7 @@ type App struct {
 	log       *slog.Logger
 	now       func() time.Time
 	dir       string
+	postgres  bool // the database is not in dir, and others may be on it
 	publicURL string
 	local     Local // as the command line reads it
 	gaps      []Gap
@@ -77,18 +78,22 @@ func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) 
 	if err := a.occupy(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if err := a.openStore(ctx, o.StoreHook); err != nil {
+	if err := a.openStore(ctx, cfg, o.StoreHook); err != nil {
 		return nil, err
 	}
 	address := publicAddress(cfg.Listen, a.bound["listen"].Addr())
 	if a.publicURL, err = publicURL(ctx, a.db, cfg.PublicURL, address, strings.HasSuffix(cfg.Listen, ":0")); err != nil {
 		return nil, err
 	}
-	id, err := installation(ctx, a.db)
+	// Servers that start at once on an empty database agree on one authority.
+	err = a.db.Alone(ctx, "first start", func(ctx context.Context) error {
+		id, err := installation(ctx, a.db)
+		if err != nil {
+			return err
+		}
+		return a.build(ctx, cfg, placeholderTopic(id))
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := a.build(ctx, cfg, placeholderTopic(id)); err != nil {
 		return nil, err
 	}
 	if err := a.secure(ctx, cfg); err != nil {
@@ -130,16 +135,23 @@ func (a *App) occupy(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
-func (a *App) openStore(ctx context.Context, hook func(string, store.Phase)) error {
-	sealer, err := openSealer(a.dir)
-	if err != nil {
-		return err
-	}
-	a.sealer = sealer
-	a.db, err = store.Open(ctx, store.Options{
-		Path: databasePath(a.dir), Sealer: sealer, Now: a.now, Hook: hook,
+func (a *App) openStore(ctx context.Context, cfg config.Config, hook func(string, store.Phase)) error {
+	o := store.Options{
+		Now: a.now, Hook: hook,
 		OnCommit: func(string) { a.wake.Notify() },
-	})
+		OnNotify: a.wake.Notify,
+	}
+	var err error
+	if cfg.Database.IsZero() {
+		o.Path = databasePath(a.dir)
+		if o.Sealer, err = openSealer(a.dir); err == nil {
+			a.db, err = store.Open(ctx, o)
+		}
+	} else {
+		o.Database, o.MaxConnections = cfg.Database.Reveal(), cfg.DatabaseMaxConnections
+		o.Sealer, a.db, err = openShared(ctx, a.dir, o)
+	}
+	a.sealer, a.postgres = o.Sealer, !cfg.Database.IsZero()
 	return err
 }
 
@@ -209,7 +221,7 @@ func (a *App) hosts(cfg config.Config) []string {
 
 // announce leaves what the command line on this machine needs.
 func (a *App) announce(ctx context.Context, cfg config.Config) error {
-	if err := bootstrap(ctx, a.db.Tokens(), a.rooms.tokens, a.dir, a.now()); err != nil {
+	if err := bootstrap(ctx, a.db.Tokens(), a.rooms.tokens, a.dir, a.now(), a.postgres); err != nil {
 		return err
 	}
 	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.rooms.authority.Root().Raw})
@@ -262,8 +274,8 @@ func (a *App) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var background sync.WaitGroup
-	background.Go(func() { work.Run(ctx, a.room("work"), a.wake, a.consumers()...) })
-	background.Go(func() { work.Run(ctx, a.room("work"), &work.Wake{}, a.periodic()...) })
+	background.Go(func() { work.Run(ctx, a.room("work"), a.wake, a.shared(a.consumers())...) })
+	background.Go(func() { work.Run(ctx, a.room("work"), &work.Wake{}, a.shared(a.periodic())...) })
 
 	failed := make(chan error, len(a.fronts))
 	for _, f := range a.fronts {

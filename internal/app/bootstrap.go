@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,9 @@ const (
 // no longer valid while no other valid admin token exists; a token in its last
 // 30 days is renewed. Whenever a new one is written, the tokens of earlier files
 // are revoked. So a file that an admin took away stays away as long as there is
-// another admin.
-func bootstrap(ctx context.Context, store auth.Store, tokens *auth.Service, dir string, now time.Time) error {
+// another admin. Where the database is shared the tokens of other directories
+// cannot be told from those of earlier files: only the one in the file is revoked.
+func bootstrap(ctx context.Context, store auth.Store, tokens *auth.Service, dir string, now time.Time, shared bool) error {
 	path := filepath.Join(dir, TokenFile)
 	all, err := store.ListTokens(ctx)
 	if err != nil {
@@ -38,7 +40,7 @@ func bootstrap(ctx context.Context, store auth.Store, tokens *auth.Service, dir 
 	}
 	// First the old ones: killed in between, the next start makes the new one.
 	for _, t := range all {
-		if t.Owner == auth.LocalOwner && valid(t, now) {
+		if t.Owner == auth.LocalOwner && valid(t, now) && (!shared || inFile(t, path)) {
 			if err := tokens.Revoke(ctx, t.ID); err != nil {
 				return err
 			}
@@ -49,6 +51,12 @@ func bootstrap(ctx context.Context, store auth.Store, tokens *auth.Service, dir 
 		return fmt.Errorf("make admin token: %w", err)
 	}
 	return writeFile(path, []byte(issued.Text.Reveal()+"\n"), 0o600)
+}
+
+// inFile reports whether the file holds the token.
+func inFile(t auth.Token, path string) bool {
+	text, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(t.Hash, secret.Hash(strings.TrimSpace(string(text))))
 }
 
 func wantsToken(ctx context.Context, store auth.Store, all []auth.Token, path string, now time.Time) (bool, error) {

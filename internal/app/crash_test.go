@@ -57,6 +57,7 @@ func crashAt(t *testing.T, n int, phase store.Phase, seeded, listen, invitation 
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
 	must(t, os.CopyFS(data, os.DirFS(seeded)))
+	engine.copied(t, seeded, data)
 	must(t, os.Chmod(filepath.Join(data, "kek"), 0o600))
 	must(t, os.Chmod(filepath.Join(data, "admin-token"), 0o600))
 	p := startProcess(t, data, listen, n, phase)

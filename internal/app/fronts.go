@@ -27,7 +27,7 @@ func (a *App) openFronts(cfg config.Config) error {
 			Users: r.users, Templates: r.templates, Revisions: r.templates, Viewer: r.viewer, Security: r.templates, Secrets: r.templates,
 			Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens,
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
-			Audit: a.db.Audit(), Authority: r.authority, Backup: a.db, Now: a.now,
+			Audit: a.db.Audit(), Authority: r.authority, Backup: backups{a.db}, Now: a.now,
 		},
 		Access: accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},
 		Tokens: r.tokens,

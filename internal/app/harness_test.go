@@ -217,9 +217,7 @@ func startProcess(t *testing.T, data, listen string, killAt int, phase store.Pha
 // processOf is a server that has not started yet.
 func processOf(data, listen string, killAt int, phase store.Phase) *process {
 	p := &process{cmd: exec.Command(os.Args[0]), lines: make(chan string, 16), exited: make(chan struct{})}
-	database, err := engine.of(data)
-	must(t, err)
-	p.cmd.Env = append(os.Environ(), envServe+"="+data, envData+"="+database.Reveal(), envAddr+"="+listen, fmt.Sprintf("%s=%d", envKill, killAt), envPhase+"="+string(phase))
+	p.cmd.Env = append(os.Environ(), envServe+"="+data, envData+"="+engine.of(data).Reveal(), envAddr+"="+listen, fmt.Sprintf("%s=%d", envKill, killAt), envPhase+"="+string(phase))
 	p.cmd.Stderr = os.Stderr
 	return p
 }

@@ -29,8 +29,13 @@ func openSealer(dir string) (*secret.Sealer, error) {
 			"put your copy of that file back: nobody can make another")
 	case haveKey && !haveDatabase && wasServed(dir):
 		return nil, refusal.New(ErrNoDatabase, "data", database+" is missing, and a server was started on this directory before",
-			"restore a backup: sallyport restore FILE --data "+dir+"; or, to begin anew and enrol every phone again, remove "+path)
+			"restore a backup: sallyport restore FILE --data "+dir+"; or name its PostgreSQL database with --database, if it had one; or, to begin anew and enrol every phone again, remove "+path)
 	}
+	return openKey(path)
+}
+
+// openKey reads the key, and makes one where there is none.
+func openKey(path string) (*secret.Sealer, error) {
 	key, err := secret.LoadOrCreateKey(path)
 	if err != nil {
 		return nil, fmt.Errorf("key-encryption key: %w", err)

@@ -15,15 +15,17 @@ import (
 	"sallyport/internal/app"
 	"sallyport/internal/config"
 	"sallyport/internal/store"
+	"sallyport/internal/store/postgrestest"
 )
 
 // The crash test needs a server that is another process. It is this test
 // binary, started again with these variables.
 const (
-	envServe = "E2E_SERVE_DATA"   // data directory; present = be a server
-	envAddr  = "E2E_SERVE_LISTEN" // address
-	envKill  = "E2E_KILL_AT"      // SIGKILL oneself at the n-th commit after arming; 0 = never
-	envPhase = "E2E_KILL_PHASE"   // store.BeforeCommit or store.AfterCommit
+	envServe = "E2E_SERVE_DATA"     // data directory; present = be a server
+	envAddr  = "E2E_SERVE_LISTEN"   // address
+	envKill  = "E2E_KILL_AT"        // SIGKILL oneself at the n-th commit after arming; 0 = never
+	envData  = "E2E_SERVE_DATABASE" // PostgreSQL; empty = a file in the data directory
+	envPhase = "E2E_KILL_PHASE"     // store.BeforeCommit or store.AfterCommit
 )
 
 func TestMain(m *testing.M) {
@@ -34,7 +36,14 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	if os.Getenv(envEngine) != "" {
+		engine.cluster, engine.url = &postgrestest.Shared{}, map[string]string{}
+	}
+	code := m.Run()
+	if engine.cluster != nil {
+		engine.cluster.Close()
+	}
+	os.Exit(code)
 }
 
 // serveUntilKilled is the real server, wired as cmd/sallyport wires it. It says
@@ -82,6 +91,10 @@ func serveUntilKilled() error {
 func testConfig(data, listen string) config.Config {
 	cfg := config.Default()
 	cfg.Data, cfg.Listen, cfg.InquiryMaxAge = data, listen, 0
+	cfg.Database = config.NewDatabaseURL(os.Getenv(envData))
+	if os.Getenv(envServe) == "" {
+		cfg.Database = engine.of(data)
+	}
 	cfg.Organization = "Example Ltd"
 	return cfg
 }

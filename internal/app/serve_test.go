@@ -315,7 +315,7 @@ func TestTokenFileComesBackOnlyWhereItIsNeeded(t *testing.T) {
 	again := func(now time.Time) bool {
 		t.Helper()
 		was, _ := os.ReadFile(file)
-		if err := bootstrap(ctx, a.db.Tokens(), tokens, dir, now); err != nil {
+		if err := bootstrap(ctx, a.db.Tokens(), tokens, dir, now, false); err != nil {
 			t.Fatal(err)
 		}
 		is, _ := os.ReadFile(file)

@@ -24,6 +24,8 @@ var (
 	ErrDamaged = errors.New("database is damaged")
 	// ErrUnreachable says that PostgreSQL cannot be reached, or lets us not in.
 	ErrUnreachable = errors.New("database cannot be reached")
+	// ErrEmpty says that there is nothing in a database that should hold a fleet.
+	ErrEmpty = errors.New("database is empty")
 	// ErrOwnTools says that something is done with PostgreSQL's own tools.
 	ErrOwnTools = errors.New("PostgreSQL has tools of its own for this")
 )
@@ -33,7 +35,9 @@ type Options struct {
 	Path string // the SQLite file; made with mode 0600 at first start, its directory must exist
 	// Database is the URL of a PostgreSQL database, which takes the place of
 	// the file; it may hold a password.
-	Database       string
+	Database string
+	// MustExist refuses an empty PostgreSQL database: ErrEmpty.
+	MustExist      bool
 	MaxConnections int // to PostgreSQL, beside the one that listens; 0 means 10, fewer than 4 are made 4
 
 	Sealer *secret.Sealer // opens and seals the secret columns; required

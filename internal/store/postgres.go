@@ -52,6 +52,7 @@ const sessionSettings = `SELECT
 type postgres struct {
 	db       *sql.DB
 	place    string
+	required bool   // an empty database is refused
 	node     string // tells our own notifications from those of other processes
 	listener *listener
 }
@@ -77,7 +78,7 @@ func openPostgres(ctx context.Context, o Options) (*sql.DB, *postgres, error) {
 	db.SetMaxIdleConns(o.MaxConnections)
 	db.SetConnMaxLifetime(connectionLife)
 	db.SetConnMaxIdleTime(connectionIdle)
-	p := &postgres{db: db, place: fmt.Sprintf("%s on %s", config.Database, config.Host), node: node}
+	p := &postgres{db: db, place: fmt.Sprintf("%s on %s", config.Database, config.Host), node: node, required: o.MustExist}
 	if err := db.PingContext(ctx); err != nil {
 		return nil, nil, errors.Join(refuseUnreachable(p.place, err), db.Close())
 	}
@@ -124,6 +125,9 @@ func (p *postgres) recognise(ctx context.Context) error {
 	case encoding != "UTF8":
 		return refusal.New(ErrNotSallyport, "database", "its encoding is "+encoding+", and names are written in UTF-8",
 			"create another: createdb --encoding UTF8 --template template0 NAME")
+	case !ours && tables == 0 && p.required:
+		return refusal.New(ErrEmpty, "database", "it is empty, and a server was started on this data directory before",
+			"name the database that it had, or restore a dump with pg_restore; to begin anew and enrol every phone again, use an empty data directory")
 	case !ours && tables > 0 && !p.unfinished(ctx, tables):
 		return refusal.New(ErrNotSallyport, "database", "it holds another program's tables", "create a database that is Sallyport's alone")
 	}

@@ -102,7 +102,27 @@ func adopt(ctx context.Context, candidate Options, name string) error {
 	if err != nil {
 		return err
 	}
-	err = db.write(ctx, "restore backup", func(t *tx) error {
+	if err = errors.Join(db.endRestored(ctx, name), db.Close()); err != nil {
+		return err
+	}
+	return settle(ctx, candidate.Path)
+}
+
+// Restored is the last step after pg_restore has put an older state of a
+// PostgreSQL database back: what Restore does to a file. name says in the trail
+// what was restored. Doing it twice, or without need, costs phones in the middle
+// of an enrolment another try.
+func Restored(ctx context.Context, name string, options Options) error {
+	db, err := Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.endRestored(ctx, name), db.Close())
+}
+
+// endRestored ends what was open in a backup: it may have been used since.
+func (db *DB) endRestored(ctx context.Context, name string) error {
+	return db.write(ctx, "restore backup", func(t *tx) error {
 		n, err := t.change(ctx, `UPDATE certs_challenges SET void_at = $1 WHERE void_at = 0 AND certificate_sha256 = ''`, micros(db.now()))
 		if err != nil {
 			return err
@@ -114,10 +134,6 @@ func adopt(ctx context.Context, candidate Options, name string) error {
 		return t.audit(ctx, audit.New(ctx, db.now(), "backup.restore", name, audit.Done,
 			"voided_challenges", strconv.FormatInt(n, 10), "failed_acts", strconv.FormatInt(acts, 10)))
 	})
-	if err = errors.Join(err, db.Close()); err != nil {
-		return err
-	}
-	return settle(ctx, candidate.Path)
 }
 
 // settle folds the write-ahead log into the file, so that the file alone is

@@ -96,11 +96,8 @@ func (s *Shared) Copy(t testing.TB, name string, fill func(url string) error) st
 func (s *Shared) create(t testing.TB, template string) string {
 	t.Helper()
 	c := s.start(t)
-	s.mu.Lock()
-	s.databases++
-	name := fmt.Sprintf("test_%d", s.databases)
-	s.mu.Unlock()
-	if err := c.exec("CREATE DATABASE " + quote(name) + " TEMPLATE " + quote(template) + " STRATEGY FILE_COPY"); err != nil {
+	name, err := s.add(c, template)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -109,6 +106,43 @@ func (s *Shared) create(t testing.TB, template string) string {
 		}
 	})
 	return c.URL(name)
+}
+
+// Create makes an empty database that lives as long as the cluster. It is for
+// programs that have no test at hand.
+func (s *Shared) Create() (string, error) { return s.createFrom("template0") }
+
+// CreateFrom makes a copy of a database of this cluster that nobody is connected to.
+func (s *Shared) CreateFrom(source string) (string, error) {
+	config, err := pgx.ParseConfig(source)
+	if err != nil {
+		return "", err
+	}
+	return s.createFrom(config.Database)
+}
+
+func (s *Shared) createFrom(template string) (string, error) {
+	s.once.Do(func() { s.cluster, s.err = start(Options{}) })
+	if s.err != nil {
+		return "", s.err
+	}
+	name, err := s.add(s.cluster, template)
+	return s.cluster.URL(name), err
+}
+
+func (s *Shared) add(c *Cluster, template string) (string, error) {
+	s.mu.Lock()
+	s.databases++
+	name := fmt.Sprintf("test_%d", s.databases)
+	s.mu.Unlock()
+	return name, c.exec("CREATE DATABASE " + quote(name) + " TEMPLATE " + quote(template) + " STRATEGY FILE_COPY")
+}
+
+// Need skips the test where PostgreSQL is not installed, or fails it if CI is set.
+func Need(t testing.TB) {
+	t.Helper()
+	_, err := programs()
+	orSkip(t, err)
 }
 
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -1,0 +1,99 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"sallyport/internal/refusal"
+	"sallyport/internal/secret"
+	"sallyport/internal/server/problem"
+	"sallyport/internal/store"
+	"sallyport/internal/work"
+)
+
+// ErrTwoDatabases says that a data directory has a database of its own while
+// another one was named.
+var ErrTwoDatabases = errors.New("data directory has a database of its own")
+
+// openShared opens a PostgreSQL database. The key is in the data directory of
+// each server on it, and the same in all: it is made at the first start of the
+// first of them, and copied to the others by hand.
+func openShared(ctx context.Context, dir string, o store.Options) (*secret.Sealer, *store.DB, error) {
+	path := filepath.Join(dir, KeyFile)
+	served, haveKey := wasServed(dir), exists(path)
+	switch {
+	case exists(databasePath(dir)):
+		return nil, nil, refusal.New(ErrTwoDatabases, "database", databasePath(dir)+" holds a fleet already, and there is no move from there to PostgreSQL",
+			"leave --database out, or name another directory with --data")
+	case !haveKey && served:
+		return nil, nil, refusal.New(ErrNoKey, "kek", path+" is missing, and the database is sealed with it", "put your copy of that file back: nobody can make another")
+	}
+	sealer, err := openKey(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Sealer, o.MustExist = sealer, served
+	db, err := store.Open(ctx, o)
+	if errors.Is(err, store.ErrWrongKey) {
+		err = refusal.New(store.ErrWrongKey, "kek", "the database was made with another key than "+path,
+			"copy the file kek from the data directory of a server that runs on this database, with mode 600; all of them have the same")
+	}
+	if err != nil && !haveKey { // the next start must not take for ours what fits nothing
+		err = errors.Join(err, os.Remove(path))
+	}
+	return sealer, db, err
+}
+
+// Restored ends what was open in a database that pg_restore has put back; see
+// store.Restored. name tells the trail what was restored.
+func Restored(ctx context.Context, dir, name, database string) error {
+	path := filepath.Join(dir, KeyFile)
+	if !exists(path) {
+		return refusal.New(ErrNoKey, "kek", path+" is missing: the database is sealed with the key of the server that made it", "put your copy of that file there, with mode 600")
+	}
+	sealer, err := openKey(path)
+	if err != nil {
+		return err
+	}
+	return store.Restored(ctx, name, store.Options{Database: database, Sealer: sealer, MustExist: true})
+}
+
+// shared makes of background work what one server at a time does. Some of it
+// each server does for itself.
+func (a *App) shared(all []work.Consumer) []work.Consumer {
+	for i, c := range all {
+		switch c.Name {
+		case serverCertificate:
+		case ownCertificates:
+			// Every server takes up what the others have made, one after the other.
+			all[i].Step = func(ctx context.Context) (more bool, err error) {
+				err = a.db.Alone(ctx, c.Name, func(ctx context.Context) (err error) {
+					more, err = c.Step(ctx)
+					return err
+				})
+				return more, err
+			}
+			if a.postgres {
+				all[i].Every = renewalEvery
+			}
+		default:
+			all[i].Step = a.db.Shared(c.Name, c.Step)
+		}
+	}
+	return all
+}
+
+// backups tells the API's callers about backups that are made elsewhere.
+type backups struct{ db *store.DB }
+
+func (b backups) Backup(ctx context.Context, w io.Writer) error {
+	err := b.db.Backup(ctx, w)
+	var told *refusal.Error
+	if errors.Is(err, store.ErrOwnTools) && errors.As(err, &told) {
+		return refusal.New(problem.ErrNotFound, "", told.Reason, told.Remedy)
+	}
+	return err
+}
