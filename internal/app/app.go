@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,8 +43,9 @@ type App struct {
 	dir       string
 	postgres  bool // the database is not in dir, and others may be on it
 	publicURL string
-	local     Local // as the command line reads it
-	gaps      []Gap
+	telling   sync.Mutex
+	local     Local // as the command line reads it; telling guards it
+	gaps      []Gap // but the one that an import closes while we run
 
 	unlock func()
 	sealer *secret.Sealer
@@ -99,7 +101,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) 
 	if err := a.secure(ctx, cfg); err != nil {
 		return nil, err
 	}
-	a.gaps = gaps(a.publicURL, a.given(cfg), publicly(nil, a.now()), true)
+	a.gaps = gaps(a.publicURL, a.given(cfg), publicly(nil, a.now()))
 	if err := a.openFronts(cfg); err != nil {
 		return nil, err
 	}
@@ -233,7 +235,7 @@ func (a *App) announce(ctx context.Context, cfg config.Config) error {
 		setting, address = "admin_listen", cfg.AdminListen
 	}
 	bound := a.bound[setting].Addr()
-	local := Local{PublicURL: a.publicURL, PID: os.Getpid(), Version: a.version, Gaps: a.gaps}
+	local := Local{PublicURL: a.publicURL, PID: os.Getpid(), Version: a.version}
 	local.URL = "https://" + publicAddress(address, bound)
 	local.Dial = dialAddress(bound)
 	if cfg.TLSCert != "" {
@@ -248,14 +250,16 @@ func (a *App) announce(ctx context.Context, cfg config.Config) error {
 	return a.pin()
 }
 
-// pin writes for the command line which certificate is served. It is called
-// again whenever that may have changed: serverTLS lets one call in at a time.
+// pin writes for the command line which certificate is served, and what real
+// phones lack. It is called again whenever one of them may have changed.
 func (a *App) pin() error {
-	pin := pinOf(a.tls.current.Load().Certificate[0])
-	if pin == a.local.Pin {
+	pin, found := pinOf(a.tls.current.Load().Certificate[0]), a.Gaps()
+	a.telling.Lock()
+	defer a.telling.Unlock()
+	if pin == a.local.Pin && slices.Equal(found, a.local.Gaps) {
 		return nil
 	}
-	a.local.Pin = pin
+	a.local.Pin, a.local.Gaps = pin, found
 	return a.local.write(a.dir)
 }
 
@@ -266,7 +270,12 @@ func (a *App) URL() string { return a.local.URL }
 func (a *App) PublicURL() string { return a.publicURL }
 
 // Gaps are what real phones need and this installation lacks.
-func (a *App) Gaps() []Gap { return a.gaps }
+func (a *App) Gaps() []Gap {
+	if _, placeholder := a.rooms.push.keeper.Topic(); placeholder {
+		return append(slices.Clone(a.gaps), pushGap())
+	}
+	return a.gaps
+}
 
 // Run serves until ctx ends, then lets running requests finish. It returns nil
 // after an orderly end.
@@ -276,6 +285,7 @@ func (a *App) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { work.Run(ctx, a.room("work"), a.wake, a.shared(a.consumers())...) })
 	background.Go(func() { work.Run(ctx, a.room("work"), &work.Wake{}, a.shared(a.periodic())...) })
+	background.Go(func() { work.Run(ctx, a.room("work"), a.rooms.push.wake, a.shared(a.rooms.push.pushers())...) })
 
 	failed := make(chan error, len(a.fronts))
 	for _, f := range a.fronts {
@@ -283,7 +293,7 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.InfoContext(ctx, "serving", slog.String("listener", f.name), slog.String("address", f.listener.Addr().String()))
 	}
 	a.log.InfoContext(ctx, "ready", slog.String("public_url", a.publicURL), slog.String("admin_url", a.local.URL),
-		slog.String("version", a.version), slog.Int("rehearsal_gaps", len(a.gaps)))
+		slog.String("version", a.version), slog.Int("rehearsal_gaps", len(a.Gaps())))
 
 	var err error
 	select {
@@ -310,6 +320,9 @@ func (a *App) Close() error {
 			if closeErr := l.Close(); closeErr != nil && !errors.Is(closeErr, net.ErrClosed) {
 				err = errors.Join(err, closeErr)
 			}
+		}
+		if a.rooms != nil {
+			a.rooms.push.client.Close()
 		}
 		if a.db != nil {
 			err = errors.Join(err, a.db.Close())

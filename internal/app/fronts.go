@@ -2,9 +2,11 @@ package app
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/netutil"
 
 	"sallyport/internal/config"
@@ -18,6 +20,10 @@ import (
 // openFronts puts the handlers before the bound addresses.
 func (a *App) openFronts(cfg config.Config) error {
 	r := a.rooms
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(r.push); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
 	handlers, err := server.New(server.Config{
 		Device: deviceapi.Deps{
 			Enroll: r.enroll, SCEP: r.scep, MDM: r.apple,
@@ -25,7 +31,7 @@ func (a *App) openFronts(cfg config.Config) error {
 		},
 		Admin: adminapi.Deps{
 			Users: r.users, Templates: r.templates, Revisions: r.templates, Viewer: r.viewer, Security: r.templates, Secrets: r.templates,
-			Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens,
+			Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens, Push: r.push.keeper,
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
 			Audit: a.db.Audit(), Authority: r.authority, Backup: backups{a.db}, Now: a.now,
 		},
@@ -35,6 +41,7 @@ func (a *App) openFronts(cfg config.Config) error {
 		Ping:   a.db.Ping,
 		// What passes by itself is "try again later" to every caller.
 		Unavailable: store.Temporary,
+		Metrics:     registry,
 		Version:     a.version,
 		Proxies:     cfg.TrustedProxies,
 		Split:       cfg.AdminListen != "",
@@ -87,8 +94,9 @@ func (a *App) trusted() bool {
 
 // rehearsal says in plain words what a real phone would miss.
 func (a *App) rehearsal() []string {
-	words := make([]string, len(a.gaps))
-	for i, g := range a.gaps {
+	found := a.Gaps()
+	words := make([]string, len(found))
+	for i, g := range found {
 		words[i] = g.Problem
 	}
 	return words

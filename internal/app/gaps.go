@@ -17,13 +17,21 @@ type Gap struct {
 	Next    string `json:"next"`    // what to do about it
 }
 
+// pushGap is there until a push certificate is imported, which may happen while
+// the server runs.
+func pushGap() Gap {
+	return Gap{"push_certificate",
+		"without Apple's MDM push certificate a phone that enrols now can never be woken and must enrol again later",
+		"sallyport push csr, then follow docs/push-certificate.md; until then enrol software phones only"}
+}
+
 // given are the certificates that came from outside, with their chains; nil
 // where our own stand in.
 type given struct{ tls, signing []*x509.Certificate }
 
 // gaps names what is missing, in the order in which to mend it. trusted says
 // whether a chain leads to a root that phones have from the start.
-func gaps(publicURL string, g given, trusted func([]*x509.Certificate) bool, placeholderTopic bool) []Gap {
+func gaps(publicURL string, g given, trusted func([]*x509.Certificate) bool) []Gap {
 	found := []Gap{}
 	if private(publicURL) {
 		found = append(found, Gap{"public_url",
@@ -49,11 +57,6 @@ func gaps(publicURL string, g given, trusted func([]*x509.Certificate) bool, pla
 		found = append(found, Gap{"signing_certificate",
 			"phones show the profile as Not Verified: the certificate in --signing-cert, issued by " + issuer(g.signing) + ", leads to no root that this machine trusts",
 			"use one from a public CA, and put its whole chain into the file; the TLS certificate will do"})
-	}
-	if placeholderTopic {
-		found = append(found, Gap{"push_certificate",
-			"without Apple's MDM push certificate a phone that enrols now can never be woken and must enrol again later",
-			"importing one comes in a later release; until then enrol software phones only"})
 	}
 	return found
 }

@@ -8,7 +8,7 @@ import (
 
 func TestGaps(t *testing.T) {
 	t.Parallel()
-	rehearsal := gaps("https://localhost:8443", given{}, nil, true)
+	rehearsal := append(gaps("https://localhost:8443", given{}, nil), pushGap())
 	if len(rehearsal) != 4 {
 		t.Errorf("got %d gaps, want 4: %v", len(rehearsal), rehearsal)
 	}
@@ -29,7 +29,7 @@ func TestGivenCertificatesMustLeadToAPublicRoot(t *testing.T) {
 	}
 	both := given{tls: chainOf(loaded), signing: chainOf(loaded)}
 	none := x509.NewCertPool()
-	found := gaps("https://mdm.example.com", both, publicly(none, clock), false)
+	found := gaps("https://mdm.example.com", both, publicly(none, clock))
 	if len(found) != 2 || found[0].Name != "tls_certificate" || found[1].Name != "signing_certificate" {
 		t.Fatalf("signed by itself: got %v", found)
 	}
@@ -39,10 +39,10 @@ func TestGivenCertificatesMustLeadToAPublicRoot(t *testing.T) {
 		}
 	}
 	none.AddCert(loaded.Leaf)
-	if found := gaps("https://mdm.example.com", both, publicly(none, clock), false); found == nil || len(found) != 0 {
+	if found := gaps("https://mdm.example.com", both, publicly(none, clock)); found == nil || len(found) != 0 {
 		t.Errorf("with its root trusted: got %v, want an empty list", found)
 	}
-	if found := gaps("https://mdm.example.com", both, publicly(none, clock.AddDate(1, 0, 0)), false); len(found) != 2 {
+	if found := gaps("https://mdm.example.com", both, publicly(none, clock.AddDate(1, 0, 0))); len(found) != 2 {
 		t.Errorf("when it has expired: got %v", found)
 	}
 }

@@ -36,6 +36,7 @@ type rooms struct {
 	access     *access.Engine
 	apple      *apple.Service
 	tokens     *auth.Service
+	push       *push
 }
 
 // build opens the authority and wires the rooms.
@@ -57,13 +58,16 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Store: a.db.Templates(), Secrets: a.db.Templates(), Security: a.db.Templates(), Users: a.db.Users(), Now: a.now,
 	}
 	r.tokens = &auth.Service{Store: a.db.Tokens(), Now: a.now}
+	if r.push, err = a.buildPush(ctx, cfg, topic); err != nil {
+		return err
+	}
 	r.enroll = &enroll.Service{
 		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
 		Secrets: a.db.Templates(), Security: a.db.Templates(),
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(),
 		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
-		Topic:     func() (string, bool) { return topic, true },
+		Topic:     r.push.keeper.Topic,
 		PublicURL: a.publicURL, Organization: cfg.Organization, InquiryMaxAge: cfg.InquiryMaxAge,
 		Now: a.now, Log: a.room("enroll"),
 	}
@@ -117,20 +121,25 @@ const (
 // consumers are the background work that a commit wakes. Floors 0 to 2 start no
 // goroutines: these are their steps.
 func (a *App) consumers() []work.Consumer {
-	const name = "compliance"
-	outbox := a.db.Outbox()
 	return []work.Consumer{
-		{Name: name, Every: outboxEvery, Step: work.Drain(outboxBatch, work.Queue[mdm.Event]{
-			Pending: func(ctx context.Context, limit int) ([]mdm.Event, error) { return outbox.Pending(ctx, name, limit) },
-			Handle:  a.rooms.compliance.Handle,
-			Done:    func(ctx context.Context, e mdm.Event) error { return outbox.Done(ctx, name, e.ID) },
-		})},
+		a.consumer("compliance", a.rooms.compliance.Handle),
+		a.consumer("wake", a.rooms.push.waker.Handle),
 	}
+}
+
+// consumer drains the outbox for one room.
+func (a *App) consumer(name string, handle func(ctx context.Context, e mdm.Event) error) work.Consumer {
+	outbox := a.db.Outbox()
+	return work.Consumer{Name: name, Every: outboxEvery, Step: work.Drain(outboxBatch, work.Queue[mdm.Event]{
+		Pending: func(ctx context.Context, limit int) ([]mdm.Event, error) { return outbox.Pending(ctx, name, limit) },
+		Handle:  handle,
+		Done:    func(ctx context.Context, e mdm.Event) error { return outbox.Done(ctx, name, e.ID) },
+	})}
 }
 
 // periodic is the background work that only time makes necessary.
 func (a *App) periodic() []work.Consumer {
-	return []work.Consumer{
+	return append(a.rooms.push.periodic(), []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
 		{Name: serverCertificate, Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
@@ -139,7 +148,7 @@ func (a *App) periodic() []work.Consumer {
 		{Name: ownCertificates, Every: maintainEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.rooms.authority.Maintain(ctx)
 		}},
-	}
+	}...)
 }
 
 func databasePath(dir string) string { return filepath.Join(dir, DatabaseFile) }
