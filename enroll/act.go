@@ -183,7 +183,7 @@ func (o *ordering) rename(ctx context.Context, act mdm.Action, plan ActionPlan) 
 }
 
 // retireNow ends the enrolment without the phone: lost, broken or given away, it
-// may never come again. What it holds stays on it.
+// may never come again.
 func (o *ordering) retireNow(ctx context.Context, act mdm.Action) (mdm.Action, error) {
 	e, now := o.row.Enrollment, o.s.now()
 	if !e.State.Active() { // it never came so far as to have acts

@@ -177,7 +177,7 @@ func (o *ordering) particular(ctx context.Context, plan *ActionPlan) (refusal.Li
 		o.removals(plan)
 	default:
 		if o.request.Force {
-			plan.Effects = append(plan.Effects, "By force: the phone is told nothing, and what it holds stays on it until somebody removes it.")
+			plan.Effects = append(plan.Effects, "By force: the enrolment ends now, whether the phone comes or not. One that comes again is told to leave (iOS 17 and later); until then it keeps what it holds.")
 			return nil, nil
 		}
 		plan.Commands = o.s.single(mdm.Action{Kind: o.request.Kind, Parameters: o.request.Parameters})

@@ -41,7 +41,9 @@ type memory struct {
 	grants      map[string]certs.Grant // by challenge
 	ttl         map[string]time.Duration
 	certs       map[string]certs.Certificate
-	broken      error // when set, every method that may fail does
+	// beforeCommand is called, locked, before an enrolment is read by its ID.
+	beforeCommand func()
+	broken        error // when set, every method that may fail does
 }
 
 func newMemory() *memory {
@@ -160,6 +162,9 @@ func (m *memory) EnrollmentByCertificate(_ context.Context, hash string) (mdm.En
 
 func (m *memory) EnrollmentByID(_ context.Context, id mdm.EnrollmentID) (mdm.Enrollment, error) {
 	defer m.lock()()
+	if m.beforeCommand != nil {
+		m.beforeCommand()
+	}
 	e, ok := m.enrollments[id]
 	if !ok {
 		return mdm.Enrollment{}, ErrNotFound

@@ -158,6 +158,9 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
+// signProfile signs a profile as the server does.
+func signProfile(h *house, plain []byte) ([]byte, error) { return cms.Sign(plain, h.enroll.Signer()) }
+
 // invite returns the invitation of a user and its code.
 func (h *house) invite(t testing.TB, upn string, o mdm.Ownership) (Issued, string) {
 	t.Helper()
