@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"sallyport/internal/app"
+	"sallyport/internal/config"
 )
 
 type caCmd struct {
@@ -106,8 +107,9 @@ func saveNew(ctx context.Context, path string, r io.Reader) (size int64, err err
 }
 
 type restoreCmd struct {
-	File string `arg:"" help:"Backup to restore."`
-	KEK  string `name:"kek" help:"Copy of the key file that sealed the backup, if it is not in the data directory yet." placeholder:"FILE"`
+	File     string `arg:"" optional:"" help:"Backup to restore."`
+	KEK      string `name:"kek" help:"Copy of the key file that sealed the backup, if it is not in the data directory yet." placeholder:"FILE"`
+	Database string `help:"In place of FILE: end the restore of a PostgreSQL database that pg_restore has put back." placeholder:"postgres://USER@HOST/DB"`
 }
 
 func (c *restoreCmd) Run(p *program) error {
@@ -115,6 +117,14 @@ func (c *restoreCmd) Run(p *program) error {
 		return usageError{"restore works on this machine, with no server running: --server does not belong here"}
 	}
 	dir := p.dataDir()
+	switch {
+	case c.Database != "" && (c.File != "" || c.KEK != ""):
+		return usageError{"--database ends a restore that pg_restore has done: FILE and --kek do not belong to it"}
+	case c.Database != "":
+		return c.endRestore(p, dir)
+	case c.File == "":
+		return usageError{"name the backup to restore, or with --database a PostgreSQL database that pg_restore has put back"}
+	}
 	if err := c.readable(); err != nil {
 		return err
 	}
@@ -123,6 +133,20 @@ func (c *restoreCmd) Run(p *program) error {
 	}
 	fmt.Fprintf(p.stdout, "restored into %s\n", dir)
 	fmt.Fprintf(p.stderr, "Start the server as before: sallyport serve --data %s\n", dir)
+	return nil
+}
+
+// endRestore does on PostgreSQL what no tool of its own can know of.
+func (c *restoreCmd) endRestore(p *program, dir string) error {
+	cfg, err := config.Load("", os.Environ(), map[string]any{"data": dir, "database": c.Database})
+	if err != nil {
+		return err
+	}
+	if err := app.Restored(p.ctx, dir, "pg_restore", cfg.Database.Reveal()); err != nil {
+		return err
+	}
+	fmt.Fprintln(p.stdout, "open challenges and acts of the dump are ended")
+	fmt.Fprintf(p.stderr, "Start the servers as before: sallyport serve --data %s --database %s\n", dir, cfg.Database)
 	return nil
 }
 

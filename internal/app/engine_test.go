@@ -55,6 +55,25 @@ type databases struct {
 
 var engine databases
 
+// onPostgres skips a test where it runs on the other engine.
+func onPostgres(t *testing.T) {
+	t.Helper()
+	if engine.cluster == nil {
+		t.Skip("runs on PostgreSQL: TestOnPostgres does it")
+	}
+	t.Parallel()
+}
+
+// share gives the other directories the database of the first.
+func (d *databases) share(dir string, others ...string) {
+	url := d.of(dir).Reveal()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, other := range others {
+		d.url[other] = url
+	}
+}
+
 // of returns the database of a directory, a zero one for a file in it.
 func (d *databases) of(dir string) config.DatabaseURL {
 	if d.cluster == nil {
