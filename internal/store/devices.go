@@ -30,7 +30,7 @@ const deviceQuery = `SELECT ` + deviceColumns + `,
 		` + enrollmentColumns + `, COALESCE(u.upn, ''), e.report, COALESCE(v.state, ''),
 		e.reported_at, e.state_changed_at, COALESCE(v.changed_at, 0)
 	FROM enroll_devices d
-	JOIN enroll_enrollments e ON e.device_id = d.id AND e.id = (SELECT x.id FROM enroll_enrollments x WHERE x.device_id = d.id
+	JOIN enroll_enrollments e ON e.id = (SELECT x.id FROM enroll_enrollments x WHERE x.device_id = d.id
 		ORDER BY CASE WHEN x.state IN ` + activeStates + ` THEN 0 WHEN x.state IN ` + asideStates + ` THEN 2 ELSE 1 END, x.id DESC
 		LIMIT 1)
 	LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0
@@ -67,6 +67,11 @@ func (s *Devices) ListDevices(ctx context.Context, f enroll.DeviceFilter) ([]enr
 	}
 	if f.EASDeviceID != "" {
 		w.add("e.eas_device_id = ? AND e.state NOT IN "+asideStates, fold(f.EASDeviceID))
+	}
+	if f.UPN != "" || f.EASDeviceID != "" {
+		// True of every row: it lets a planner go from the few that match to their
+		// devices. Without such a filter it would tempt PostgreSQL to join all of them.
+		w.add("e.device_id = d.id")
 	}
 	if f.State != "" {
 		w.add("v.state = ?", f.State)
