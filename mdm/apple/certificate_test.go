@@ -35,7 +35,7 @@ func TestClientCertificate(t *testing.T) {
 		{"another authority of the same name", body, "", newDesk(t).phone.Certificate, ErrUnauthenticated},
 		{"expired", body, "", d.issue(t, "phone", noon.Add(-1), x509.ExtKeyUsageClientAuth).Certificate, ErrUnauthenticated},
 		{"not for clients", body, "", d.issue(t, "phone", next, x509.ExtKeyUsageServerAuth).Certificate, ErrUnauthenticated},
-		{"the authority's own", body, "", d.root, ErrUnauthenticated},
+		{"the authority's own", body, "", d.root, ErrUnknownIdentity},
 		{"ours, but unknown", body, "", other.Certificate, ErrUnknownIdentity},
 		{"body beyond its limit", make([]byte, bounded.MaxPlist+1), "", good.Certificate, ErrMalformed},
 	}
