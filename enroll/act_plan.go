@@ -116,7 +116,9 @@ func (p *planner) resend(act mdm.Action, want WantedProfile) bool {
 	}
 	switch newest := past[0]; newest.State {
 	case mdm.NotNow:
-		p.add(a, since)
+		if newest.DoneAt.Before(p.idle) {
+			p.actions = append(p.actions, a)
+		}
 		return true
 	case mdm.Superseded, mdm.Sent:
 		// The phone may have it: the same command again, which it can tell.

@@ -227,25 +227,27 @@ func (p *planner) ask(query string, at, since time.Time) {
 // ask for a pause.
 func (p *planner) add(a Action, since time.Time) {
 	past := p.past(a.Type, a.Subject)
+	asked := false
 	if len(past) > 0 {
 		last := past[0]
 		if last.State == mdm.NotNow && !last.DoneAt.Before(p.idle) {
 			return
 		}
-		if last.Revision == a.Revision && !last.SentAt.Before(later(p.idle, since)) {
-			return
-		}
+		asked = last.Revision == a.Revision && !last.SentAt.Before(later(p.idle, since))
 	}
 	if a.Type == installProfile {
 		past = p.sinceRemoval(a.Subject, past)
 	}
+	var next time.Time
 	if failures := failed(past, a.Revision); len(failures) > 0 {
-		if next := failures[0].DoneAt.Add(pause(failures)); p.now.Before(next) {
-			p.wait(next)
-			return
-		}
+		next = failures[0].DoneAt.Add(pause(failures))
 	}
-	p.actions = append(p.actions, a)
+	switch {
+	case !asked && !p.now.Before(next):
+		p.actions = append(p.actions, a)
+	case !next.IsZero() && (a.Type == installProfile || a.Type == removeProfile):
+		p.wait(later(next, p.now))
+	}
 }
 
 // wait notes when to try again.
