@@ -246,7 +246,7 @@ func (a *App) announce(ctx context.Context, cfg config.Config) error {
 		}
 		local.URL = "https://" + net.JoinHostPort(hostOf(a.publicURL), port)
 	}
-	a.local, a.tls.changed = local, a.pin
+	a.local, a.tls.changed, a.rooms.push.keeper.Changed = local, a.pin, a.pushChanged
 	return a.pin()
 }
 

@@ -45,7 +45,7 @@ func (a *App) buildPush(ctx context.Context, cfg config.Config, placeholder stri
 	}
 	p.keeper = &enroll.Pusher{
 		Keys: a.db.Keys(), Wakes: a.db.Wakes(), Pushes: a.db.Enrollments(), Devices: a.db.Devices(), Sender: p,
-		Placeholder: placeholder, Organization: cfg.Organization, Changed: a.pushChanged, Now: a.now, Log: a.room("push"),
+		Placeholder: placeholder, Organization: cfg.Organization, Now: a.now, Log: a.room("push"),
 	}
 	p.client = &apns.Client{URL: cfg.APNsURL, Roots: roots, Identity: p.keeper.Identity, Now: a.now}
 	p.waker = &enroll.Waker{
