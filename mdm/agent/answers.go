@@ -3,79 +3,12 @@ package agent
 import (
 	"crypto/x509"
 	"fmt"
-	"strconv"
-	"strings"
 )
-
-// deviceInformation answers what was asked and is known, nothing else
-// (https://developer.apple.com/documentation/devicemanagement/device_information).
-func (p *Phone) deviceInformation(c command, o *outcome) error {
-	asked := c.args.texts("Queries")
-	if c.args.err != nil {
-		return c.args.err
-	}
-	known := p.properties()
-	responses := map[string]any{}
-	for _, q := range asked {
-		if v, ok := known[q]; ok {
-			responses[q] = v
-		}
-	}
-	o.keys = map[string]any{"QueryResponses": responses}
-	return nil
-}
-
-func (p *Phone) properties() map[string]any {
-	f := p.s.Facts
-	return map[string]any{
-		"UDID":                          f.UDID,
-		"SerialNumber":                  f.Serial,
-		"IMEI":                          f.IMEI,
-		"DeviceName":                    f.Name,
-		"OSVersion":                     f.OS,
-		"BuildVersion":                  build(f.OS),
-		"ProductName":                   f.Product,
-		"ModelName":                     "iPhone",
-		"Model":                         "MLPK3ZD",
-		"ModelNumber":                   "MLPK3ZD/A",
-		"DeviceCapacity":                119.2,
-		"AvailableDeviceCapacity":       81.7,
-		"BatteryLevel":                  0.83,
-		"CellularTechnology":            1,
-		"IsSupervised":                  f.Supervised,
-		"IsDeviceLocatorServiceEnabled": true,
-		"IsActivationLockEnabled":       true,
-		"IsMDMLostModeEnabled":          false,
-		"IsDoNotDisturbInEffect":        false,
-		"IsCloudBackupEnabled":          true,
-		"AwaitingConfiguration":         false,
-		"EASDeviceIdentifier":           f.EASDeviceID,
-		"SoftwareUpdateDeviceID":        f.Product,
-		"TimeZone":                      "Europe/Berlin",
-	}
-}
-
-// build makes up a build number in Apple's pattern: 16.1 is 20B…, 18.6 is 22G…,
-// 26.1 is 23B….
-func build(os string) string {
-	parts := strings.Split(os, ".")
-	major, _ := strconv.Atoi(parts[0])
-	minor := 0
-	if len(parts) > 1 {
-		minor, _ = strconv.Atoi(parts[1])
-	}
-	if major >= 26 { // numbered by year from here on
-		major -= 3
-	} else {
-		major += 4
-	}
-	return fmt.Sprintf("%d%c%d", major, rune('A'+minor%26), 80+minor)
-}
 
 // securityInfo answers for a device enrolment
 // (https://developer.apple.com/documentation/devicemanagement/securityinforesponse).
 // Without a passcode a phone complies until a policy asks for one.
-func (p *Phone) securityInfo(o *outcome) {
+func (p *Phone) securityInfo(_ command, o *outcome) error {
 	compliant := p.s.Facts.Passcode || !p.s.passcodeRequired()
 	o.keys = map[string]any{"SecurityInfo": map[string]any{
 		"HardwareEncryptionCaps":          3,
@@ -86,6 +19,7 @@ func (p *Phone) securityInfo(o *outcome) {
 		"PasscodeLockGracePeriodEnforced": 0,
 		"ManagementStatus":                map[string]any{"IsUserEnrollment": false},
 	}}
+	return nil
 }
 
 func (s *state) passcodeRequired() bool {
@@ -142,16 +76,11 @@ func (i installed) listItem(f facts) map[string]any {
 
 func (r payloadRef) listItem(f facts) map[string]any {
 	item := map[string]any{"PayloadType": r.Type, "PayloadVersion": 1, "PayloadIdentifier": r.Identifier}
-	if major, _, _ := strings.Cut(f.OS, "."); atLeast(major, 17) {
+	if from(f.OS, "17.0") {
 		item["PayloadUUID"] = r.UUID
 	}
 	addWords(item, r.DisplayName, r.Description, r.Organization)
 	return item
-}
-
-func atLeast(major string, n int) bool {
-	v, err := strconv.Atoi(major)
-	return err == nil && v >= n
 }
 
 func addWords(item map[string]any, name, description, organization string) {

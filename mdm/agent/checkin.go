@@ -39,7 +39,7 @@ func (p *Phone) authenticate(ctx context.Context) error {
 	return p.save()
 }
 
-// tokenUpdate makes the enrolment complete
+// tokenUpdate makes the enrolment complete, and tells later of a new push token
 // (https://developer.apple.com/documentation/devicemanagement/token_update).
 func (p *Phone) tokenUpdate(ctx context.Context) error {
 	e := p.s.Enrolment
@@ -49,7 +49,7 @@ func (p *Phone) tokenUpdate(ctx context.Context) error {
 		"UDID":                  p.s.Facts.UDID,
 		"Token":                 e.PushToken,
 		"PushMagic":             e.PushMagic,
-		"AwaitingConfiguration": false,
+		"AwaitingConfiguration": p.s.Facts.Awaiting,
 	}
 	if len(e.UnlockToken) > 0 {
 		message["UnlockToken"] = e.UnlockToken
@@ -57,11 +57,15 @@ func (p *Phone) tokenUpdate(ctx context.Context) error {
 	if err := p.checkIn(ctx, "TokenUpdate", message, false); err != nil {
 		return err
 	}
-	p.s.Stage = StageEnrolled
+	told := "Authenticate, TokenUpdate accepted"
+	if p.s.Stage == StageEnrolled {
+		told = "TokenUpdate accepted"
+	}
+	p.s.Stage, p.s.TokenDue = StageEnrolled, false
 	if err := p.save(); err != nil {
 		return err
 	}
-	p.tell("checked in", "Authenticate, TokenUpdate accepted")
+	p.tell("checked in", "%s", told)
 	return nil
 }
 
@@ -83,6 +87,7 @@ func (p *Phone) put(ctx context.Context, r request, contentType string) ([]byte,
 	}
 	r.method = http.MethodPut
 	r.header = map[string]string{"Content-Type": contentType, "User-Agent": agentMDM, "Mdm-Signature": signature}
+	r.losable = true
 	a, err := p.send(ctx, r)
 	if err != nil {
 		return nil, err
@@ -90,7 +95,7 @@ func (p *Phone) put(ctx context.Context, r request, contentType string) ([]byte,
 	switch {
 	case a.status == http.StatusOK:
 		return a.body, nil
-	case a.status == http.StatusUnauthorized || (a.status == http.StatusForbidden && unrecognized(a.body)):
+	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden && from(p.s.Facts.OS, "17.0") && unrecognized(a.body):
 		p.tell("management removed", "the server answered %s with %d, which tells an iPhone to leave", r.what, a.status)
 		if err := p.leave(); err != nil {
 			return nil, err
@@ -101,13 +106,21 @@ func (p *Phone) put(ctx context.Context, r request, contentType string) ([]byte,
 	}
 }
 
-// unrecognized knows the 403 with which a server says that it does not know the
-// phone (https://developer.apple.com/documentation/devicemanagement/errorcodeunrecognizeddevice).
+// unrecognized knows the 403 with which a server says, since iOS 17, that it does
+// not know the phone: JSON or a property list
+// (https://developer.apple.com/documentation/devicemanagement/errorcodeunrecognizeddevice).
 func unrecognized(body []byte) bool {
 	var e struct {
 		Code string `json:"code"`
 	}
-	return json.Unmarshal(body, &e) == nil && e.Code == "com.apple.unrecognized.device"
+	if json.Unmarshal(body, &e) != nil {
+		d, err := decodeDict(body)
+		if err != nil {
+			return false
+		}
+		e.Code, _ = d["code"].(string)
+	}
+	return e.Code == "com.apple.unrecognized.device"
 }
 
 // sign is the value of the Mdm-Signature header.
@@ -160,7 +173,12 @@ func (p *Phone) Unenroll(ctx context.Context) error {
 }
 
 func (p *Phone) unenroll(ctx context.Context) error {
-	if p.s.Stage == StageEnrolled && p.s.Enrolment.CheckOut {
+	switch {
+	case p.s.Stage != StageEnrolled || !p.s.Enrolment.CheckOut:
+	case p.s.Script.LoseCheckOut:
+		p.s.Script.LoseCheckOut = false
+		p.tell("check-out", "lost on the way; an iPhone does not try again")
+	default:
 		message := map[string]any{"MessageType": "CheckOut", "Topic": p.s.Enrolment.Topic, "UDID": p.s.Facts.UDID}
 		if err := p.checkIn(ctx, "CheckOut", message, true); err != nil {
 			p.tell("check-out", "not delivered (%v); an iPhone does not try again", err)
@@ -187,6 +205,7 @@ func (p *Phone) leave() error {
 		p.s = p.s.without(name)
 	}
 	p.s.Stage, p.s.Enrolment, p.s.Pending, p.s.Answer = StageNone, nil, nil, nil
+	p.s.Ending, p.s.Held, p.s.TokenDue = "", nil, false
 	if err := p.save(); err != nil {
 		return err
 	}

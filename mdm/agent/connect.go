@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // Statuses of a poll
@@ -22,7 +21,8 @@ const (
 const maxCommands = 200
 
 // Connect is one polling round: Idle, then a result for every command, until
-// the server has nothing more. An enrolment that was interrupted is finished first.
+// the server has nothing more. An enrolment that was interrupted is finished
+// first, and a push token that changed is told first.
 func (p *Phone) Connect(ctx context.Context) error {
 	end, err := p.begin()
 	if err != nil {
@@ -35,26 +35,38 @@ func (p *Phone) Connect(ctx context.Context) error {
 	if err := p.finish(ctx); err != nil {
 		return err
 	}
+	if p.s.TokenDue {
+		if err := p.tokenUpdate(ctx); err != nil {
+			return err
+		}
+	}
 	return p.poll(ctx)
 }
 
 func (p *Phone) poll(ctx context.Context) error {
-	message, what := p.s.Answer, "result"
-	if message == nil {
-		var err error
-		if message, err = encodePlist(map[string]any{"Status": statusIdle, "UDID": p.s.Facts.UDID}); err != nil {
-			return fmt.Errorf("poll: %w", err)
-		}
-		what = "poll"
-	}
-	postponed := 0
+	postponed, what := 0, "result"
 	for range maxCommands {
-		body, err := p.put(ctx, request{what: what, url: p.s.Enrolment.ServerURL, body: message}, commandType)
-		if err != nil {
-			return err
+		message := p.s.Answer
+		if message == nil {
+			var err error
+			if message, err = encodePlist(map[string]any{"Status": statusIdle, "UDID": p.s.Facts.UDID}); err != nil {
+				return fmt.Errorf("poll: %w", err)
+			}
+			what = "poll"
 		}
-		if len(body) == 0 {
+		ending := p.s.Ending
+		body, err := p.report(ctx, request{what: what, url: p.s.Enrolment.ServerURL, body: message})
+		switch {
+		case ending != "" && (err == nil || errors.Is(err, ErrDismissed)):
+			return p.end(ctx, ending)
+		case err != nil:
+			return err
+		case len(body) == 0 && len(p.s.Held) == 0:
 			return p.rest(postponed)
+		case len(body) == 0: // what a script kept back, the last one first
+			last := len(p.s.Held) - 1
+			p.s.Answer, p.s.Held, what = p.s.Held[last], p.s.Held[:last], "late result"
+			continue
 		}
 		done, err := p.obey(ctx, body)
 		if err != nil {
@@ -63,15 +75,20 @@ func (p *Phone) poll(ctx context.Context) error {
 		if done.status == statusNotNow {
 			postponed++
 		}
-		message, what = p.s.Answer, "result of "+done.name
-		if done.leave { // the server removed the enrolment profile
-			if _, err := p.put(ctx, request{what: what, url: p.s.Enrolment.ServerURL, body: message}, commandType); err != nil {
-				return err
-			}
-			return p.unenroll(ctx)
+		what = "result of " + done.name
+		if stop, err := p.mislay(ctx, what); stop || err != nil {
+			return err
 		}
 	}
 	return fmt.Errorf("%w: the server sent more than %d commands in one connection", ErrProtocol, maxCommands)
+}
+
+// end carries out what a command started, now that its result is delivered.
+func (p *Phone) end(ctx context.Context, ending string) error {
+	if ending == endErased {
+		return p.erase()
+	}
+	return p.unenroll(ctx)
 }
 
 // rest ends a round: the server has everything.
@@ -80,6 +97,7 @@ func (p *Phone) rest(postponed int) error {
 	if err := p.save(); err != nil {
 		return err
 	}
+	p.o.tally.polled()
 	switch postponed {
 	case 0:
 		p.tell("done", "nothing more to do")
@@ -99,7 +117,6 @@ type outcome struct {
 	chain  []any          // ErrorChain
 	told   string         // for people
 	events []string       // accounts that were installed
-	leave  bool           // remove the management once the result is delivered
 }
 
 // command is what a server sends
@@ -143,12 +160,16 @@ func (p *Phone) obey(ctx context.Context, body []byte) (outcome, error) {
 		result["ErrorChain"] = o.chain
 	}
 	p.s.Pending = nil // a command that is answered leaves no certificate request behind
+	if o.status != statusNotNow {
+		p.s.Ledger.add(c.id, c.name, o.status)
+	}
 	if p.s.Answer, err = encodePlist(result); err != nil {
 		return o, fmt.Errorf("result of %s: %w", c.name, err)
 	}
 	if err := p.save(); err != nil {
 		return o, err
 	}
+	p.o.tally.obeyed(o)
 	text := c.name + "  " + spoken[o.status]
 	if o.told != "" {
 		text += "  " + o.told
@@ -165,39 +186,29 @@ var spoken = map[string]string{
 	statusAcknowledged: "acknowledged", statusError: "refused", statusFormatError: "not understood", statusNotNow: "not now",
 }
 
-// execute dispatches. Its error is for trouble that leaves no answer to give:
-// the phone stopped, its disk failed.
+// execute decides whether a command is carried out now. Its error is for trouble
+// that leaves no answer to give: the phone stopped, its disk failed.
 func (p *Phone) execute(ctx context.Context, c command) (outcome, error) {
 	o := outcome{name: c.name, status: statusAcknowledged}
 	if c.args.err != nil {
 		return o.malformed(c.args.err), nil
 	}
-	right, known := commandRights[c.name]
-	if !known {
-		return o.refused(nil, refuse(ErrInvalid, domainMDM, codeMDMUnknownRequest, "The request type %q is not known.", c.name)), nil
+	known, ok := commands[c.name]
+	if !ok {
+		// Error, not CommandFormatError: so an iPhone answers (github.com/micromdm/micromdm/issues/970).
+		return o.refused(nil, refuse(ErrInvalid, domainMDM, codeMDMUnknownRequest, "\u201c%s\u201d is not a valid request type.", c.name)), nil
 	}
-	if p.s.Enrolment.Rights&right != right {
+	if p.s.Enrolment.Rights&known.right != known.right {
 		return o.refused(nil, refuse(ErrInvalid, domainMDM, codeMDMNotAuthorized, "The access rights do not allow %s.", c.name)), nil
 	}
-	if p.s.Facts.Locked && slices.Contains(needUnlocked, c.name) {
+	if !known.always && (p.s.Facts.Locked || p.s.Script.defers(c.name)) {
 		o.status = statusNotNow
 		return o, nil
 	}
-	var err error
-	switch c.name {
-	case "DeviceInformation":
-		err = p.deviceInformation(c, &o)
-	case "SecurityInfo":
-		p.securityInfo(&o)
-	case "ProfileList":
-		err = p.profileList(c, &o)
-	case "CertificateList":
-		err = p.certificateList(c, &o)
-	case "InstallProfile":
-		err = p.installProfile(ctx, c, &o)
-	case "RemoveProfile":
-		err = p.removeProfile(c, &o)
+	if scripted, ok := p.s.Script.refuses(c.name); ok {
+		return o.scripted(scripted), nil
 	}
+	err := known.run(p, ctx, c, &o)
 	var field *fieldError
 	var no *refusal
 	switch {
@@ -213,20 +224,38 @@ func (p *Phone) execute(ctx context.Context, c command) (outcome, error) {
 	return o, err
 }
 
-// commandRights are the commands that this phone knows, and the access right
-// that each one needs.
-var commandRights = map[string]int{
-	"DeviceInformation": rightDeviceInfo,
-	"SecurityInfo":      rightSecurity,
-	"ProfileList":       rightInspectProfiles,
-	"CertificateList":   rightInspectProfiles,
-	"InstallProfile":    rightInstallProfiles,
-	"RemoveProfile":     rightInstallProfiles,
+// ability is a command that this phone knows.
+type ability struct {
+	right  int  // in AccessRights
+	always bool // never put off
+	run    func(*Phone, context.Context, command, *outcome) error
 }
 
-// needUnlocked are the commands that a locked iPhone puts off. Apple promises
-// that DeviceInformation and ProfileList are never put off.
-var needUnlocked = []string{"InstallProfile", "RemoveProfile"}
+// commands are those that this phone knows. Apple promises that an iPhone never
+// puts off the ones marked always; of all others a locked phone says NotNow here,
+// which is the most that a server must bear
+// (https://developer.apple.com/documentation/devicemanagement/handling-notnow-status-responses).
+var commands = map[string]ability{
+	"DeviceInformation":        {0, true, offline((*Phone).deviceInformation)}, // each query has its own right
+	"ProfileList":              {rightInspectProfiles, true, offline((*Phone).profileList)},
+	"DeviceLock":               {rightLock, true, offline((*Phone).deviceLock)},
+	"EraseDevice":              {rightErase, true, offline((*Phone).eraseDevice)},
+	"ClearPasscode":            {rightLock, true, offline((*Phone).clearPasscode)},
+	"InstalledApplicationList": {rightApps, true, offline((*Phone).installedApplications)},
+	"Restrictions":             {rightRestrictions, true, offline((*Phone).restrictions)},
+	"SecurityInfo":             {rightSecurity, false, offline((*Phone).securityInfo)},
+	"CertificateList":          {rightInspectProfiles, false, offline((*Phone).certificateList)},
+	"ManagedApplicationList":   {rightManageApps, false, offline((*Phone).managedApplications)},
+	"Settings":                 {rightSettings, false, offline((*Phone).settings)},
+	"DeviceConfigured":         {0, false, offline((*Phone).deviceConfigured)},
+	"InstallProfile":           {rightInstallProfiles, false, (*Phone).installProfile},
+	"RemoveProfile":            {rightInstallProfiles, false, offline((*Phone).removeProfile)},
+}
+
+// offline is a command that needs no server while it runs.
+func offline(run func(*Phone, command, *outcome) error) func(*Phone, context.Context, command, *outcome) error {
+	return func(p *Phone, _ context.Context, c command, o *outcome) error { return run(p, c, o) }
+}
 
 // outer are the first links of an ErrorChain: what failed, before why.
 var outer = map[string]*refusal{

@@ -79,9 +79,13 @@ func validHost(h string) bool {
 	return net.ParseIP(strings.Trim(h, "[]")) != nil || !strings.ContainsAny(h, "/\\@ \t\r\n?#%")
 }
 
-// mailbox names an account as the phone compares accounts: the same user at the
-// same host is the same mailbox.
+// mailbox names an account: the same user at the same host is the same mailbox.
 func (a account) mailbox() string { return strings.ToLower(a.Email + " " + a.Host) }
+
+// sameMailbox: an account that finds its host by Autodiscover may be at any.
+func (a account) sameMailbox(b account) bool {
+	return strings.EqualFold(a.Email, b.Email) && (strings.EqualFold(a.Host, b.Host) || a.Host == "" || b.Host == "")
+}
 
 // placeAccounts replaces the accounts of profile p by want. An account is
 // changed in place when both its PayloadIdentifier and its PayloadUUID are the
@@ -94,7 +98,7 @@ func (s *state) placeAccounts(p string, want []account) error {
 			continue
 		}
 		for _, w := range want {
-			if w.mailbox() == have.mailbox() {
+			if w.sameMailbox(have) {
 				return refuse(ErrProfile, domainEAS, codeEASDuplicate, "The Exchange account is on the phone already.")
 			}
 		}
@@ -102,7 +106,7 @@ func (s *state) placeAccounts(p string, want []account) error {
 	}
 	for i, w := range want {
 		for _, other := range want[:i] {
-			if w.mailbox() == other.mailbox() {
+			if w.sameMailbox(other) {
 				return refuse(ErrProfile, domainEAS, codeEASDuplicate, "The Exchange account is in the profile twice.")
 			}
 		}

@@ -18,6 +18,11 @@ import (
 // first polling round. Called again after an interruption, in this process or
 // another, it continues at the step that was reached.
 func (p *Phone) Enroll(ctx context.Context, invitation string) error {
+	return p.enrol(ctx, invitation, p.poll)
+}
+
+// enrol does what comes next once the phone is managed.
+func (p *Phone) enrol(ctx context.Context, invitation string, next func(context.Context) error) error {
 	address, err := invitationURL(invitation)
 	if err != nil {
 		return err
@@ -45,7 +50,7 @@ func (p *Phone) Enroll(ctx context.Context, invitation string) error {
 	if err != nil {
 		return err
 	}
-	return p.poll(ctx)
+	return next(ctx)
 }
 
 func invitationURL(s string) (*url.URL, error) {
@@ -127,7 +132,7 @@ func (p *Phone) openEnrolment(der []byte) (*profile, mdmPayload, error) {
 // openProfile verifies a profile's signature against what the phone trusts and
 // reads it.
 func (p *Phone) openProfile(der []byte) (*profile, error) {
-	content, signers, err := openSigned(der, p.pool(), p.o.Now())
+	content, signers, err := openSigned(der, p.pool(), p.now())
 	if err != nil {
 		return nil, refuse(ErrUntrusted, domainProfile, codeProfileBadSignature, "The profile's signature is not valid.").because(err)
 	}
@@ -225,8 +230,8 @@ func (p *Phone) takeIdentity(ctx context.Context) error {
 	p.s = p.s.withoutProfile(prof.Identifier)
 	p.s.Identities = append(p.s.Identities, id)
 	p.s.Authorities = append(p.s.Authorities, cas...)
-	p.s.Profiles = append(p.s.Profiles, prof.record(p.o.Now(), false))
-	p.s.Stage = StageIdentity
+	p.s.Profiles = append(p.s.Profiles, prof.record(p.now(), false))
+	p.s.Stage, p.s.Enrolment.Profile = StageIdentity, nil
 	if err := p.save(); err != nil {
 		return err
 	}

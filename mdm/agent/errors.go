@@ -46,6 +46,9 @@ const (
 	domainEAS          = "MCEASErrorDomain"
 	domainSCEP         = "MCSCEPErrorDomain"
 	domainCertificate  = "MCCertificateErrorDomain"
+	domainPasscode     = "MCPasscodeErrorDomain"
+	domainSettings     = "MCSettingsErrorDomain"
+	domainChaperone    = "MCChaperoneErrorDomain"
 
 	codeProfileMalformed     = 1000
 	codeProfileVersion       = 1001
@@ -64,8 +67,10 @@ const (
 	codeInstallationFailed = 4001
 	codeUpdateFailed       = 4013
 
-	codeCertificateMalformed = 9001
-	codeCertificatePassword  = 9004
+	codePasscodeCannotClear = 5013
+
+	codeCertificateMalformed = 9005
+	codeCertificatePassword  = 9000
 
 	codeMDMBadRights      = 12000
 	codeMDMTwice          = 12001
@@ -88,6 +93,9 @@ const (
 	codeSCEPCaps      = 22006
 	codeSCEPBadCert   = 22007
 	codeSCEPOperation = 22013
+
+	codeSettingsUnknown = 28000
+	codeNotSupervised   = 29000
 )
 
 // refusal is one reason for which a phone declines, with the number that an

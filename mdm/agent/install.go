@@ -40,8 +40,8 @@ func (p *Phone) installProfile(ctx context.Context, c command, o *outcome) error
 	next = next.withoutProfile(prof.Identifier)
 	next.Identities = append(next.Identities, identities...)
 	next.Authorities = append(next.Authorities, parts.authorities...)
-	record := prof.record(p.o.Now(), true)
-	record.ForcePIN = parts.forcePIN
+	record := prof.record(p.now(), true)
+	record.ForcePIN, record.Restrictions = parts.forcePIN, parts.restrictions
 	next.Profiles = append(next.Profiles, record)
 	p.s = next
 	if len(parts.authorities) > 0 {
@@ -73,6 +73,8 @@ type parts struct {
 	accounts    []account
 	authorities []authority
 	forcePIN    bool
+
+	restrictions map[string]bool
 }
 
 func (p *Phone) readParts(prof *profile) (parts, error) {
@@ -104,6 +106,9 @@ func (p *Phone) readParts(prof *profile) (parts, error) {
 		if err := payloadField(one.Type, r.err); err != nil {
 			return out, err
 		}
+	}
+	for _, one := range prof.of(typeRestrictions) {
+		out.restrictions = parseRestrictions(one, p.s.Facts.Supervised)
 	}
 	var err error
 	out.authorities, err = prof.authorities()
@@ -147,7 +152,7 @@ func (p *Phone) removeProfile(c command, o *outcome) error {
 	}
 	o.told = name
 	if name == p.s.Enrolment.Identifier {
-		o.leave = true
+		p.s.Ending = endLeft
 		return nil
 	}
 	if !slices.ContainsFunc(p.s.Profiles, func(i installed) bool { return i.Identifier == name && i.Managed }) {

@@ -29,6 +29,9 @@ type Options struct {
 	Story    Story               // nil: nobody listens
 	Retry    Retry
 	Now      func() time.Time // nil: time.Now
+
+	keys  *keyPool // nil: a new key for every certificate
+	tally *tally   // nil: nobody counts
 }
 
 // Phone is one iPhone in software. Its methods may be called from several
@@ -38,7 +41,7 @@ type Phone struct {
 	disk *disk
 
 	mu   sync.Mutex
-	s    *state       // reloaded at the start of every operation
+	s    *state       // read at the start of every operation, let go of at its end
 	http *http.Client // built from the trusted roots; nil after they changed
 }
 
@@ -51,7 +54,7 @@ func New(o Options) (*Phone, error) {
 		o.Now = time.Now
 	}
 	o.Retry = o.Retry.withDefaults()
-	p := &Phone{o: o, disk: &disk{dir: o.Dir}}
+	p := &Phone{o: o, disk: &disk{dir: o.Dir, pool: o.keys}}
 	if o.Dir != "" && !o.Existing {
 		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make phone: %w", err)
@@ -102,7 +105,7 @@ func (p *Phone) begin() (end func(), err error) {
 		p.mu.Unlock()
 		return nil, fmt.Errorf("use phone: %w", err)
 	}
-	end = func() { unlock(); p.mu.Unlock() }
+	end = func() { p.s = nil; unlock(); p.mu.Unlock() }
 	s, err := p.disk.load()
 	if err != nil {
 		end()
@@ -116,6 +119,9 @@ func (p *Phone) begin() (end func(), err error) {
 }
 
 func (p *Phone) save() error { return p.disk.save(p.s) }
+
+// now is what the phone's clock says.
+func (p *Phone) now() time.Time { return p.o.Now().Add(p.s.Facts.Clock) }
 
 func (p *Phone) tell(step, format string, args ...any) {
 	p.o.Story(step, fmt.Sprintf(format, args...))
@@ -160,9 +166,11 @@ func (p *Phone) client() *http.Client {
 		return p.o.HTTP
 	}
 	if p.http == nil {
+		wrong := p.s.Facts.Clock // a phone judges TLS by its own clock
 		p.http = &http.Client{Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			TLSClientConfig:     &tls.Config{RootCAs: p.pool(), MinVersion: tls.VersionTLS12},
+			Proxy: http.ProxyFromEnvironment,
+			TLSClientConfig: &tls.Config{RootCAs: p.pool(), MinVersion: tls.VersionTLS12,
+				Time: func() time.Time { return time.Now().Add(wrong) }},
 			ForceAttemptHTTP2:   true,
 			MaxIdleConnsPerHost: 2,
 			IdleConnTimeout:     30 * time.Second,

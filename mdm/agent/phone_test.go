@@ -445,20 +445,30 @@ func TestAnswersFollowApplesSchema(t *testing.T) {
 	f.schema = appleschema.Open(t)
 	p, _ := newPhone(t, f)
 	every := []string{}
-	for k := range p.properties() {
-		every = append(every, k)
+	for _, q := range queries {
+		every = append(every, q.name)
 	}
 	f.order("DeviceInformation", m{"Queries": every})
 	f.order("SecurityInfo", nil)
 	f.order("CertificateList", nil)
 	f.order("ProfileList", m{"ManagedOnly": false})
+	f.order("InstalledApplicationList", nil)
+	f.order("ManagedApplicationList", nil)
+	f.order("Restrictions", m{"ProfileRestrictions": true})
+	f.order("DeviceLock", m{"Message": "Found?", "PhoneNumber": "+49 30 1"})
+	f.order("EraseDevice", nil)
 	if err := p.Enroll(context.Background(), f.invitation()); err != nil {
 		t.Fatal(err)
 	}
-	if len(f.results) != 4 {
+	if len(f.results) != 9 {
 		t.Errorf("%d results", len(f.results))
 	}
-	if err := p.Unenroll(context.Background()); err != nil {
-		t.Fatal(err)
+	for _, r := range f.results {
+		if r["Status"] != statusAcknowledged {
+			t.Errorf("%v", r)
+		}
+	}
+	if asked, told := len(every), len(f.results[0]["QueryResponses"].(m)); told < asked-10 || told < 35 {
+		t.Errorf("DeviceInformation answers %d of %d", told, asked)
 	}
 }

@@ -18,6 +18,8 @@ const (
 	typeRoot     = "com.apple.security.root"
 	typePKCS1    = "com.apple.security.pkcs1"
 	typePasscode = "com.apple.mobiledevice.passwordpolicy"
+
+	typeRestrictions = "com.apple.applicationaccess"
 )
 
 // profile is a configuration profile, opened and checked.
@@ -203,10 +205,16 @@ const (
 	rightInspectProfiles  = 1
 	rightInstallProfiles  = 2
 	rightLock             = 4
+	rightErase            = 8
 	rightDeviceInfo       = 16
+	rightNetwork          = 32
 	rightInspectProv      = 64
 	rightInstallProv      = 128
+	rightApps             = 256
+	rightRestrictions     = 512
 	rightSecurity         = 1024
+	rightSettings         = 2048
+	rightManageApps       = 4096
 	allRights             = 8191
 	keyUsageSign          = 1 // SCEP's "Key Usage"
 	keyUsageEncrypt       = 4

@@ -58,6 +58,8 @@ type request struct {
 	body   []byte
 	follow bool // redirects; a phone follows none with MDM and SCEP
 	once   bool // best effort: no second send
+
+	losable bool // a script may lose the answer
 }
 
 type answer struct {
@@ -146,6 +148,12 @@ func (p *Phone) sendOnce(ctx context.Context, r request) (*answer, error) {
 	}
 	if err != nil {
 		return nil, &errTransient{err: errors.New("connection lost in the middle of the answer")}
+	}
+	if p.loseAnswer(r) {
+		if err := p.save(); err != nil {
+			return nil, err
+		}
+		return nil, &errTransient{err: errLost}
 	}
 	if after := retryAfter(resp.Header); resp.StatusCode == http.StatusTooManyRequests && after > 0 {
 		return nil, &errTransient{err: errors.New("server asks to wait"), after: after, told: true}

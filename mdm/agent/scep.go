@@ -123,7 +123,7 @@ func (p *Phone) prepare(ctx context.Context, q scepPayload, roots *x509.CertPool
 	if err != nil {
 		return transaction{}, err
 	}
-	ra, err := registrar(q, cas, roots, p.o.Now())
+	ra, err := registrar(q, cas, roots, p.now())
 	if err != nil {
 		return transaction{}, err
 	}
@@ -139,7 +139,7 @@ func (p *Phone) prepare(ctx context.Context, q scepPayload, roots *x509.CertPool
 	for _, c := range cas {
 		t.CAs = append(t.CAs, c.Raw)
 	}
-	return t, t.seal(csr, key, ra, p.o.Now())
+	return t, t.seal(csr, key, ra, p.now())
 }
 
 // capabilities refuses a CA that would make the phone fall back to SHA-1 or
@@ -282,7 +282,7 @@ func (p *Phone) operate(ctx context.Context, q scepPayload, t transaction, roots
 	if err != nil {
 		return identity{}, err
 	}
-	if err := fit(certs[mine], append(cas, certs...), roots, q.keyUsage, p.o.Now()); err != nil {
+	if err := fit(certs[mine], append(cas, certs...), roots, q.keyUsage, p.now()); err != nil {
 		return identity{}, err
 	}
 	return identity{Key: t.Key, Certificate: certs[mine].Raw}, nil

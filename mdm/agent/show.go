@@ -4,11 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"fmt"
 	"net/url"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -28,6 +24,12 @@ type Snapshot struct {
 	Passcode    bool   `json:"passcode"`
 	Supervised  bool   `json:"supervised"`
 	Locked      bool   `json:"locked"`
+	LockMessage string `json:"lock_message,omitempty"` // on the lock screen, with the number to call
+	LockNumber  string `json:"lock_number,omitempty"`
+	// AccountsFixed: accounts may not be changed on this phone.
+	AccountsFixed bool   `json:"accounts_fixed,omitempty"`
+	Awaiting      bool   `json:"awaiting_configuration,omitempty"`
+	Clock         string `json:"clock,omitempty"` // by which its clock is wrong
 
 	Profiles     []ShownProfile     `json:"profiles"`
 	Accounts     []ShownAccount     `json:"accounts"`
@@ -35,6 +37,16 @@ type Snapshot struct {
 	// Recreated counts accounts that were made anew instead of changed in
 	// place: each time all mail was downloaded again.
 	Recreated int `json:"accounts_recreated"`
+
+	// Executed are the commands that the phone carried out or refused for good,
+	// oldest first; Executions counts them all, and ExecutedTwice those that the
+	// server sent again after they had been carried out. None of the three is
+	// reset, whatever happens to the phone.
+	Executed      []Execution `json:"executed"`
+	Executions    int         `json:"executions"`
+	ExecutedTwice int         `json:"executed_twice"`
+	Erasures      int         `json:"erasures"`        // times that EraseDevice was carried out
+	Script        Script      `json:"script,omitzero"` // what is left of it
 }
 
 // ShownProfile is an installed profile.
@@ -87,7 +99,13 @@ func (p *Phone) Show() (Snapshot, error) {
 	shot := Snapshot{
 		Platform: "iphone", State: p.s.Stage, UDID: f.UDID, Serial: f.Serial, EASDeviceID: f.EASDeviceID, Product: f.Product, Name: f.Name,
 		OSVersion: f.OS, Build: build(f.OS), Passcode: f.Passcode, Supervised: f.Supervised, Locked: f.Locked, Recreated: p.s.Recreated,
+		LockMessage: f.LockMessage, LockNumber: f.LockNumber, AccountsFixed: f.AccountsFixed, Awaiting: f.Awaiting,
 		Profiles: []ShownProfile{}, Accounts: []ShownAccount{}, Certificates: []ShownCertificate{},
+		Executed: append([]Execution{}, p.s.Ledger.Entries...), Executions: p.s.Ledger.Total, ExecutedTwice: p.s.Ledger.Repeated,
+		Erasures: p.s.Erasures, Script: p.s.Script,
+	}
+	if f.Clock != 0 {
+		shot.Clock = f.Clock.String()
 	}
 	if e := p.s.Enrolment; e != nil {
 		shot.Topic = e.Topic
@@ -136,79 +154,4 @@ func (s *Snapshot) addCertificate(der []byte, owner string, isIdentity bool) {
 		Subject: c.Subject.String(), UPN: principalNames(c), Mail: c.EmailAddresses, Identity: isIdentity,
 		NotAfter: c.NotAfter.UTC(), SHA256: hex.EncodeToString(sum[:]), Profile: owner,
 	})
-}
-
-var osVersion = regexp.MustCompile(`^[1-9][0-9]?(\.[0-9]{1,2}){0,2}$`)
-
-// Set changes facts of the phone as its owner would: assignments of the form
-// KEY=VALUE with passcode=on|off, os=VERSION, name=TEXT, supervised=yes|no,
-// locked=on|off. All of them or none. The server learns of it at the next contact.
-func (p *Phone) Set(assignments ...string) error {
-	end, err := p.begin()
-	if err != nil {
-		return err
-	}
-	defer end()
-	changed := p.s.Facts
-	for _, a := range assignments {
-		key, value, ok := strings.Cut(a, "=")
-		if !ok {
-			return fmt.Errorf("%w: %q is not KEY=VALUE", ErrInvalid, a)
-		}
-		if err := changed.set(key, value); err != nil {
-			return err
-		}
-	}
-	p.s.Facts = changed
-	return p.save()
-}
-
-func (f *facts) set(key, value string) (err error) {
-	switch key {
-	case "passcode":
-		f.Passcode, err = onOff(key, value)
-	case "supervised":
-		f.Supervised, err = onOff(key, value)
-	case "locked":
-		f.Locked, err = onOff(key, value)
-	case "os":
-		if !osVersion.MatchString(value) {
-			return fmt.Errorf("%w: os: %q is not a version like 26.1", ErrInvalid, value)
-		}
-		f.OS = value
-	case "name":
-		if value == "" || len(value) > 63 || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' }) {
-			return fmt.Errorf("%w: name: 1 to 63 printable characters", ErrInvalid)
-		}
-		f.Name = value
-	default:
-		return fmt.Errorf("%w: %q is not passcode, os, name, supervised or locked", ErrInvalid, key)
-	}
-	return err
-}
-
-func onOff(key, value string) (bool, error) {
-	switch strings.ToLower(value) {
-	case "on", "yes", "true":
-		return true, nil
-	case "off", "no", "false":
-		return false, nil
-	}
-	return false, fmt.Errorf("%w: %s: %q is neither on nor off", ErrInvalid, key, value)
-}
-
-// AddAccount adds an Exchange account by hand, as the owner may in Settings.
-// A managed account for the same mailbox is then refused by the phone.
-func (p *Phone) AddAccount(email, user, host string) error {
-	end, err := p.begin()
-	if err != nil {
-		return err
-	}
-	defer end()
-	a := account{Name: email, Email: email, User: user, Host: host, SSL: true, DaysToSync: 7}
-	if slices.ContainsFunc(p.s.Accounts, func(have account) bool { return have.mailbox() == a.mailbox() }) {
-		return fmt.Errorf("%w: the account is on the phone already", ErrInvalid)
-	}
-	p.s.Accounts = append(p.s.Accounts, a)
-	return p.save()
 }

@@ -1,13 +1,7 @@
 package agent
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,6 +41,12 @@ type state struct {
 	Authorities []authority            `json:"authorities,omitempty"`
 	Mailboxes   []string               `json:"mailboxes,omitempty"` // every mailbox that ever had a managed account
 	Recreated   int                    `json:"recreated,omitempty"` // accounts made anew, with all mail downloaded again
+	Ending      string                 `json:"ending,omitempty"`    // what a command started, once Answer is delivered: endLeft, endErased
+	TokenDue    bool                   `json:"token_due,omitempty"` // the push token changed: TokenUpdate comes first
+	Held        [][]byte               `json:"held,omitempty"`      // results that a script keeps back
+	Script      Script                 `json:"script,omitzero"`
+	Ledger      ledger                 `json:"ledger,omitzero"`
+	Erasures    int                    `json:"erasures,omitempty"`
 }
 
 // facts are what a phone is, and what its owner can change.
@@ -61,12 +61,18 @@ type facts struct {
 	Passcode    bool   `json:"passcode"`
 	Supervised  bool   `json:"supervised"`
 	Locked      bool   `json:"locked"`
+	LockMessage string `json:"lock_message,omitempty"` // on the lock screen
+	LockNumber  string `json:"lock_number,omitempty"`
+	Awaiting    bool   `json:"awaiting,omitempty"` // the set-up assistant waits for DeviceConfigured
+	// AccountsFixed: a restriction from elsewhere forbids to change accounts.
+	AccountsFixed bool          `json:"accounts_fixed,omitempty"`
+	Clock         time.Duration `json:"clock,omitempty"` // by which its clock is wrong
 }
 
 // enrolment is the management that a phone is under, or about to be.
 type enrolment struct {
-	Source      string `json:"source"`  // SHA-256 of the invitation's URL, to know it again
-	Profile     []byte `json:"profile"` // as downloaded: CMS, DER
+	Source      string `json:"source"`            // SHA-256 of the invitation's URL, to know it again
+	Profile     []byte `json:"profile,omitempty"` // as downloaded: CMS, DER; until it is installed
 	Identifier  string `json:"identifier"`
 	Topic       string `json:"topic"`
 	ServerURL   string `json:"server_url"`
@@ -93,6 +99,8 @@ type installed struct {
 	Payloads     []payloadRef `json:"payloads"`
 	ForcePIN     bool         `json:"force_pin,omitempty"` // a passcode policy asks for a passcode
 	At           time.Time    `json:"at"`
+
+	Restrictions map[string]bool `json:"restrictions,omitempty"`
 }
 
 // payloadRef names one payload of an installed profile.
@@ -144,6 +152,7 @@ type disk struct {
 	dir  string
 	keys map[string][]byte // PKCS#8 DER, when dir is empty
 	file []byte            // phone.json, when dir is empty
+	pool *keyPool          // nil: keys of its own
 }
 
 // load returns nil without error when there is no phone yet.
@@ -170,104 +179,20 @@ func (d *disk) load() (*state, error) {
 }
 
 func (d *disk) save(s *state) error {
+	if d.dir == "" {
+		data, err := json.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("save phone: %w", err)
+		}
+		d.file = data
+		return nil
+	}
 	data, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {
 		return fmt.Errorf("save phone: %w", err)
 	}
-	if d.dir == "" {
-		d.file = data
-		return nil
-	}
 	if err := writeAtomic(filepath.Join(d.dir, stateFile), append(data, '\n')); err != nil {
 		return fmt.Errorf("save phone: %w", err)
-	}
-	return nil
-}
-
-// newKey makes an RSA key and keeps it before anything is done with it.
-func (d *disk) newKey(bits int) (string, *rsa.PrivateKey, error) {
-	key, err := rsa.GenerateKey(rand.Reader, bits)
-	if err != nil {
-		return "", nil, fmt.Errorf("make key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return "", nil, fmt.Errorf("make key: %w", err)
-	}
-	hash := sha256.Sum256(x509.MarshalPKCS1PublicKey(&key.PublicKey))
-	name := hex.EncodeToString(hash[:12]) + ".pem"
-	if d.dir == "" {
-		if d.keys == nil {
-			d.keys = map[string][]byte{}
-		}
-		d.keys[name] = der
-		return name, key, nil
-	}
-	if err := os.MkdirAll(filepath.Join(d.dir, keyFolder), 0o700); err != nil {
-		return "", nil, fmt.Errorf("save key: %w", err)
-	}
-	block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := writeAtomic(filepath.Join(d.dir, keyFolder, name), block); err != nil {
-		return "", nil, fmt.Errorf("save key: %w", err)
-	}
-	return name, key, nil
-}
-
-func (d *disk) key(name string) (*rsa.PrivateKey, error) {
-	der := d.keys[name]
-	if d.dir != "" {
-		data, err := os.ReadFile(filepath.Join(d.dir, keyFolder, filepath.Base(name)))
-		if err != nil {
-			return nil, fmt.Errorf("read key: %w", err)
-		}
-		block, _ := pem.Decode(data)
-		if block == nil {
-			return nil, fmt.Errorf("read key %s: not PEM", name)
-		}
-		der = block.Bytes
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return nil, fmt.Errorf("read key %s: %w", name, err)
-	}
-	key, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("read key %s: not an RSA key", name)
-	}
-	return key, nil
-}
-
-// forget removes key files that no identity and no pending request names. Call
-// it after the state that no longer names them is saved.
-func (d *disk) forget(s *state) error {
-	used := map[string]bool{}
-	for _, id := range s.Identities {
-		used[id.Key] = true
-	}
-	for _, t := range s.Pending {
-		used[t.Key] = true
-	}
-	if d.dir == "" {
-		for name := range d.keys {
-			if !used[name] {
-				delete(d.keys, name)
-			}
-		}
-		return nil
-	}
-	entries, err := os.ReadDir(filepath.Join(d.dir, keyFolder))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("remove keys: %w", err)
-	}
-	for _, e := range entries {
-		if !used[e.Name()] {
-			if err := os.Remove(filepath.Join(d.dir, keyFolder, e.Name())); err != nil {
-				return fmt.Errorf("remove keys: %w", err)
-			}
-		}
 	}
 	return nil
 }

@@ -1,0 +1,65 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Backup is what a computer or iCloud keeps of a phone. It holds keys.
+type Backup struct{ data []byte }
+
+type backup struct {
+	State state             `json:"state"`
+	Keys  map[string][]byte `json:"keys"`
+}
+
+// Backup copies the phone as it is now.
+func (p *Phone) Backup() (*Backup, error) {
+	end, err := p.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	b := backup{State: *p.s, Keys: map[string][]byte{}}
+	for _, id := range p.s.Identities {
+		if id.Key != "" {
+			if b.Keys[id.Key], err = p.disk.keyDER(id.Key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	data, err := json.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("backup: %w", err)
+	}
+	return &Backup{data: data}, nil
+}
+
+// Restore puts a backup back on the phone that it was made of: everything is as
+// it was then, the management too, but the push token is new, which the phone
+// tells first thing at the next Connect. The ledger and the script go on. On
+// another phone a backup brings no management: ErrInvalid here.
+func (p *Phone) Restore(from *Backup) error {
+	return p.change(func(s *state) error {
+		var b backup
+		if err := json.Unmarshal(from.data, &b); err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+		if b.State.Facts.UDID != s.Facts.UDID {
+			return fmt.Errorf("%w: the backup is of another phone", ErrInvalid)
+		}
+		for name, der := range b.Keys {
+			if err := p.disk.putKey(name, der); err != nil {
+				return err
+			}
+		}
+		old := *s
+		*s = b.State
+		s.Ledger, s.Script, s.Erasures, s.Trusted = old.Ledger, old.Script, old.Erasures, old.Trusted
+		s.Held, s.Answer, s.Ending = nil, nil, ""
+		if s.Stage != StageEnrolled {
+			return nil
+		}
+		return s.newToken()
+	})
+}

@@ -1,0 +1,40 @@
+package agent
+
+// maxLedger is how many commands a phone remembers: twice what a server may
+// still repeat by a wide margin, and little enough to be written with every step.
+const maxLedger = 4096
+
+// ledger counts what a phone carried out, by CommandUUID. It is written with
+// what the command changed, in one write, so that a phone that was killed
+// cannot have done more than it counts. It belongs to the tester: neither a
+// restored backup nor EraseDevice resets it.
+type ledger struct {
+	Entries  []Execution `json:"entries,omitempty"` // oldest first
+	Total    int         `json:"total,omitempty"`
+	Repeated int         `json:"repeated,omitempty"` // of Total, those of a command that was carried out before
+}
+
+// Execution is a command that a phone carried out, or refused for good. What it
+// put off (NotNow) is not one.
+type Execution struct {
+	CommandUUID string `json:"command_uuid"`
+	RequestType string `json:"request_type"`
+	Status      string `json:"status"` // of the last time
+	Times       int    `json:"times"`  // 1, unless the server sent it again after it had been answered
+}
+
+func (l *ledger) add(id, request, status string) {
+	l.Total++
+	for i := range l.Entries {
+		if l.Entries[i].CommandUUID == id {
+			l.Entries[i].Times++
+			l.Entries[i].Status = status
+			l.Repeated++
+			return
+		}
+	}
+	l.Entries = append(l.Entries, Execution{CommandUUID: id, RequestType: request, Status: status, Times: 1})
+	if over := len(l.Entries) - maxLedger; over > 0 {
+		l.Entries = append([]Execution(nil), l.Entries[over:]...)
+	}
+}
