@@ -1,7 +1,7 @@
 #!/bin/sh
 # The whole story on one machine: a server, a sample organisation, a software
-# iPhone. `make run` calls it; PORT and DATA say where. Needs nothing but the
-# two programs in bin/.
+# iPhone, and a stand-in for Apple's push service. `make run` calls it; PORT and
+# DATA say where. Needs nothing but the two programs in bin/.
 set -eu
 
 PORT=${PORT:-8443}
@@ -10,21 +10,24 @@ HERE=$(dirname "$0")
 BIN=${BIN:-bin}
 USER_UPN=alice@example.test
 PHONE=$DATA/phone
+APNS=$DATA/apns
 LOG=$DATA/serve.log
-SERVER=
+SERVER= STANDIN=
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'make run: %s\n' "$*" >&2; exit 1; }
 sallyport() { "$BIN/sallyport" "$@" --data "$DATA"; }
 
-# Only the server that was started here is ever stopped.
+# Only what was started here is ever stopped.
 stop() {
 	status=$?
 	trap - EXIT INT TERM
-	if [ -n "$SERVER" ] && kill -0 "$SERVER" 2>/dev/null; then
-		kill "$SERVER" 2>/dev/null || true
-		wait "$SERVER" 2>/dev/null || true
-	fi
+	for started in "$SERVER" "$STANDIN"; do
+		if [ -n "$started" ] && kill -0 "$started" 2>/dev/null; then
+			kill "$started" 2>/dev/null || true
+			wait "$started" 2>/dev/null || true
+		fi
+	done
 	exit "$status"
 }
 trap stop EXIT
@@ -41,10 +44,26 @@ mkdir -p "$DATA" || die "cannot make the directory DATA=$DATA"
 { : >>"$LOG" && chmod 600 "$LOG"; } || die "cannot write $LOG"
 before=$(wc -c <"$LOG")
 
+# The stand-in takes free ports and leaves its addresses in files.
+rm -f "$APNS/url" "$APNS/side"
+"$BIN/sallyport-agent" apns --dir "$APNS" --listen localhost:0 --side localhost:0 >>"$LOG" 2>&1 &
+STANDIN=$!
+tries=0
+until [ -s "$APNS/side" ]; do
+	tries=$((tries + 1))
+	if [ "$tries" -gt 100 ] || ! kill -0 "$STANDIN" 2>/dev/null; then
+		tail -n 5 "$LOG" >&2
+		die "the stand-in for Apple's push service did not start, see $LOG"
+	fi
+	sleep 0.1
+done
+SIDE=$(cat "$APNS/side")
+
 say "server: starting on https://localhost:$PORT, data in $DATA, log in $LOG"
 # inquiry_max_age 0: the phone is asked for its facts at every contact, so that
 # a change shows at once.
-"$BIN/sallyport" serve --data "$DATA" --listen "localhost:$PORT" --inquiry-max-age 0s >>"$LOG" 2>&1 &
+"$BIN/sallyport" serve --data "$DATA" --listen "localhost:$PORT" --inquiry-max-age 0s \
+	--apns-url "$(cat "$APNS/url")" --apns-ca "$APNS/ca.pem" >>"$LOG" 2>&1 &
 SERVER=$!
 
 tries=0
@@ -57,6 +76,15 @@ until sallyport doctor --wait 1s --pid "$SERVER" >/dev/null 2>&1; do
 	[ "$tries" -lt 30 ] || { sallyport doctor >&2 || true; die "the server does not answer, see $LOG"; }
 done
 say "server: ready"
+
+# What takes an organisation a form at Apple, here in three commands.
+if ! sallyport push status -o json | grep -q '"ready": *true'; then
+	rm -f "$APNS/request.pem"
+	{ sallyport push csr --out "$APNS/request.pem" &&
+		"$BIN/sallyport-agent" apns sign --dir "$APNS" --csr "$APNS/request.pem" --out "$APNS/push.pem"; } >>"$LOG" 2>&1 ||
+		die "no push certificate from the stand-in, see $LOG"
+	sallyport push import "$APNS/push.pem"
+fi
 
 # Each piece is made where it is missing, also after a run that was cut short;
 # kept data keep what was changed in them.
@@ -92,6 +120,13 @@ else
 fi
 
 DEVICE=$(field eas_device_id)
+# A phone of an older data directory cannot be woken: it goes on polling.
+if told=$(sallyport push send "$DEVICE" 2>&1); then
+	say "push: $told"
+	"$BIN/sallyport-agent" wait --dir "$PHONE" --apns "$SIDE" --for 20s || die "the push did not reach the phone, see $LOG"
+else
+	say "push: not sent: $told"
+fi
 # A verdict follows its report within milliseconds; a machine under load gets some seconds.
 decide() { sallyport access decide --user "$USER_UPN" --device-id "$DEVICE"; }
 tries=0
@@ -123,6 +158,7 @@ cat <<END
 
 Serving on https://localhost:$PORT until Ctrl-C. Open or type next, in another terminal:
   $BIN/sallyport-agent set $change --dir $PHONE && $BIN/sallyport-agent connect --dir $PHONE
+  $BIN/sallyport-agent wait --dir $PHONE --apns $SIDE & sleep 1; $BIN/sallyport push send --data $DATA $DEVICE   # wake it
   $BIN/sallyport access decide --data $DATA --user $USER_UPN --device-id $DEVICE   # now: $shows
   $BIN/sallyport template preview --data $DATA mail --user bob@example.test --platform gmail   # what bob's phone would get
   $BIN/sallyport invite --data $DATA --user bob@example.test --qr                  # a page for another phone
