@@ -362,8 +362,8 @@ func nextStep(answer *http.Response) string {
 	if answer.StatusCode != http.StatusNotFound || r.Method == http.MethodPost {
 		return ""
 	}
-	if strings.Contains(r.URL.Path, "/revisions/") || strings.HasSuffix(r.URL.Path, "/diff") {
-		return "" // the template may well be there
+	if strings.Contains(r.URL.Path, "/revisions/") || strings.HasSuffix(r.URL.Path, "/diff") || strings.Contains(r.URL.Path, "/actions/") {
+		return "" // the template, or the phone, may well be there
 	}
 	for _, at := range []struct{ path, command string }{
 		{"/api/v1/users/", "user list"},

@@ -1,20 +1,32 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
 	"net/url"
-	"strings"
 	"time"
 
-	"sallyport/access"
-	"sallyport/compliance"
 	"sallyport/internal/server/accessapi"
-	"sallyport/mdm"
 )
 
 type deviceCmd struct {
-	List deviceListCmd `cmd:"" help:"List phones."`
-	Show deviceShowCmd `cmd:"" help:"Show a phone: its verdict with a finding for each rule, its profiles."`
+	List           deviceListCmd           `cmd:"" help:"List phones."`
+	Show           deviceShowCmd           `cmd:"" help:"Show a phone: its verdict with a finding for each rule, its profiles, what was done to it and what can be."`
+	Lock           deviceLockCmd           `cmd:"" help:"Lock the screen, with a message and a number to call."`
+	Rename         deviceRenameCmd         `cmd:"" help:"Give a phone a name; a supervised one takes it too."`
+	Resend         deviceResendCmd         `cmd:"" help:"Install the mail profile again, and give back what was taken away."`
+	Query          deviceQueryCmd          `cmd:"" help:"Ask a phone for facts; the answer stands with the act."`
+	ClearPasscode  deviceClearPasscodeCmd  `cmd:"" help:"Remove the passcode; its user sets a new one."`
+	RemovePolicies deviceRemovePoliciesCmd `cmd:"" help:"Remove the security policies; mail stays."`
+	SelectiveWipe  deviceSelectiveWipeCmd  `cmd:"" help:"Remove mail and everything else that came from this server; private data stays."`
+	Retire         deviceRetireCmd         `cmd:"" help:"Un-enrol a phone and revoke its certificates."`
+	Wipe           deviceWipeCmd           `cmd:"" help:"Erase everything on a phone; corporate phones only."`
+	Command        deviceCommandCmd        `cmd:"" help:"Send a command in your own words (a property list)."`
+	Actions        deviceActionsCmd        `cmd:"" help:"List what was ordered for a phone, newest first; or show one act with its answer."`
+	Approve        deviceApproveCmd        `cmd:"" help:"Agree to an act as its second owner."`
+	Cancel         deviceCancelCmd         `cmd:"" help:"Take an act back before the phone has taken it."`
+	Commands       deviceCommandsCmd       `cmd:"" help:"List what was handed to a phone, newest first."`
+	Ownership      deviceOwnershipCmd      `cmd:"" help:"Say whose phone it is: corporate becomes personal."`
+	Held           deviceHeldCmd           `cmd:"" help:"Phones that came under another user and wait for an admin."`
 }
 
 type deviceListCmd struct {
@@ -44,7 +56,7 @@ func (c *deviceListCmd) Run(p *program) error {
 		return err
 	}
 	return list(p, c.Output, devices, "ID USER NAME PRODUCT OS STATE VERDICT EAS-DEVICE-ID LAST-SEEN", func(d accessapi.Device) []string {
-		return []string{d.ID, d.User, d.Name, d.Product, d.OSVersion, d.Enrollment.State, d.Compliance, d.EASDeviceID, stamp(d.Enrollment.LastSeenAt)}
+		return []string{d.ID, d.User, deviceTitle(d), d.Product, d.OSVersion, d.Enrollment.State, d.Compliance, d.EASDeviceID, stamp(d.Enrollment.LastSeenAt)}
 	})
 }
 
@@ -63,41 +75,14 @@ func (p *program) devices(api *client, filter url.Values) ([]accessapi.Device, e
 	return devices, err
 }
 
-type deviceShowCmd struct {
-	ID string `arg:"" name:"id" help:"ID of the phone, or its ActiveSync DeviceId."`
-	Output
-}
-
-// deviceShown is the answer of device show in JSON.
-type deviceShown struct {
-	accessapi.DeviceDetail
-	Verdict *compliance.Verdict `json:"verdict"` // null when not evaluated yet
-}
-
-func (c *deviceShowCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	var shown deviceShown
-	err = api.get(p.ctx, devicePath(c.ID), nil, &shown.DeviceDetail)
+// device finds a phone by its ID, or by its ActiveSync DeviceId.
+func (p *program) device(api *client, id string) (accessapi.DeviceDetail, error) {
+	var d accessapi.DeviceDetail
+	err := api.get(p.ctx, devicePath(id), nil, &d)
 	if isNotFound(err) {
-		err = p.deviceByEAS(api, c.ID, &shown.DeviceDetail, err)
+		err = p.deviceByEAS(api, id, &d, err)
 	}
-	if err != nil {
-		return err
-	}
-	var verdict compliance.Verdict
-	switch err := api.get(p.ctx, devicePath(shown.ID)+"/compliance", nil, &verdict); {
-	case err == nil:
-		shown.Verdict = &verdict
-	case !isNotFound(err):
-		return err
-	}
-	if c.json() {
-		return printJSON(p.stdout, shown)
-	}
-	return printDevice(p, shown)
+	return d, err
 }
 
 // deviceByEAS finds the phone that has this DeviceId; the first error stands when none has.
@@ -114,100 +99,5 @@ func (p *program) deviceByEAS(api *client, id string, out *accessapi.DeviceDetai
 
 func devicePath(id string) string { return "/api/v1/devices/" + url.PathEscape(id) }
 
-func printDevice(p *program, d deviceShown) error {
-	err := facts(p.stdout,
-		fact{"ID", d.ID}, fact{"User", d.User}, fact{"Name", d.Name},
-		fact{"Product", strings.TrimSpace(d.Product + " " + d.Model)}, fact{"OS", d.OSVersion},
-		fact{"Serial", d.Serial}, fact{"UDID", d.UDID}, fact{"ActiveSync DeviceId", d.EASDeviceID},
-		fact{"Enrolment", d.Enrollment.State + ", " + d.Enrollment.Ownership + pollOnly(d.Enrollment.PollOnly)},
-		fact{"Last seen", stamp(d.Enrollment.LastSeenAt)})
-	if err != nil {
-		return err
-	}
-	if mdm.EnrollmentState(d.Enrollment.State).Ended() {
-		fmt.Fprintf(p.stdout, "Management ended%s: what follows is what the phone last reported, not what it holds now.\n", on(d.Enrollment.EndedAt))
-	}
-	if profiles := d.Report.Profiles; profiles != nil {
-		fmt.Fprintln(p.stdout, "Profiles")
-		for _, item := range profiles.Items {
-			fmt.Fprintf(p.stdout, "  %s  revision %s  (%s)\n", cell(item.DisplayName), cell(item.UUID), cell(item.Identifier))
-		}
-	}
-	if d.Verdict == nil {
-		fmt.Fprintln(p.stdout, "verdict: not_evaluated")
-		return nil
-	}
-	return printVerdict(p, *d.Verdict)
-}
-
-func on(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return " on " + stamp(t)
-}
-
-func pollOnly(poll bool) string {
-	if poll {
-		return ", polls only (enrolled without a push certificate)"
-	}
-	return ""
-}
-
-func printVerdict(p *program, v compliance.Verdict) error {
-	policy := v.Policy
-	if policy == "" {
-		policy = "no policy applies"
-	}
-	fmt.Fprintf(p.stdout, "verdict: %s since %s (%s)\n", v.State, stamp(v.Since), cell(policy))
-	for _, f := range v.Findings {
-		line := fmt.Sprintf("  %-12s  %s: %s", f.State, f.Rule, cell(f.Fact))
-		if f.Expected != "" && f.State != compliance.Met {
-			line += ", expected " + cell(f.Expected)
-		}
-		if f.Fix != "" {
-			line += " -> " + cell(f.Fix)
-		}
-		fmt.Fprintln(p.stdout, line)
-	}
-	return nil
-}
-
-type accessCmd struct {
-	Decide accessDecideCmd `cmd:"" help:"Ask what the gate would say to a mail client. The last line is the decision."`
-}
-
-type accessDecideCmd struct {
-	User       string `required:"" help:"As the mail client sends it: UPN, email, user name or DOMAIN\\user." placeholder:"USER"`
-	DeviceID   string `name:"device-id" required:"" help:"ActiveSync DeviceId." placeholder:"ID"`
-	DeviceType string `help:"ActiveSync DeviceType." default:"iPhone"`
-	UserAgent  string `help:"The client's User-Agent." default:""`
-	Output
-}
-
-func (c *accessDecideCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	in := access.Client{User: c.User, DeviceID: c.DeviceID, DeviceType: c.DeviceType, UserAgent: c.UserAgent}
-	var d access.Decision
-	if err := api.post(p.ctx, "/api/v1/access/decisions", in, &d); err != nil {
-		return err
-	}
-	if c.json() {
-		return printJSON(p.stdout, d)
-	}
-	for _, r := range d.Reasons {
-		line := fmt.Sprintf("  %s: %s", cell(r.Rule), cell(r.Fact))
-		if !r.Since.IsZero() {
-			line += ", since " + stamp(r.Since)
-		}
-		if r.Fix != "" {
-			line += " -> " + cell(r.Fix)
-		}
-		fmt.Fprintln(p.stdout, line)
-	}
-	fmt.Fprintf(p.stdout, "decision: %s %s on %s until %s\n", d.Effect, cell(c.User), cell(c.DeviceID), stamp(d.ValidUntil))
-	return nil
-}
+// deviceTitle is what people call a phone: an admin's name for it comes first.
+func deviceTitle(d accessapi.Device) string { return cmp.Or(d.Label, d.Name) }

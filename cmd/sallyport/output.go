@@ -103,3 +103,14 @@ func (p *program) readInput(name string) ([]byte, error) {
 	}
 	return os.ReadFile(name)
 }
+
+// printable is cell for a text of several lines.
+func printable(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, line := range lines {
+		if line != "" {
+			lines[i] = cell(strings.ReplaceAll(line, "\t", "  "))
+		}
+	}
+	return strings.Join(lines, "\n")
+}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -15,4 +16,15 @@ func screenWidth(file *os.File) int {
 		return 0
 	}
 	return int(size.Col)
+}
+
+// isTerminal reports whether a person sits at r. /dev/null is a device too, and
+// no terminal.
+func isTerminal(r io.Reader) bool {
+	file, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	return err == nil
 }

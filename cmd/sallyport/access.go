@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+
+	"sallyport/access"
+)
+
+type accessCmd struct {
+	Decide accessDecideCmd `cmd:"" help:"Ask what the gate would say to a mail client. The last line is the decision."`
+}
+
+type accessDecideCmd struct {
+	User       string `required:"" help:"As the mail client sends it: UPN, email, user name or DOMAIN\\user." placeholder:"USER"`
+	DeviceID   string `name:"device-id" required:"" help:"ActiveSync DeviceId." placeholder:"ID"`
+	DeviceType string `help:"ActiveSync DeviceType." default:"iPhone"`
+	UserAgent  string `help:"The client's User-Agent." default:""`
+	Output
+}
+
+func (c *accessDecideCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	in := access.Client{User: c.User, DeviceID: c.DeviceID, DeviceType: c.DeviceType, UserAgent: c.UserAgent}
+	var d access.Decision
+	if err := api.post(p.ctx, "/api/v1/access/decisions", in, &d); err != nil {
+		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, d)
+	}
+	for _, r := range d.Reasons {
+		line := fmt.Sprintf("  %s: %s", cell(r.Rule), cell(r.Fact))
+		if !r.Since.IsZero() {
+			line += ", since " + stamp(r.Since)
+		}
+		if r.Fix != "" {
+			line += " -> " + cell(r.Fix)
+		}
+		fmt.Fprintln(p.stdout, line)
+	}
+	fmt.Fprintf(p.stdout, "decision: %s %s on %s until %s\n", d.Effect, cell(c.User), cell(c.DeviceID), stamp(d.ValidUntil))
+	return nil
+}

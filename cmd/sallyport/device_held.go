@@ -1,0 +1,129 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"sallyport/internal/refusal"
+	"sallyport/internal/server/adminapi"
+	"sallyport/mdm"
+)
+
+type deviceOwnershipCmd struct {
+	ID        string `arg:"" name:"id" help:"ID of the phone, or its ActiveSync DeviceId."`
+	Ownership string `arg:"" enum:"corporate,personal" help:"corporate or personal. A personal phone becomes corporate only by enrolling again."`
+	DryRun    bool   `help:"Say what would happen, and do nothing."`
+}
+
+func (c *deviceOwnershipCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	device, err := p.device(api, c.ID)
+	if err != nil {
+		return err
+	}
+	now, name := device.Enrollment.Ownership, cell(deviceTitle(device.Device))
+	if c.DryRun {
+		switch {
+		case now == c.Ownership:
+			fmt.Fprintf(p.stdout, "%s is %s already.\n", name, now)
+		case c.Ownership == string(mdm.Personal):
+			fmt.Fprintf(p.stdout, "%s would be personal: never erased from now on, and a wipe that waits would fail. Only enrolling again makes it corporate.\n", name)
+		default:
+			fmt.Fprintf(p.stdout, "%s is personal and would stay so: it becomes corporate only by enrolling again.\n", name)
+		}
+		fmt.Fprintln(p.stdout, "Dry run: nothing was done.")
+		return nil
+	}
+	if err := api.putJSON(p.ctx, devicePath(device.ID)+"/ownership", adminapi.OwnershipRequest{Ownership: c.Ownership}, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s is %s\n", name, c.Ownership)
+	return nil
+}
+
+type deviceHeldCmd struct {
+	List   heldListCmd   `cmd:"" help:"List phones that wait for an admin, oldest first."`
+	Admit  heldAdmitCmd  `cmd:"" help:"Give the phone to who asks; whoever holds it now loses it."`
+	Refuse heldRefuseCmd `cmd:"" help:"Turn the enrolment away; the phone stays with who holds it."`
+}
+
+type heldListCmd struct{ Output }
+
+func (c *heldListCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	held, err := p.held(api)
+	if err != nil {
+		return err
+	}
+	return list(p, c.Output, held, "ID PHONE SERIAL ASKS HOLDS OWNERSHIP SINCE", func(h adminapi.HeldEnrollment) []string {
+		return []string{h.ID, h.Device, h.Serial, h.User, h.Holder, h.Ownership, stamp(h.CreatedAt)}
+	})
+}
+
+func (p *program) held(api *client) ([]adminapi.HeldEnrollment, error) {
+	var all []adminapi.HeldEnrollment
+	err := pages(func(cursor string) (string, error) {
+		var page adminapi.HeldEnrollments
+		err := api.get(p.ctx, "/api/v1/held-enrollments", pageQuery(cursor), &page)
+		all = append(all, page.Held...)
+		return page.Next, err
+	})
+	return all, err
+}
+
+// Waiting names a held enrolment.
+type Waiting struct {
+	ID     string `arg:"" name:"id" help:"ID of the held enrolment: see device held list."`
+	DryRun bool   `help:"Say what would happen, and do nothing."`
+}
+
+type heldAdmitCmd struct{ Waiting }
+
+func (c *heldAdmitCmd) Run(p *program) error {
+	return c.decide(p, "admit", func(h adminapi.HeldEnrollment) string {
+		if h.Holder == "" {
+			return fmt.Sprintf("%s goes to %s", cell(h.Device), cell(h.User))
+		}
+		return fmt.Sprintf("%s goes to %s, and the enrolment of %s ends", cell(h.Device), cell(h.User), cell(h.Holder))
+	})
+}
+
+type heldRefuseCmd struct{ Waiting }
+
+func (c *heldRefuseCmd) Run(p *program) error {
+	return c.decide(p, "refuse", func(h adminapi.HeldEnrollment) string {
+		return fmt.Sprintf("%s stays with %s, and what %s enrolled is turned away", cell(h.Device), cell(cmp.Or(h.Holder, "nobody")), cell(h.User))
+	})
+}
+
+// decide looks the enrolment up first, so that people read whose phone it is.
+func (w Waiting) decide(p *program, verb string, says func(adminapi.HeldEnrollment) string) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	held, err := p.held(api)
+	if err != nil {
+		return err
+	}
+	for _, h := range held {
+		if h.ID != w.ID {
+			continue
+		}
+		fmt.Fprintln(p.stdout, says(h))
+		if w.DryRun {
+			fmt.Fprintln(p.stdout, "Dry run: nothing was done.")
+			return nil
+		}
+		return api.call(p.ctx, http.MethodPost, "/api/v1/held-enrollments/"+url.PathEscape(w.ID)+"/"+verb, "", nil, nil)
+	}
+	return refusal.New(apiError{}, "id", fmt.Sprintf("there is no held enrolment %q", w.ID), "see: sallyport device held list")
+}

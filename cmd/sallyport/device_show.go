@@ -1,0 +1,217 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"sallyport/compliance"
+	"sallyport/internal/server/accessapi"
+	"sallyport/internal/server/adminapi"
+	"sallyport/mdm"
+)
+
+type deviceShowCmd struct {
+	ID   string `arg:"" name:"id" help:"ID of the phone, or its ActiveSync DeviceId."`
+	Mail bool   `help:"Show instead what the phone's own Settings should show of its mail."`
+	Output
+}
+
+// deviceShown is the answer of device show in JSON.
+type deviceShown struct {
+	accessapi.DeviceDetail
+	Verdict  *compliance.Verdict `json:"verdict"` // null when not evaluated yet
+	Actions  []adminapi.Action   `json:"actions"` // the newest
+	Warnings []string            `json:"warnings"`
+}
+
+// How many of the newest acts and commands a show looks at.
+const (
+	shownActs     = 10
+	shownCommands = 100
+)
+
+func (c *deviceShowCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	detail, err := p.device(api, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.Mail {
+		return c.showMail(p, api, detail.ID)
+	}
+	shown := deviceShown{DeviceDetail: detail, Actions: []adminapi.Action{}, Warnings: []string{}}
+	var verdict compliance.Verdict
+	switch err := api.get(p.ctx, devicePath(shown.ID)+"/compliance", nil, &verdict); {
+	case err == nil:
+		shown.Verdict = &verdict
+	case !isNotFound(err):
+		return err
+	}
+	if err := p.history(api, &shown); err != nil && !isForbidden(err) { // a gate's token reads no further
+		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, shown)
+	}
+	return printDevice(p, shown)
+}
+
+// history adds what was done to the phone, and what keeps its mail away.
+func (p *program) history(api *client, shown *deviceShown) error {
+	var acts adminapi.Actions
+	if err := api.get(p.ctx, devicePath(shown.ID)+"/actions", latest(shownActs), &acts); err != nil {
+		return err
+	}
+	var commands adminapi.Commands
+	if err := api.get(p.ctx, devicePath(shown.ID)+"/commands", latest(shownCommands), &commands); err != nil {
+		return err
+	}
+	var mail adminapi.MailSettings
+	if err := api.get(p.ctx, devicePath(shown.ID)+"/mail", nil, &mail); err != nil {
+		return err
+	}
+	shown.Actions = append(shown.Actions, acts.Actions...)
+	shown.Warnings = append(shown.Warnings, mail.Warnings...)
+	for _, profile := range mail.Profiles {
+		if profile.Reason != "" {
+			shown.Warnings = append(shown.Warnings, "Mail profile "+profile.Template+" was refused: "+profile.Reason+". "+profile.Fix)
+		}
+		for _, fault := range profile.Faults {
+			shown.Warnings = append(shown.Warnings, "Mail profile "+profile.Template+" cannot be made: "+fault.Error())
+		}
+	}
+	if !mdm.EnrollmentState(shown.Enrollment.State).Ended() {
+		shown.Warnings = append(shown.Warnings, declined(commands.Commands)...)
+	}
+	return nil
+}
+
+// declined names what the phone put off, and has not taken since.
+func declined(commands []adminapi.Command) []string {
+	var lines []string
+	seen := map[[2]string]bool{}
+	for _, c := range commands {
+		what := [2]string{c.RequestType, c.Subject}
+		if seen[what] {
+			continue
+		}
+		seen[what] = true
+		if mdm.CommandState(c.State) == mdm.NotNow {
+			lines = append(lines, strings.TrimSpace(c.RequestType+" "+c.Subject)+": the phone said NotNow"+on(c.DoneAt)+
+				". It does so while it is locked, and is asked again when it comes next.")
+		}
+	}
+	return lines
+}
+
+func latest(n int) url.Values { return url.Values{"limit": {fmt.Sprint(n)}} }
+
+func isForbidden(err error) bool {
+	var e apiError
+	return errors.As(err, &e) && e.status == http.StatusForbidden
+}
+
+func printDevice(p *program, d deviceShown) error {
+	err := facts(p.stdout,
+		fact{"ID", d.ID}, fact{"User", d.User}, fact{"Name", d.Name}, fact{"Label", d.Label},
+		fact{"Product", strings.TrimSpace(d.Product + " " + d.Model)}, fact{"OS", d.OSVersion},
+		fact{"Serial", d.Serial}, fact{"UDID", d.UDID}, fact{"ActiveSync DeviceId", d.EASDeviceID},
+		fact{"Enrolment", d.Enrollment.State + ", " + d.Enrollment.Ownership + pollOnly(d.Enrollment.PollOnly)},
+		fact{"Withheld", withheld(d.Enrollment.Withheld)},
+		fact{"Last seen", stamp(d.Enrollment.LastSeenAt)})
+	if err != nil {
+		return err
+	}
+	ended := mdm.EnrollmentState(d.Enrollment.State).Ended()
+	if ended {
+		fmt.Fprintf(p.stdout, "Management ended%s: what follows is what the phone last reported, not what it holds now.\n", on(d.Enrollment.EndedAt))
+	}
+	for _, text := range d.Warnings {
+		fmt.Fprintf(p.stdout, "warning: %s\n", cell(text))
+	}
+	if profiles := d.Report.Profiles; profiles != nil {
+		fmt.Fprintln(p.stdout, "Profiles")
+		for _, item := range profiles.Items {
+			fmt.Fprintf(p.stdout, "  %s  revision %s  (%s)\n", cell(item.DisplayName), cell(item.UUID), cell(item.Identifier))
+		}
+	}
+	if err := printActs(p, d.Actions); err != nil {
+		return err
+	}
+	if !ended {
+		printCapabilities(p, d.Capabilities)
+	}
+	if d.Verdict == nil {
+		fmt.Fprintln(p.stdout, "verdict: not_evaluated")
+		return nil
+	}
+	return printVerdict(p, *d.Verdict)
+}
+
+func withheld(what string) string {
+	switch mdm.Withholding(what) {
+	case mdm.WithholdEverything:
+		return "everything: the mailbox is shut (a resend gives it back)"
+	case mdm.WithholdPolicies:
+		return "security policies (a resend gives them back)"
+	}
+	return what
+}
+
+// printCapabilities says in one line what can be done, and of the rest why not.
+func printCapabilities(p *program, all []mdm.Capability) {
+	var can []string
+	for _, c := range all {
+		if c.Possible {
+			can = append(can, actName(string(c.Kind)))
+		}
+	}
+	if len(can) > 0 {
+		fmt.Fprintf(p.stdout, "Can be done: %s\n", strings.Join(can, ", "))
+	}
+	for _, c := range all {
+		if !c.Possible {
+			fmt.Fprintf(p.stdout, "Not %s: %s\n", actName(string(c.Kind)), cell(c.Reason))
+		}
+	}
+}
+
+func on(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " on " + stamp(t)
+}
+
+func pollOnly(poll bool) string {
+	if poll {
+		return ", polls only (enrolled without a push certificate)"
+	}
+	return ""
+}
+
+func printVerdict(p *program, v compliance.Verdict) error {
+	policy := v.Policy
+	if policy == "" {
+		policy = "no policy applies"
+	}
+	fmt.Fprintf(p.stdout, "verdict: %s since %s (%s)\n", v.State, stamp(v.Since), cell(policy))
+	for _, f := range v.Findings {
+		line := fmt.Sprintf("  %-12s  %s: %s", f.State, f.Rule, cell(f.Fact))
+		if f.Expected != "" && f.State != compliance.Met {
+			line += ", expected " + cell(f.Expected)
+		}
+		if f.Fix != "" {
+			line += " -> " + cell(f.Fix)
+		}
+		fmt.Fprintln(p.stdout, line)
+	}
+	return nil
+}
