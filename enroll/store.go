@@ -74,7 +74,7 @@ type PlanStore interface {
 	// A command that carries out an act moves the act with it: to Acknowledged
 	// whatever was thought of it before (where ActionKind.Ends, the enrolment is
 	// ended as Retired and its certificates are revoked), to Failed, or, when it
-	// is the act's last command, back to Pending on NotNow. Acknowledged and
+	// is the act's last command, back to Pending on NotNow, as if never sent. Acknowledged and
 	// Failed bring EventAction and an audit entry; NotNow does not, or every
 	// wake-up of a locked phone would cause the next. Result is kept with the act,
 	// sealed. An act that needs several commands gives its ID to none of them: MoveAction.

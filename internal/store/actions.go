@@ -108,10 +108,10 @@ func (t *tx) actMoved(ctx context.Context, id mdm.ActionID, e mdm.EnrollmentID, 
 
 // withhold brings Enrollment.Withheld up to date with the acts it follows from.
 func (t *tx) withhold(ctx context.Context, id mdm.EnrollmentID, at time.Time) error {
-	rows, err := t.QueryContext(ctx, `SELECT kind, state, command_id FROM enroll_actions WHERE enrollment_id = $1 ORDER BY id`, id)
+	rows, err := t.QueryContext(ctx, `SELECT kind, state, sent_at FROM enroll_actions WHERE enrollment_id = $1 ORDER BY id`, id)
 	acts, err := collect(rows, err, func(row scanner) (mdm.Action, error) {
 		var a mdm.Action
-		err := row.Scan(&a.Kind, &a.State, &a.CommandID)
+		err := row.Scan(&a.Kind, &a.State, stamp{&a.SentAt})
 		return a, err
 	})
 	if err != nil {
@@ -133,7 +133,7 @@ func withheldBy(acts []mdm.Action) mdm.Withholding {
 		case mdm.ActionAcknowledged, mdm.ActionFailed:
 			done = append(done, a.Kind.Withholds())
 		case mdm.ActionExpired:
-			if a.CommandID != "" { // was Sent
+			if !a.SentAt.IsZero() { // was with the phone, in one command or in several
 				done = append(done, a.Kind.Withholds())
 			}
 		}
@@ -213,14 +213,17 @@ func (t *tx) moveAct(ctx context.Context, a mdm.Action, move enroll.ActionMove) 
 	if a.DoneAt = move.At; move.To.Open() {
 		a.DoneAt = time.Time{}
 	}
-	if move.To == mdm.ActionPending {
-		a.CommandID = ""
+	switch move.To {
+	case mdm.ActionPending:
+		a.CommandID, a.SentAt = "", time.Time{} // not with the phone any more
+	case mdm.ActionSent:
+		a.SentAt = move.At
 	}
 	if a.Error = ""; move.To == mdm.ActionFailed {
 		a.Error = phoneText(move.Error)
 	}
-	n, err := t.change(ctx, `UPDATE enroll_actions SET state = $3, command_id = $4, approved_by = $5, done_at = $6, error = $7
-		WHERE id = $1 AND state = $2`, a.ID, from, move.To, a.CommandID, a.ApprovedBy, micros(a.DoneAt), a.Error)
+	n, err := t.change(ctx, `UPDATE enroll_actions SET state = $3, command_id = $4, approved_by = $5, done_at = $6, error = $7, sent_at = $8
+		WHERE id = $1 AND state = $2`, a.ID, from, move.To, a.CommandID, a.ApprovedBy, micros(a.DoneAt), a.Error, micros(a.SentAt))
 	if err == nil && n == 0 {
 		return fmt.Errorf("act is not %s any more: %w", from, enroll.ErrConflict)
 	}

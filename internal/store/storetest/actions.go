@@ -224,6 +224,7 @@ func testWithheld(make Maker) func(*testing.T) {
 			{"failed stays", []step{{mdm.ActionWipe, "", everything}, {mdm.ActionWipe, "fail", everything}}},
 			{"never sent and expired", []step{{mdm.ActionWipe, "", everything}, {mdm.ActionWipe, "expire", nothing}}},
 			{"sent and expired", []step{{mdm.ActionWipe, "", everything}, {mdm.ActionWipe, "send", everything}, {mdm.ActionWipe, "expire", everything}}},
+			{"begun in several commands and expired", []step{{mdm.ActionSelectiveWipe, "", everything}, {mdm.ActionSelectiveWipe, "begin", everything}, {mdm.ActionSelectiveWipe, "expire", everything}}},
 			{"resend", []step{{mdm.ActionSelectiveWipe, "", everything}, {mdm.ActionSelectiveWipe, "done", everything}, {mdm.ActionResend, "", nothing}, {mdm.ActionResend, "done", nothing}, {mdm.ActionRemovePolicies, "", policies}}},
 			{"resend opens nothing that an open act shuts", []step{{mdm.ActionWipe, "", everything}, {mdm.ActionResend, "", everything}, {mdm.ActionWipe, "cancel", nothing}}},
 		}
@@ -253,6 +254,9 @@ func (w *world) step(a mdm.Action, do string) {
 		w.ok(w.cancel(a))
 	case "send":
 		w.sent(a)
+	case "begin":
+		move := enroll.ActionMove{From: []mdm.ActionState{mdm.ActionPending}, To: mdm.ActionSent, At: w.now()}
+		w.ok(w.DB.Actions().MoveAction(w.ctx, a.ID, move, w.entry("action.send", "")))
 	case "fail":
 		w.answers(w.sent(a), mdm.StatusError)
 	case "done":
@@ -275,7 +279,7 @@ func testActAnswers(make Maker) func(*testing.T) {
 		w.same(w.action(a.ID), a)
 
 		w.same(w.newEvents(func() { w.answers(c, mdm.StatusNotNow) }), []string{reported})
-		a.State, a.CommandID = mdm.ActionPending, ""
+		a.State, a.CommandID, a.SentAt = mdm.ActionPending, "", time.Time{}
 		w.same(w.action(a.ID), a)
 		w.unchangedBy(func() { w.answers(c, mdm.StatusNotNow) })
 

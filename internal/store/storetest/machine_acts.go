@@ -118,7 +118,7 @@ func (p *phone) moveAct(c mdm.Command) {
 	last := a.CommandID == c.ID
 	switch {
 	case c.State == mdm.NotNow && last && a.State == mdm.ActionSent:
-		a.State, a.CommandID = mdm.ActionPending, ""
+		a.State, a.CommandID, a.SentAt = mdm.ActionPending, "", time.Time{}
 	case c.State == mdm.Failed && last && (a.State == mdm.ActionSent || a.State == mdm.ActionExpired):
 		a.State, a.DoneAt, a.Error = mdm.ActionFailed, c.DoneAt, c.Error
 		p.events++
@@ -160,7 +160,7 @@ func (p *phone) withheld() mdm.Withholding {
 	most := mdm.WithholdNothing
 	for i, a := range p.acts {
 		open := a.State == mdm.ActionPending || a.State == mdm.ActionSent
-		done := a.State == mdm.ActionAcknowledged || a.State == mdm.ActionFailed || a.State == mdm.ActionExpired && a.CommandID != ""
+		done := a.State == mdm.ActionAcknowledged || a.State == mdm.ActionFailed || a.State == mdm.ActionExpired && !a.SentAt.IsZero()
 		counts := open || done && i > resent
 		if w := a.Kind.Withholds(); counts && (w == mdm.WithholdEverything || most == mdm.WithholdNothing) {
 			most = w
