@@ -33,7 +33,7 @@ var moving = []string{
 func TestReplayedEnrolmentChangesNothing(t *testing.T) {
 	t.Parallel()
 	times := 1000
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		times = 50
 	}
 	data := filepath.Join(t.TempDir(), "data")
