@@ -161,40 +161,23 @@ func chain(c mdm.Contact, state mdm.CommandState) []mdm.ErrorItem {
 // wholeReport gives the facts their stored times. The groups are copied: the
 // caller keeps its own.
 func wholeReport(r mdm.Report) mdm.Report {
-	if r.Device != nil {
-		facts := *r.Device
-		facts.At = whole(facts.At)
-		r.Device = &facts
-	}
-	if r.Security != nil {
-		facts := *r.Security
-		facts.At = whole(facts.At)
-		r.Security = &facts
-	}
-	if r.Profiles != nil {
-		facts := *r.Profiles
-		facts.At = whole(facts.At)
-		r.Profiles = &facts
-	}
-	if r.Certificates != nil {
-		facts := *r.Certificates
-		facts.At = whole(facts.At)
-		r.Certificates = &facts
-	}
-	if r.Applications != nil {
-		facts := *r.Applications
-		facts.At = whole(facts.At)
-		r.Applications = &facts
-	}
-	if r.Managed != nil {
-		facts := *r.Managed
-		facts.At = whole(facts.At)
-		r.Managed = &facts
-	}
-	if r.Restrictions != nil {
-		facts := *r.Restrictions
-		facts.At = whole(facts.At)
-		r.Restrictions = &facts
-	}
+	r.Device = dated(r.Device, func(f *mdm.DeviceFacts) *time.Time { return &f.At })
+	r.Security = dated(r.Security, func(f *mdm.SecurityFacts) *time.Time { return &f.At })
+	r.Profiles = dated(r.Profiles, func(f *mdm.ProfileFacts) *time.Time { return &f.At })
+	r.Certificates = dated(r.Certificates, func(f *mdm.CertificateFacts) *time.Time { return &f.At })
+	r.Applications = dated(r.Applications, func(f *mdm.ApplicationFacts) *time.Time { return &f.At })
+	r.Managed = dated(r.Managed, func(f *mdm.ManagedFacts) *time.Time { return &f.At })
+	r.Restrictions = dated(r.Restrictions, func(f *mdm.RestrictionFacts) *time.Time { return &f.At })
 	return r
+}
+
+// dated copies one group, if it is there, with its stored time.
+func dated[T any](facts *T, at func(*T) *time.Time) *T {
+	if facts == nil {
+		return nil
+	}
+	copied := *facts
+	moment := at(&copied)
+	*moment = whole(*moment)
+	return &copied
 }
