@@ -57,6 +57,7 @@ type commands struct {
 	Invite         inviteCmd         `cmd:"" help:"Invite users to enrol a phone."`
 	Invitation     invitationCmd     `cmd:"" help:"Invitations that were made."`
 	Device         deviceCmd         `cmd:"" help:"Phones, their facts and verdicts."`
+	Push           pushCmd           `cmd:"" help:"Apple's push certificate, and waking phones."`
 	Access         accessCmd         `cmd:"" help:"What the mailbox gate decides."`
 	Token          tokenCmd          `cmd:"" help:"Tokens for the API."`
 	CA             caCmd             `cmd:"" name:"ca" help:"The embedded certificate authority."`
