@@ -209,7 +209,7 @@ func writePlan(w io.Writer, device accessapi.DeviceDetail, in adminapi.ActionReq
 		}
 		fmt.Fprintln(w, title)
 		for _, line := range lines {
-			fmt.Fprintf(w, "  %s\n", cell(line))
+			fmt.Fprintf(w, "  %s\n", cell(typed(line)))
 		}
 	}
 	var refused, commands []string
@@ -265,6 +265,14 @@ func printOrdered(p *program, device accessapi.DeviceDetail, in adminapi.ActionR
 
 // actName is a kind of act as the command line spells it.
 func actName(kind string) string { return strings.ReplaceAll(kind, "_", "-") }
+
+// typed spells the acts that a text advises as this command line does.
+func typed(text string) string {
+	for _, kind := range mdm.ActionKinds() {
+		text = strings.ReplaceAll(text, string(kind), actName(string(kind)))
+	}
+	return text
+}
 
 func actPath(device, act string) string {
 	return devicePath(device) + "/actions/" + url.PathEscape(act)

@@ -186,6 +186,6 @@ func (c *deviceCommandsCmd) Run(p *program) error {
 		return err
 	}
 	return list(p, c.Output, all, "COMMAND SENT DONE STATE TYPE SUBJECT ACT ERROR", func(c adminapi.Command) []string {
-		return []string{c.ID, stamp(c.SentAt), stamp(c.DoneAt), c.State, c.RequestType, c.Subject, c.ActionID, c.Error}
+		return []string{c.ID, stamp(c.SentAt), stamp(c.DoneAt), c.State, c.RequestType, shortIDs(c.Subject), shortIDs(c.ActionID), c.Error}
 	})
 }

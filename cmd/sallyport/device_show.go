@@ -178,7 +178,7 @@ func printCapabilities(p *program, all []mdm.Capability) {
 	}
 	for _, c := range all {
 		if !c.Possible {
-			fmt.Fprintf(p.stdout, "Not %s: %s\n", actName(string(c.Kind)), cell(c.Reason))
+			fmt.Fprintf(p.stdout, "Not %s: %s\n", actName(string(c.Kind)), cell(typed(c.Reason)))
 		}
 	}
 }

@@ -33,6 +33,7 @@ type settingFlags struct {
 	APNsURL        *string        `name:"apns-url" help:"Push service that wakes phones (default Apple's); another is a stand-in for rehearsals." placeholder:"URL"`
 	APNsCA         *string        `name:"apns-ca" help:"PEM file of the authority to trust for --apns-url (default: the system's)." placeholder:"FILE"`
 	WakeInterval   *time.Duration `name:"wake-interval" help:"How long a phone may be silent before it is woken for a report; 0 = never (default 4h)." placeholder:"DURATION"`
+	SecondOwner    *bool          `name:"second-owner" help:"Wipe and retire wait until an admin whose token has another owner agrees."`
 	LogLevel       *string        `help:"debug, info, warn or error (default info)." placeholder:"LEVEL"`
 	LogFormat      *string        `help:"text or json (default text)." placeholder:"FORMAT"`
 }
@@ -58,6 +59,9 @@ func (f *settingFlags) load(g *Globals) (config.Config, error) {
 	}
 	if f.WakeInterval != nil {
 		given["wake_interval"] = *f.WakeInterval
+	}
+	if f.SecondOwner != nil {
+		given["second_owner"] = *f.SecondOwner
 	}
 	return config.Load(f.Config, os.Environ(), given)
 }

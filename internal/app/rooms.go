@@ -68,7 +68,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(),
 		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
 		Topic:     r.push.keeper.Topic,
-		PublicURL: a.publicURL, Organization: cfg.Organization, InquiryMaxAge: cfg.InquiryMaxAge,
+		PublicURL: a.publicURL, Organization: cfg.Organization, SecondOwner: cfg.SecondOwner, InquiryMaxAge: cfg.InquiryMaxAge,
 		Now: a.now, Log: a.room("enroll"),
 	}
 	if err := r.enroll.Validate(); err != nil {

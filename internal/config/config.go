@@ -49,6 +49,8 @@ type Config struct {
 	APNsURL, APNsCA string
 	// WakeInterval is how long a phone may be silent before it is woken for a report; 0 = never.
 	WakeInterval time.Duration
+	// SecondOwner makes wipe and retire wait until an admin whose token has another owner agrees.
+	SecondOwner bool
 	// LogLevel is debug, info, warn or error; LogFormat is text or json.
 	LogLevel, LogFormat string
 

@@ -113,6 +113,7 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "duration", env: []string{"SALLYPORT_INQUIRY_MAX_AGE=soon"}, want: []string{"SALLYPORT_INQUIRY_MAX_AGE: not a duration|"}},
 		{name: "push in the clear", flags: map[string]any{"apns_url": "http://localhost:2197"}, want: []string{"apns_url: is not https"}},
 		{name: "push path", flags: map[string]any{"apns_url": "https://api.push.apple.com/3/device"}, want: []string{"apns_url: is not https"}},
+		{name: "neither true nor false", yaml: "second_owner: perhaps", want: []string{"second_owner: neither true nor false|true: wipe and retire wait"}},
 		{name: "woken all the time", flags: map[string]any{"wake_interval": "1m"}, want: []string{"wake_interval: must be 0"}},
 		{name: "negative age", flags: map[string]any{"inquiry_max_age": "-1s"}, want: []string{"inquiry_max_age: between 0 and 720h|"}},
 		{name: "http", flags: map[string]any{"public_url": "http://mdm.example.test"}, want: []string{"public_url: must begin with https|"}},
@@ -210,6 +211,7 @@ inquiry_max_age           1h0m0s                      default
 apns_url                  https://api.push.apple.com  default
 apns_ca                   -                           default
 wake_interval             4h0m0s                      default
+second_owner              false                       default
 log_level                 info                        default
 log_format                text                        default
 `

@@ -39,6 +39,7 @@ func settings() []setting {
 		{"apns_url", "push service that wakes phones; another than Apple's is a stand-in for rehearsals", func(c *Config) any { return &c.APNsURL }},
 		{"apns_ca", "PEM file of the authority to trust for apns_url; empty = the system's roots", func(c *Config) any { return &c.APNsCA }},
 		{"wake_interval", "how long a phone may be silent before it is woken for a report; 0 = never", func(c *Config) any { return &c.WakeInterval }},
+		{"second_owner", "true: wipe and retire wait until an admin whose token has another owner agrees", func(c *Config) any { return &c.SecondOwner }},
 		{"log_level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
 		{"log_format", "text or json", func(c *Config) any { return &c.LogFormat }},
 	}
@@ -68,6 +69,11 @@ func assign(dst any, text string) error {
 			return errors.New("not a whole number")
 		}
 		*dst = n
+	case *bool:
+		if text != "true" && text != "false" {
+			return errors.New("neither true nor false")
+		}
+		*dst = text == "true"
 	case *time.Duration:
 		d, err := time.ParseDuration(text)
 		if err != nil {
@@ -95,6 +101,8 @@ func render(src any) string {
 		return src.String()
 	case *int:
 		return strconv.Itoa(*src)
+	case *bool:
+		return strconv.FormatBool(*src)
 	case *secret.Value:
 		if src.IsZero() {
 			return ""
