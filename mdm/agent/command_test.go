@@ -274,11 +274,7 @@ func TestLockedPhone(t *testing.T) {
 
 func TestRightsAreKept(t *testing.T) {
 	f := newFakeServer(t)
-	f.profile = func([]byte) []byte {
-		challenge := randomText()
-		f.challenges[challenge] = ""
-		return f.ca.signed(t, []byte(strings.Replace(string(f.enrolmentProfile(challenge)), "7999", "17", 1)))
-	}
+	f.rights("17")
 	f.order("SecurityInfo", nil)
 	enrolled(t, f)
 	if domain, code := rootCause(t, f); domain != domainMDM || code != 12007 {

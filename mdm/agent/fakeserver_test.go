@@ -44,11 +44,15 @@ type fakeServer struct {
 	issued     map[string]*x509.Certificate
 	caps       string
 	identity   *x509.Certificate // pinned by Authenticate
+	unlock     []byte            // UnlockToken of the last TokenUpdate
+	token      []byte            // its Token
 	checkedIn  []string
 	commands   []map[string]any // waiting
 	sent       map[string]map[string]any
 	results    []map[string]any
 	answerWith int                                // status of every MDM answer; 0: the proper one
+	answerBody string                             // goes with it
+	heard      func(message m)                    // every message of a poll; nil: nobody listens
 	profile    func(der []byte) []byte            // changes the signed profile on its way out
 	fault      func(phase, what string) faultKind // injects failures
 	limited    func() string                      // Retry-After of the enrolment page; "": not limited
@@ -208,6 +212,15 @@ func (f *fakeServer) page() string {
 		<form method="post" action="` + download + `"><input type="hidden" name="token" value="t1"><input name="pin" inputmode="numeric"><button>Go</button></form>`
 }
 
+// rights makes the enrolment profile ask for others than 7999.
+func (f *fakeServer) rights(rights string) {
+	f.profile = func([]byte) []byte {
+		challenge := randomText()
+		f.challenges[challenge] = ""
+		return f.ca.signed(f.t, []byte(strings.Replace(string(f.enrolmentProfile(challenge)), "7999", rights, 1)))
+	}
+}
+
 func randomText() string { return base64.RawURLEncoding.EncodeToString(randomBytes(32)) }
 
 func (f *fakeServer) encode(v any) []byte {
@@ -346,6 +359,7 @@ func (f *fakeServer) mdm(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	if f.answerWith != 0 {
 		w.WriteHeader(f.answerWith)
+		_, _ = io.WriteString(w, f.answerBody)
 		return
 	}
 	if r.Header.Get("Content-Type") == checkInType {
@@ -355,13 +369,12 @@ func (f *fakeServer) mdm(w http.ResponseWriter, r *http.Request, body []byte) {
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-apple-aspen-mdm;") {
 		f.t.Errorf("content type %q", r.Header.Get("Content-Type"))
 	}
-	if f.answerWith != 0 {
-		w.WriteHeader(f.answerWith)
-		return
-	}
 	if f.identity == nil || !signer.Equal(f.identity) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
+	}
+	if f.heard != nil {
+		f.heard(message)
 	}
 	f.result(message)
 	if len(f.commands) > 0 {
@@ -404,6 +417,10 @@ func (f *fakeServer) checkIn(signer *x509.Certificate, message m) {
 	case "Authenticate":
 		f.identity = signer
 	case "TokenUpdate", "CheckOut":
+		if kind == "TokenUpdate" {
+			f.unlock, _ = message["UnlockToken"].([]byte)
+			f.token, _ = message["Token"].([]byte)
+		}
 		if f.identity == nil || !signer.Equal(f.identity) {
 			f.t.Errorf("%s from an unknown identity", kind)
 		}
