@@ -43,7 +43,10 @@ type fakeServer struct {
 	challenges map[string]string // challenge -> transaction and key that used it
 	issued     map[string]*x509.Certificate
 	caps       string
-	identity   *x509.Certificate // pinned by Authenticate
+	identity   *x509.Certificate // pinned by the last Authenticate
+	known      map[string]bool   // all that were
+	greeting   func() []m        // commands that wait for every phone that enrols; nil: none
+	greetings  map[string][]m    // by identity
 	unlock     []byte            // UnlockToken of the last TokenUpdate
 	token      []byte            // its Token
 	checkedIn  []string
@@ -73,6 +76,7 @@ func newFakeServer(t testing.TB) *fakeServer {
 	f := &fakeServer{
 		t: t, ca: newFakeCA(t), challenges: map[string]string{}, issued: map[string]*x509.Certificate{},
 		caps: "AES\nSHA-256\nSHA-512\nPOSTPKIOperation\nSCEPStandard\n", sent: map[string]map[string]any{}, bodies: map[string]map[string]bool{},
+		known: map[string]bool{}, greetings: map[string][]m{},
 	}
 	f.http = httptest.NewUnstartedServer(http.HandlerFunc(f.serve))
 	f.http.TLS = &tls.Config{Certificates: []tls.Certificate{f.ca.tls}}
@@ -336,6 +340,7 @@ func (f *fakeServer) issue(body []byte) []byte {
 		return reply.Raw
 	}
 	f.challenges[msg.ChallengePassword] = use
+	use += msg.ChallengePassword // phones of a fleet share keys
 	cert := f.issued[use]
 	if cert == nil {
 		cert = f.ca.identity(f.t, "phone", "alice@example.test", msg.CSR.PublicKey)
@@ -369,15 +374,25 @@ func (f *fakeServer) mdm(w http.ResponseWriter, r *http.Request, body []byte) {
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-apple-aspen-mdm;") {
 		f.t.Errorf("content type %q", r.Header.Get("Content-Type"))
 	}
-	if f.identity == nil || !signer.Equal(f.identity) {
+	if !f.known[string(signer.Raw)] {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	if f.heard != nil {
 		f.heard(message)
 	}
-	f.result(message)
-	if len(f.commands) > 0 {
+	waiting := f.greetings[string(signer.Raw)]
+	if len(waiting) > 0 && waiting[0]["CommandUUID"] == message["CommandUUID"] {
+		waiting = waiting[1:]
+		f.greetings[string(signer.Raw)] = waiting
+		f.results = append(f.results, message)
+	} else {
+		f.result(message)
+	}
+	switch {
+	case len(waiting) > 0:
+		_, _ = w.Write(f.encode(waiting[0]))
+	case len(f.commands) > 0:
 		_, _ = w.Write(f.encode(f.commands[0]))
 	}
 }
@@ -416,12 +431,16 @@ func (f *fakeServer) checkIn(signer *x509.Certificate, message m) {
 	switch kind {
 	case "Authenticate":
 		f.identity = signer
+		f.known[string(signer.Raw)] = true
+		if f.greeting != nil {
+			f.greetings[string(signer.Raw)] = f.greeting()
+		}
 	case "TokenUpdate", "CheckOut":
 		if kind == "TokenUpdate" {
 			f.unlock, _ = message["UnlockToken"].([]byte)
 			f.token, _ = message["Token"].([]byte)
 		}
-		if f.identity == nil || !signer.Equal(f.identity) {
+		if !f.known[string(signer.Raw)] {
 			f.t.Errorf("%s from an unknown identity", kind)
 		}
 	}
