@@ -73,18 +73,6 @@ func start(o Options) (_ *Cluster, err error) {
 	return c, c.Start()
 }
 
-// place is memory where there is enough of it and nothing need be durable: a
-// database is a thousand files, and most tests begin with a new one. Empty
-// means the usual directory.
-func place(o Options) string {
-	const memory, enough = "/dev/shm", 2 << 30
-	var free syscall.Statfs_t
-	if o.Fsync || syscall.Statfs(memory, &free) != nil || free.Bavail*uint64(free.Bsize) < enough {
-		return ""
-	}
-	return memory
-}
-
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
 func (c *Cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {
@@ -110,8 +98,7 @@ func (c *Cluster) Start() error {
 		"-c", "fsync="+durable, "-c", "full_page_writes="+durable, "-c", "max_connections=200", "-c", "shared_buffers=64MB",
 		"-c", "autovacuum=off", "-c", "jit=off")
 	c.process.Stdout, c.process.Stderr = log, log
-	// Whatever ends the tests ends the server.
-	c.process.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	dieWithParent(c.process.SysProcAttr)
 	c.exited, c.log = make(chan struct{}), log
 	started := make(chan error)
 	go func(process *exec.Cmd, exited chan struct{}) {
