@@ -37,9 +37,10 @@ type cli struct {
 	Enroll   enrollCmd        `cmd:"" help:"Enrol with the URL of an invitation, then poll once."`
 	Connect  connectCmd       `cmd:"" help:"One polling round: do what the server wants, until it wants nothing more."`
 	Wait     waitCmd          `cmd:"" help:"Wait for a push from a stand-in push service, then connect."`
-	Set      setCmd           `cmd:"" help:"Change facts of the phone, as its owner would."`
+	Set      setCmd           `cmd:"" help:"Change the phone as its owner would, or script what goes wrong."`
 	Show     showCmd          `cmd:"" help:"Show what is on the phone."`
 	Unenroll unenrollCmd      `cmd:"" help:"Remove the management, as its owner would in Settings: mail goes with it."`
+	Fleet    fleetCmd         `cmd:"" help:"Many phones in one process that enrol by a file of invitations and really poll, for load."`
 	APNS     apnsCmd          `cmd:"" name:"apns" help:"A strict stand-in for Apple's push service, for rehearsals and tests."`
 	Version  kong.VersionFlag `help:"Print the version and quit."`
 }
@@ -70,7 +71,7 @@ type connectCmd struct {
 
 type setCmd struct {
 	common
-	Facts []string `arg:"" name:"key=value" help:"passcode=on|off, os=VERSION, name=TEXT, supervised=yes|no, locked=on|off."`
+	Facts []string `arg:"" name:"key=value" help:"passcode=on|off, os=VERSION, name=TEXT, supervised=yes|no, locked=on|off, account=MAIL|removed, accounts=fixed|free, token=new, clock=TIME, notnow=N and more: docs/agent.md lists them."`
 }
 
 type showCmd struct {

@@ -44,6 +44,15 @@ func printText(w io.Writer, s agent.Snapshot) {
 	line("passcode", onOff(s.Passcode))
 	line("supervised", onOff(s.Supervised))
 	line("locked", onOff(s.Locked))
+	if s.LockMessage != "" || s.LockNumber != "" {
+		line("lock screen", strings.TrimSpace(s.LockMessage+"  "+s.LockNumber))
+	}
+	if s.AccountsFixed {
+		line("accounts", "may not be changed")
+	}
+	if s.Clock != "" {
+		line("clock", "wrong by "+s.Clock)
+	}
 	for _, p := range s.Profiles {
 		line("profile", fmt.Sprintf("%s  %s  %s", p.Identifier, strings.Join(flags(p), ", "), p.DisplayName))
 	}
@@ -52,7 +61,11 @@ func printText(w io.Writer, s agent.Snapshot) {
 		if a.Profile != "" {
 			origin = "from " + a.Profile
 		}
-		line("account", fmt.Sprintf("%s on %s  user %s  %s", a.Email, a.Host, a.User, origin))
+		host := a.Host
+		if host == "" {
+			host = "what Autodiscover finds"
+		}
+		line("account", fmt.Sprintf("%s on %s  user %s  %s", a.Email, host, a.User, origin))
 	}
 	for _, c := range s.Certificates {
 		kind := "authority"
@@ -64,6 +77,10 @@ func printText(w io.Writer, s agent.Snapshot) {
 			text += "  UPN " + strings.Join(c.UPN, ", ")
 		}
 		line("certificate", text)
+	}
+	line("executed", fmt.Sprintf("%d commands, %d of them again", s.Executions, s.ExecutedTwice))
+	if s.Erasures > 0 {
+		line("erased", fmt.Sprintf("%d times", s.Erasures))
 	}
 	line("recreated", fmt.Sprintf("%d accounts made anew", s.Recreated))
 }

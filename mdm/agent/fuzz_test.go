@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -9,6 +10,9 @@ import (
 
 func FuzzCommand(f *testing.F) {
 	f.Add([]byte(`<?xml version="1.0"?><plist version="1.0"><dict><key>CommandUUID</key><string>1</string><key>Command</key><dict><key>RequestType</key><string>InstallProfile</string><key>Payload</key><data>AA==</data></dict></dict></plist>`))
+	f.Add([]byte(`<plist version="1.0"><dict><key>CommandUUID</key><string>1</string><key>Command</key><dict><key>RequestType</key><string>Settings</string><key>Settings</key><array><dict><key>Item</key><string>DeviceName</string></dict></array></dict></dict></plist>`))
+	f.Add([]byte(`<plist version="1.0"><dict><key>CommandUUID</key><string>1</string><key>Command</key><dict><key>RequestType</key><string>InstalledApplicationList</string><key>Items</key><array><string>Name</string></array></dict></dict></plist>`))
+	f.Add([]byte(`<plist version="1.0"><dict><key>code</key><string>com.apple.unrecognized.device</string></dict></plist>`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		p, err := New(Options{})
 		if err != nil {
@@ -21,6 +25,40 @@ func FuzzCommand(f *testing.F) {
 		defer end()
 		p.s.Enrolment = &enrolment{Rights: allRights, Identifier: "test"}
 		_, _ = p.obey(context.Background(), body)
+		_ = unrecognized(body)
+	})
+}
+
+func FuzzInvitations(f *testing.F) {
+	f.Add([]byte("upn,url,pin\na@example.test,https://example.test/enroll/A,1\n"))
+	f.Add([]byte("url\nhttps://example.test/\nhttps://example.test/%41\n"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		got, err := ReadInvitations(bytes.NewReader(file))
+		seen := map[string]bool{}
+		for _, one := range got {
+			if _, e := invitationURL(one.URL); err != nil || e != nil || seen[one.URL] {
+				t.Errorf("%q: %v, %v", one.URL, err, e)
+			}
+			seen[one.URL] = true
+		}
+	})
+}
+
+func FuzzSet(f *testing.F) {
+	for _, seed := range []string{"notnow=3:SecurityInfo", "refuse=A:B:1:always", "account=a@example.test@host", "clock=-1h", "profile=removed:x", "os=16.1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, assignment string) {
+		p, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Set(assignment); err != nil && !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrNotEnrolled) {
+			t.Errorf("%q: %v", assignment, err)
+		}
+		if _, err := p.Show(); err != nil {
+			t.Errorf("%q: %v", assignment, err)
+		}
 	})
 }
 
