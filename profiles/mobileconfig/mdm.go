@@ -7,20 +7,12 @@ import (
 	"sallyport/internal/refusal"
 )
 
-// AccessRights that a user grants by installing the enrolment profile. Apple
-// freezes them: an update that adds one is refused by the phone.
+// Bits of AccessRights that need another one beside them.
 const (
-	RightInspectProfiles   = 1
-	RightInstallProfiles   = 2 // needs RightInspectProfiles
-	RightLock              = 4 // lock, and clear the passcode
-	RightErase             = 8
-	RightDeviceInformation = 16
-	RightNetwork           = 32
-	RightInspectApps       = 256
-	RightRestrictions      = 512
-	RightSecurity          = 1024
-	RightSettings          = 2048
-	RightManageApps        = 4096
+	inspectProfiles     = 1
+	installProfiles     = 2 // needs inspectProfiles
+	inspectProvisioning = 64
+	installProvisioning = 128 // needs inspectProvisioning
 )
 
 // MDM puts the phone under management. Topic, URLs and rights are frozen by the
@@ -32,7 +24,7 @@ type MDM struct {
 	Topic        string // of the push certificate, com.apple.mgmt.…
 	ServerURL    string
 	CheckInURL   string // empty: ServerURL
-	AccessRights int
+	AccessRights int    // what the user grants; frozen: the phone refuses an update that adds one
 }
 
 // Type implements Payload.
@@ -60,7 +52,7 @@ func (m MDM) check() refusal.List {
 		list.Add(refusal.New(ErrInvalid, m.Type()+".Topic", "does not begin with com.apple.mgmt.", "take it from the push certificate"))
 	}
 	rights := m.AccessRights
-	if rights <= 0 || rights > 8191 || rights&RightInstallProfiles != 0 && rights&RightInspectProfiles == 0 || rights&128 != 0 && rights&64 == 0 { // MDM error 12000
+	if rights <= 0 || rights > 8191 || lacks(rights, installProfiles, inspectProfiles) || lacks(rights, installProvisioning, inspectProvisioning) { // MDM error 12000
 		list.Add(refusal.New(ErrInvalid, m.Type()+".AccessRights", "are not a valid set of rights", "2 needs 1, 128 needs 64"))
 	}
 	return list
@@ -76,3 +68,5 @@ func https(key, url string) *refusal.Error {
 func (m MDM) references() map[string]string {
 	return map[string]string{"IdentityCertificateUUID": m.IdentityUUID}
 }
+
+func lacks(rights, right, needed int) bool { return rights&right != 0 && rights&needed == 0 }
