@@ -21,6 +21,7 @@ import (
 
 	"sallyport/access"
 	"sallyport/internal/app"
+	"sallyport/internal/config"
 	"sallyport/internal/secret"
 	"sallyport/internal/server/adminapi"
 	"sallyport/internal/store"
@@ -287,7 +288,13 @@ func (p *process) kill() {
 // startInside is a server in this process, on a port of its own.
 func startInside(t *testing.T, data string) *client {
 	t.Helper()
-	a, err := app.New(t.Context(), testConfig(data, "127.0.0.1:0"), app.Options{Version: "test"})
+	return startConfigured(t, testConfig(data, "127.0.0.1:0"))
+}
+
+// startConfigured is startInside with settings of one's own.
+func startConfigured(t *testing.T, cfg config.Config) *client {
+	t.Helper()
+	a, err := app.New(t.Context(), cfg, app.Options{Version: "test"})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -299,7 +306,7 @@ func startInside(t *testing.T, data string) *client {
 		}
 		must(t, a.Close())
 	})
-	return newClient(t, data)
+	return newClient(t, cfg.Data)
 }
 
 // freeAddress is a loopback address that was free a moment ago. It lies below
