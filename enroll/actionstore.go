@@ -17,10 +17,10 @@ type ActionStore interface {
 	// (queries and commands excepted).
 	//
 	// Enrollment.Withheld follows from the acts, with every change of one: the
-	// most that any of them withholds that is Pending or Sent, or that was sent
-	// (Acknowledged, Failed, or Expired after Sent) or acknowledged and is newer
-	// than the newest Resend that was ever Pending. A failed wipe keeps the mailbox
-	// shut, and Resend opens it unless another act is open.
+	// most that any of them withholds that is Pending or Sent, or that is
+	// Acknowledged, Failed or Expired and newer than the newest Resend that was
+	// ever Pending. A wipe that failed, or that its phone never came for, keeps the
+	// mailbox shut, and Resend opens it unless another act is open.
 	CreateAction(ctx context.Context, a mdm.Action, entry audit.Entry) error
 	// ActionByID returns ErrNotFound when unknown.
 	ActionByID(ctx context.Context, id mdm.ActionID) (mdm.Action, error)
@@ -35,10 +35,9 @@ type ActionStore interface {
 	// acknowledged; acknowledged also for one that is forced: where ActionKind.Ends, the
 	// enrolment ends as Retired with it. ErrConflict when it is in none of them.
 	MoveAction(ctx context.Context, id mdm.ActionID, move ActionMove, entry audit.Entry) error
-	// ExpireActions turns up to limit acts that are Unapproved, Pending or Sent and
-	// whose time has passed into Expired, with one audit entry and EventAction
-	// each. Unapproved and Pending ones end as if cancelled; what was Sent may
-	// have been done, so its withholding stays, and a late answer still counts.
+	// ExpireActions ends up to limit acts whose time has passed, with one audit
+	// entry and EventAction each: Unapproved ones as Cancelled, Pending and Sent
+	// ones as Expired. A late answer still counts.
 	ExpireActions(ctx context.Context, now time.Time, limit int) (int, error)
 }
 

@@ -66,12 +66,8 @@ func (m *memory) withhold(id mdm.EnrollmentID) {
 		switch a.State {
 		case mdm.ActionPending, mdm.ActionSent:
 			open = append(open, a.Kind.Withholds())
-		case mdm.ActionAcknowledged, mdm.ActionFailed:
+		case mdm.ActionAcknowledged, mdm.ActionFailed, mdm.ActionExpired:
 			done = append(done, a.Kind.Withholds())
-		case mdm.ActionExpired:
-			if !a.SentAt.IsZero() {
-				done = append(done, a.Kind.Withholds())
-			}
 		case mdm.ActionUnapproved, mdm.ActionCancelled:
 		}
 		if a.Kind == mdm.ActionResend && a.State != mdm.ActionUnapproved {
@@ -178,7 +174,11 @@ func (m *memory) ExpireActions(_ context.Context, now time.Time, limit int) (int
 	n := 0
 	for i, a := range m.acts {
 		if a.State.Open() && !now.Before(a.ExpiresAt) && n < limit {
-			m.turn(i, mdm.ActionExpired, "the device did not come, or did not answer, in time", now)
+			to := mdm.ActionExpired
+			if a.State == mdm.ActionUnapproved {
+				to = mdm.ActionCancelled
+			}
+			m.turn(i, to, "out of time", now)
 			n++
 		}
 	}

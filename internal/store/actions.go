@@ -108,10 +108,10 @@ func (t *tx) actMoved(ctx context.Context, id mdm.ActionID, e mdm.EnrollmentID, 
 
 // withhold brings Enrollment.Withheld up to date with the acts it follows from.
 func (t *tx) withhold(ctx context.Context, id mdm.EnrollmentID, at time.Time) error {
-	rows, err := t.QueryContext(ctx, `SELECT kind, state, sent_at FROM enroll_actions WHERE enrollment_id = $1 ORDER BY id`, id)
+	rows, err := t.QueryContext(ctx, `SELECT kind, state FROM enroll_actions WHERE enrollment_id = $1 ORDER BY id`, id)
 	acts, err := collect(rows, err, func(row scanner) (mdm.Action, error) {
 		var a mdm.Action
-		err := row.Scan(&a.Kind, &a.State, stamp{&a.SentAt})
+		err := row.Scan(&a.Kind, &a.State)
 		return a, err
 	})
 	if err != nil {
@@ -123,19 +123,16 @@ func (t *tx) withhold(ctx context.Context, id mdm.EnrollmentID, at time.Time) er
 }
 
 // withheldBy is what acts, the oldest first, withhold together. What is open
-// counts until it is cancelled; what was done, or may have been, until a resend.
+// counts until it is cancelled; what has come to its end until a resend: a lost
+// phone that nobody could wipe in time must not get its mail back by itself.
 func withheldBy(acts []mdm.Action) mdm.Withholding {
 	var done, open []mdm.Withholding
 	for _, a := range acts {
 		switch a.State {
 		case mdm.ActionPending, mdm.ActionSent:
 			open = append(open, a.Kind.Withholds())
-		case mdm.ActionAcknowledged, mdm.ActionFailed:
+		case mdm.ActionAcknowledged, mdm.ActionFailed, mdm.ActionExpired:
 			done = append(done, a.Kind.Withholds())
-		case mdm.ActionExpired:
-			if !a.SentAt.IsZero() { // was with the phone, in one command or in several
-				done = append(done, a.Kind.Withholds())
-			}
 		}
 		if a.Kind == mdm.ActionResend && a.State != mdm.ActionUnapproved {
 			done = nil
@@ -234,7 +231,7 @@ func (t *tx) moveAct(ctx context.Context, a mdm.Action, move enroll.ActionMove) 
 const dueActs = `SELECT ` + actionColumns + ` FROM enroll_actions
 	WHERE state IN ` + openActs + ` AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2`
 
-// ExpireActions turns acts whose time has passed into Expired.
+// ExpireActions ends acts whose time has passed.
 func (s *Actions) ExpireActions(ctx context.Context, now time.Time, limit int) (int, error) {
 	expired := 0
 	err := s.db.write(ctx, "expire actions", func(t *tx) error {
@@ -247,7 +244,11 @@ func (s *Actions) ExpireActions(ctx context.Context, now time.Time, limit int) (
 			return errUnchanged
 		}
 		for _, a := range acts {
-			if err := t.finishAct(ctx, a, mdm.ActionExpired, "the device did not come, or did not answer, in time", now); err != nil {
+			to, reason := mdm.ActionExpired, "the device did not come, or did not answer, in time"
+			if a.State == mdm.ActionUnapproved {
+				to, reason = mdm.ActionCancelled, "nobody agreed to it in time"
+			}
+			if err := t.finishAct(ctx, a, to, reason, now); err != nil {
 				return err
 			}
 		}

@@ -222,7 +222,7 @@ func testWithheld(make Maker) func(*testing.T) {
 			{"another act needs it", []step{{mdm.ActionWipe, "", everything}, {mdm.ActionRetire, "", everything}, {mdm.ActionWipe, "cancel", everything}, {mdm.ActionRetire, "cancel", nothing}}},
 			{"done stays", []step{{mdm.ActionSelectiveWipe, "", everything}, {mdm.ActionSelectiveWipe, "done", everything}, {mdm.ActionWipe, "", everything}, {mdm.ActionWipe, "cancel", everything}}},
 			{"failed stays", []step{{mdm.ActionWipe, "", everything}, {mdm.ActionWipe, "fail", everything}}},
-			{"never sent and expired", []step{{mdm.ActionWipe, "", everything}, {mdm.ActionWipe, "expire", nothing}}},
+			{"never sent and expired", []step{{mdm.ActionWipe, "", everything}, {mdm.ActionWipe, "expire", everything}, {mdm.ActionResend, "", nothing}}},
 			{"sent and expired", []step{{mdm.ActionWipe, "", everything}, {mdm.ActionWipe, "send", everything}, {mdm.ActionWipe, "expire", everything}}},
 			{"begun in several commands and expired", []step{{mdm.ActionSelectiveWipe, "", everything}, {mdm.ActionSelectiveWipe, "begin", everything}, {mdm.ActionSelectiveWipe, "expire", everything}}},
 			{"resend", []step{{mdm.ActionSelectiveWipe, "", everything}, {mdm.ActionSelectiveWipe, "done", everything}, {mdm.ActionResend, "", nothing}, {mdm.ActionResend, "done", nothing}, {mdm.ActionRemovePolicies, "", policies}}},
@@ -478,12 +478,15 @@ func testExpire(make Maker) func(*testing.T) {
 		w.same(events, []string{"action " + string(e.ID), "action " + string(e.ID)})
 		expire(late, 10, 1)
 		expire(late, 10, 0)
-		for _, a := range []mdm.Action{unapproved, pending, sent} {
-			got := w.action(a.ID)
-			w.same([]any{got.State, got.DoneAt, got.Error}, []any{mdm.ActionExpired, stored(late), ""})
+		for id, want := range map[mdm.ActionID]mdm.ActionState{
+			unapproved.ID: mdm.ActionCancelled, pending.ID: mdm.ActionExpired, sent.ID: mdm.ActionExpired,
+		} {
+			got := w.action(id)
+			w.same([]any{got.State, got.DoneAt, got.Error}, []any{want, stored(late), ""})
 		}
 		w.same(w.action(done.ID).State, mdm.ActionAcknowledged)
-		w.audited("action.expire", 3)
+		w.audited("action.expire", 2)
+		w.audited("action.cancel", 1)
 	}
 }
 

@@ -97,7 +97,12 @@ func (p *phone) expire(rt *rapid.T, w *world) {
 	want := 0
 	for i := range p.acts {
 		if a := &p.acts[i]; a.State.Open() && !a.ExpiresAt.After(stored(at)) {
-			a.State, a.DoneAt = mdm.ActionExpired, stored(at)
+			if a.State == mdm.ActionUnapproved {
+				a.State = mdm.ActionCancelled
+			} else {
+				a.State = mdm.ActionExpired
+			}
+			a.DoneAt = stored(at)
 			p.events++
 			want++
 		}
@@ -148,8 +153,8 @@ func (p *phone) open() []mdm.Action {
 	return list
 }
 
-// withheld is the most that any act withholds: an open one, or one that was or
-// may have been done and is newer than the newest resend.
+// withheld is the most that any act withholds: an open one, or one that has come
+// to its end uncancelled and is newer than the newest resend.
 func (p *phone) withheld() mdm.Withholding {
 	resent := -1
 	for i, a := range p.acts {
@@ -160,7 +165,7 @@ func (p *phone) withheld() mdm.Withholding {
 	most := mdm.WithholdNothing
 	for i, a := range p.acts {
 		open := a.State == mdm.ActionPending || a.State == mdm.ActionSent
-		done := a.State == mdm.ActionAcknowledged || a.State == mdm.ActionFailed || a.State == mdm.ActionExpired && !a.SentAt.IsZero()
+		done := a.State == mdm.ActionAcknowledged || a.State == mdm.ActionFailed || a.State == mdm.ActionExpired
 		counts := open || done && i > resent
 		if w := a.Kind.Withholds(); counts && (w == mdm.WithholdEverything || most == mdm.WithholdNothing) {
 			most = w
