@@ -25,13 +25,14 @@ type fleetCmd struct {
 	Rate        float64       `default:"10" placeholder:"R" help:"Enrolments begun in a second, at most."`
 	Every       time.Duration `default:"30s" help:"Pause of a phone between two polls, a quarter more or less."`
 	Duration    time.Duration `default:"1m" help:"How long they go on polling after the last has enrolled."`
+	Forwarded   bool          `help:"Give each phone an address of its own in X-Forwarded-For (198.18.0.0/15). Where this machine is in the server's trusted_proxies, its limits then hold for each phone and not for all together."`
 	Wait        time.Duration `default:"60s" help:"How long a phone keeps asking a server that does not answer."`
 	Output      string        `short:"o" default:"text" enum:"text,json" help:"text or json."`
 }
 
 func (c *fleetCmd) Run(ctx context.Context) error {
 	o := agent.FleetOptions{
-		Phones: c.Phones, Rows: c.Rows, Server: c.Server, Keys: c.Keys, Rate: c.Rate, Every: c.Every, Duration: c.Duration,
+		Phones: c.Phones, Rows: c.Rows, Server: c.Server, Keys: c.Keys, Rate: c.Rate, Every: c.Every, Duration: c.Duration, Forwarded: c.Forwarded,
 		Retry:    agent.Retry{Total: c.Wait},
 		Progress: func(r agent.FleetReport) { fmt.Fprintln(os.Stderr, progressLine(r)) },
 	}
@@ -97,10 +98,10 @@ func printFleet(out io.Writer, r agent.FleetReport) error {
 		fmt.Fprintf(w, "errors\t%d  %s\n", r.Errors[kind], kind)
 	}
 	fmt.Fprintf(w, "took\t%.1f s, %.0f MB here\n\n", r.Seconds, r.MemoryMB)
-	fmt.Fprintln(w, "REQUESTS\tCOUNT\tFAILED\tP50 ms\tP95 ms\tMAX ms")
+	fmt.Fprintln(w, "REQUESTS\tCOUNT\tFAILED\tLIMITED\tP50 ms\tP95 ms\tMAX ms")
 	for _, kind := range slices.Sorted(maps.Keys(r.Requests)) {
 		t := r.Requests[kind]
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%.1f\t%.1f\n", kind, t.Requests, t.Failed, t.P50, t.P95, t.Max)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f\t%.1f\t%.1f\n", kind, t.Requests, t.Failed, t.Limited, t.P50, t.P95, t.Max)
 	}
 	return w.Flush()
 }

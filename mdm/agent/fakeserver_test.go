@@ -60,6 +60,7 @@ type fakeServer struct {
 	fault      func(phase, what string) faultKind // injects failures
 	limited    func() string                      // Retry-After of the enrolment page; "": not limited
 	requests   []string
+	callers    map[string]int             // X-Forwarded-For
 	bodies     map[string]map[string]bool // what -> distinct bodies seen
 }
 
@@ -76,7 +77,7 @@ func newFakeServer(t testing.TB) *fakeServer {
 	f := &fakeServer{
 		t: t, ca: newFakeCA(t), challenges: map[string]string{}, issued: map[string]*x509.Certificate{},
 		caps: "AES\nSHA-256\nSHA-512\nPOSTPKIOperation\nSCEPStandard\n", sent: map[string]map[string]any{}, bodies: map[string]map[string]bool{},
-		known: map[string]bool{}, greetings: map[string][]m{},
+		callers: map[string]int{}, known: map[string]bool{}, greetings: map[string][]m{},
 	}
 	f.http = httptest.NewUnstartedServer(http.HandlerFunc(f.serve))
 	f.http.TLS = &tls.Config{Certificates: []tls.Certificate{f.ca.tls}}
@@ -119,6 +120,7 @@ func (f *fakeServer) serve(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	what := f.what(r)
 	f.requests = append(f.requests, what)
+	f.callers[r.Header.Get("X-Forwarded-For")]++
 	if f.bodies[what] == nil {
 		f.bodies[what] = map[string]bool{}
 	}

@@ -28,6 +28,7 @@ type FleetOptions struct {
 	Rate        float64             // enrolments begun in a second, at most; 0: 10
 	Every       time.Duration       // pause of a phone between two polls, a quarter more or less; 0: 30 s
 	Duration    time.Duration       // polling goes on for so long after the last enrolment; each enrolment polls once
+	Forwarded   bool                // each phone names an address of its own in X-Forwarded-For, for a server that trusts this machine as its proxy
 	Retry       Retry               // of each request
 	Story       Story               // of all phones, mixed; nil: nobody listens
 	Progress    func(FleetReport)   // every five seconds; nil: nobody listens
@@ -169,8 +170,8 @@ func (f *fleet) run(ctx context.Context) {
 		enrolling.Go(func() {
 			defer func() { <-room }()
 			if i >= f.o.Phones {
-				f.row(ctx, invitation)
-			} else if p := f.phone(ctx, invitation); p != nil {
+				f.row(ctx, i, invitation)
+			} else if p := f.phone(ctx, i, invitation); p != nil {
 				polling.Go(func() { f.live(ctx, p, pollUntil) })
 			}
 		})
@@ -186,13 +187,17 @@ func (f *fleet) run(ctx context.Context) {
 	polling.Wait()
 }
 
-func (f *fleet) make(i Invitation) (*Phone, error) {
-	return New(Options{CA: f.o.CA, HTTP: f.client, PIN: i.PIN, Story: f.o.Story, Retry: f.o.Retry, keys: f.keys, tally: f.tally})
+func (f *fleet) make(n int, i Invitation) (*Phone, error) {
+	client := f.client
+	if f.o.Forwarded {
+		client = &http.Client{Transport: forwarded{next: f.watch, address: benchmarkAddress(n)}}
+	}
+	return New(Options{CA: f.o.CA, HTTP: client, PIN: i.PIN, Story: f.o.Story, Retry: f.o.Retry, keys: f.keys, tally: f.tally})
 }
 
 // phone is one that enrolled; nil when it could not.
-func (f *fleet) phone(ctx context.Context, i Invitation) *Phone {
-	p, err := f.make(i)
+func (f *fleet) phone(ctx context.Context, n int, i Invitation) *Phone {
+	p, err := f.make(n, i)
 	if err == nil {
 		err = p.Enroll(ctx, i.URL)
 	}
@@ -204,8 +209,8 @@ func (f *fleet) phone(ctx context.Context, i Invitation) *Phone {
 }
 
 // row enrols a phone that is then let go of.
-func (f *fleet) row(ctx context.Context, i Invitation) {
-	p, err := f.make(i)
+func (f *fleet) row(ctx context.Context, n int, i Invitation) {
+	p, err := f.make(n, i)
 	if err == nil {
 		err = p.enrol(ctx, i.URL, func(context.Context) error { return nil })
 	}

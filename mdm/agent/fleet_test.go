@@ -31,7 +31,7 @@ func TestFleet(t *testing.T) {
 	reports := make(chan FleetReport, 100)
 	got, err := RunFleet(context.Background(), FleetOptions{
 		Invitations: invitations(f, 9), Phones: 4, Rows: 3, Server: f.http.URL, CA: []*x509.Certificate{f.ca.root},
-		Keys: 2, Rate: 1000, Every: time.Millisecond, Duration: 50 * time.Millisecond, Retry: quick, Progress: func(r FleetReport) { reports <- r },
+		Forwarded: true, Keys: 2, Rate: 1000, Every: time.Millisecond, Duration: 50 * time.Millisecond, Retry: quick, Progress: func(r FleetReport) { reports <- r },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +45,11 @@ func TestFleet(t *testing.T) {
 	for kind, want := range map[string]int{kindPage: 14, kindCheckIn: 14, kindSCEP: 7*3 + 4*3, kindPoll: got.Polls + got.Commands} {
 		if r := got.Requests[kind]; r.Requests != want || r.Failed != 0 || r.P50 <= 0 || r.P95 < r.P50 || r.Max < r.P95 {
 			t.Errorf("%s: %+v, want %d requests", kind, r, want)
+		}
+	}
+	for n := range 7 {
+		if address := fmt.Sprintf("198.18.0.%d", n); f.callers[address] < 7 {
+			t.Errorf("%s called %d times", address, f.callers[address])
 		}
 	}
 	keys := map[string]bool{}
@@ -113,18 +118,27 @@ func TestReadInvitations(t *testing.T) {
 	}
 }
 
+func TestBenchmarkAddress(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{0: "198.18.0.0", 258: "198.18.1.2", 65536: "198.19.0.0", 131071: "198.19.255.255", 131072: "198.18.0.0"} {
+		if got := benchmarkAddress(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}
+
 func TestTimings(t *testing.T) {
 	t.Parallel()
 	var w timings
 	for i := 1; i <= 100; i++ {
-		w.add(time.Duration(i)*time.Millisecond, i%10 == 0)
+		w.add(time.Duration(i)*time.Millisecond, map[bool]int{true: 500, false: 200}[i%10 == 0])
 	}
-	w.add(0, false)
+	w.add(0, 429)
 	s := w.summary()
-	if s.Requests != 101 || s.Failed != 10 || s.P50 < 50 || s.P50 > 54 || s.P95 < 95 || s.P95 > 100 || s.Max != 100 {
+	if s.Requests != 101 || s.Failed != 10 || s.Limited != 1 || s.P50 < 50 || s.P50 > 54 || s.P95 < 95 || s.P95 > 100 || s.Max != 100 {
 		t.Errorf("%+v", s)
 	}
-	w.add(24*time.Hour, true)
+	w.add(24*time.Hour, 0)
 	if got := (&timings{}).summary(); got.P95 != 0 || w.summary().Max != 24*3600*1000 {
 		t.Errorf("%+v", got)
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"math"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ type timings struct {
 	classes [classes]uint32
 	count   int
 	failed  int
+	limited int
 	longest time.Duration
 }
 
@@ -25,7 +27,8 @@ const (
 	step      = 1.05
 )
 
-func (t *timings) add(d time.Duration, failed bool) {
+// add counts one request; status 0 is no answer.
+func (t *timings) add(d time.Duration, status int) {
 	class := 0
 	if d > firstStep {
 		class = min(int(math.Log(float64(d)/float64(firstStep))/math.Log(step)), classes-1)
@@ -35,7 +38,10 @@ func (t *timings) add(d time.Duration, failed bool) {
 	t.classes[class]++
 	t.count++
 	t.longest = max(t.longest, d)
-	if failed {
+	switch {
+	case status == http.StatusTooManyRequests:
+		t.limited++
+	case status == 0 || status >= http.StatusBadRequest:
 		t.failed++
 	}
 }
@@ -57,7 +63,8 @@ func (t *timings) below(share float64) time.Duration {
 // to the header of its answer.
 type Timing struct {
 	Requests int     `json:"requests"`
-	Failed   int     `json:"failed"` // no answer, or 400 and above
+	Failed   int     `json:"failed"`  // no answer, or 400 and above
+	Limited  int     `json:"limited"` // told to wait (429)
 	P50      float64 `json:"p50_ms"`
 	P95      float64 `json:"p95_ms"`
 	Max      float64 `json:"max_ms"`
@@ -67,7 +74,7 @@ func (t *timings) summary() Timing {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ms := func(d time.Duration) float64 { return math.Round(float64(d)/float64(time.Microsecond)) / 1000 }
-	return Timing{Requests: t.count, Failed: t.failed, P50: ms(t.below(0.5)), P95: ms(t.below(0.95)), Max: ms(t.longest)}
+	return Timing{Requests: t.count, Failed: t.failed, Limited: t.limited, P50: ms(t.below(0.5)), P95: ms(t.below(0.95)), Max: ms(t.longest)}
 }
 
 // Kinds of request that a fleet times.
@@ -92,7 +99,11 @@ func newStopwatch(next http.RoundTripper) *stopwatch {
 func (s *stopwatch) RoundTrip(r *http.Request) (*http.Response, error) {
 	start := time.Now()
 	resp, err := s.next.RoundTrip(r)
-	s.kinds[kindOf(r)].add(time.Since(start), err != nil || resp.StatusCode >= http.StatusBadRequest)
+	status := 0
+	if err == nil {
+		status = resp.StatusCode
+	}
+	s.kinds[kindOf(r)].add(time.Since(start), status)
 	return resp, err
 }
 
@@ -114,4 +125,23 @@ func (s *stopwatch) summary() map[string]Timing {
 		out[kind] = t.summary()
 	}
 	return out
+}
+
+// forwarded gives a phone an address of its own, as a reverse proxy would.
+type forwarded struct {
+	next    http.RoundTripper
+	address string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (f forwarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("X-Forwarded-For", f.address)
+	return f.next.RoundTrip(r)
+}
+
+// benchmarkAddress is number n of the networks that are kept for such tests
+// (RFC 2544, appendix C.2.2); after 131,072 they come again.
+func benchmarkAddress(n int) string {
+	return netip.AddrFrom4([4]byte{198, 18 | byte(n>>16&1), byte(n >> 8), byte(n)}).String()
 }
