@@ -64,7 +64,7 @@ type fleet struct {
 	o      FleetOptions
 	client *http.Client
 	watch  *stopwatch
-	keys   *keyPool
+	keys   *KeyPool
 	tally  *tally
 	start  time.Time
 
@@ -146,7 +146,7 @@ func newFleet(o FleetOptions) *fleet {
 		TLSHandshakeTimeout: 15 * time.Second,
 	})
 	return &fleet{
-		o: o, client: &http.Client{Transport: watch}, watch: watch, keys: &keyPool{size: o.Keys}, tally: &tally{}, start: time.Now(), errors: map[string]int{},
+		o: o, client: &http.Client{Transport: watch}, watch: watch, keys: NewKeyPool(o.Keys), tally: &tally{}, start: time.Now(), errors: map[string]int{},
 	}
 }
 
@@ -192,7 +192,7 @@ func (f *fleet) make(n int, i Invitation) (*Phone, error) {
 	if f.o.Forwarded {
 		client = &http.Client{Transport: forwarded{next: f.watch, address: benchmarkAddress(n)}}
 	}
-	return New(Options{CA: f.o.CA, HTTP: client, PIN: i.PIN, Story: f.o.Story, Retry: f.o.Retry, keys: f.keys, tally: f.tally})
+	return New(Options{CA: f.o.CA, HTTP: client, PIN: i.PIN, Story: f.o.Story, Retry: f.o.Retry, Keys: f.keys, tally: f.tally})
 }
 
 // phone is one that enrolled; nil when it could not.

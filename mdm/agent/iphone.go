@@ -29,9 +29,9 @@ type Options struct {
 	Story    Story               // nil: nobody listens
 	Retry    Retry
 	Now      func() time.Time // nil: time.Now
+	Keys     *KeyPool         // nil: a new key for every certificate
 
-	keys  *keyPool // nil: a new key for every certificate
-	tally *tally   // nil: nobody counts
+	tally *tally // nil: nobody counts
 }
 
 // Phone is one iPhone in software. Its methods may be called from several
@@ -54,7 +54,7 @@ func New(o Options) (*Phone, error) {
 		o.Now = time.Now
 	}
 	o.Retry = o.Retry.withDefaults()
-	p := &Phone{o: o, disk: &disk{dir: o.Dir, pool: o.keys}}
+	p := &Phone{o: o, disk: &disk{dir: o.Dir, pool: o.Keys}}
 	if o.Dir != "" && !o.Existing {
 		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make phone: %w", err)

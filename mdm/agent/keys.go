@@ -89,9 +89,9 @@ func (d *disk) keyDER(name string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// keyPool lends the same few keys to a whole fleet: making an RSA key costs more
-// than everything else that a phone does. It is for load, not for security.
-type keyPool struct {
+// KeyPool lends the same few keys to many phones: making an RSA key costs more
+// than everything else that a phone does. It is for load and tests, not for security.
+type KeyPool struct {
 	size int
 
 	mu    sync.Mutex
@@ -100,8 +100,11 @@ type keyPool struct {
 	next  int
 }
 
+// NewKeyPool is a pool of so many keys, which are made as they are asked for.
+func NewKeyPool(size int) *KeyPool { return &KeyPool{size: size} }
+
 // take makes keys until the pool is full, then lends the next one.
-func (k *keyPool) take(bits int) (string, *rsa.PrivateKey, error) {
+func (k *KeyPool) take(bits int) (string, *rsa.PrivateKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.order) < k.size {
@@ -126,7 +129,7 @@ func (k *keyPool) take(bits int) (string, *rsa.PrivateKey, error) {
 	return "", nil, fmt.Errorf("%w: the fleet's keys do not have %d bits", ErrProfile, bits)
 }
 
-func (k *keyPool) get(name string) (*rsa.PrivateKey, error) {
+func (k *KeyPool) get(name string) (*rsa.PrivateKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if key := k.keys[name]; key != nil {

@@ -152,7 +152,7 @@ type disk struct {
 	dir  string
 	keys map[string][]byte // PKCS#8 DER, when dir is empty
 	file []byte            // phone.json, when dir is empty
-	pool *keyPool          // nil: keys of its own
+	pool *KeyPool          // nil: keys of its own
 }
 
 // load returns nil without error when there is no phone yet.
