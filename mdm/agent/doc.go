@@ -9,5 +9,11 @@
 // there before the message that depends on it leaves: a server that dies is
 // asked again with the same bytes, and a phone that dies continues where it was.
 //
+// A scenario takes New (or Load), Enroll and Connect; Set, AddAccount,
+// RemoveAccount, RemoveProfile, NewToken, Backup, Restore and Unenroll are what an
+// owner does; Play gives the phone a Script of what goes wrong; and Show tells
+// what became of it, with a count of each command that was carried out. RunFleet
+// runs many phones at once.
+//
 // Unstable.
 package agent
