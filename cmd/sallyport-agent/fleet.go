@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,9 +49,7 @@ func (c *fleetCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.Output == "json" {
-		e := json.NewEncoder(os.Stdout)
-		e.SetIndent("", "  ")
-		if err := e.Encode(report); err != nil {
+		if err := printJSON(os.Stdout, report); err != nil {
 			return err
 		}
 	} else if err := printFleet(os.Stdout, report); err != nil {

@@ -20,12 +20,16 @@ func (c *showCmd) Run() error {
 		return err
 	}
 	if c.Output == "json" {
-		e := json.NewEncoder(os.Stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(s)
+		return printJSON(os.Stdout, s)
 	}
 	printText(os.Stdout, s)
 	return nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 // printText writes the snapshot as Settings would lay it out.

@@ -227,8 +227,9 @@ func everyCommand(t testing.TB, f *fakeServer) []apple.Command {
 		apple.InstalledApplicationList{}, apple.InstalledApplicationList{ManagedAppsOnly: true, Identifiers: []string{"a"}, Items: []string{"Name"}},
 		apple.ManagedApplicationList{}, apple.ManagedApplicationList{Identifiers: []string{"a"}},
 		apple.Restrictions{}, apple.Restrictions{ProfileRestrictions: true},
-		apple.DeviceLock{Message: "Found? <&> ümläut", PhoneNumber: "+49 30 1"}, apple.Settings{DeviceName: "Alice's phone"}, apple.DeviceConfigured{}, raw,
+		apple.Settings{DeviceName: "Alice's phone"}, apple.DeviceConfigured{}, raw,
 		apple.RemoveProfile{Identifier: "test.example.mail"}, apple.RemoveProfile{Identifier: "test.example.none"},
+		apple.DeviceLock{Message: "Found? <&> ümläut", PhoneNumber: "+49 30 1"}, // last: a locked phone puts most things off
 	}
 }
 
@@ -249,6 +250,9 @@ func listenedTo(t testing.TB) (*Phone, *fakeServer, *secondOpinion) {
 func TestSecondOpinion(t *testing.T) {
 	t.Parallel()
 	p, f, o := listenedTo(t)
+	if err := p.Set("supervised=yes"); err != nil {
+		t.Fatal(err)
+	}
 	commands := everyCommand(t, f)
 	o.order(commands...)
 	o.order(apple.ClearPasscode{UnlockToken: secret.New(string(o.token.UnlockToken))})

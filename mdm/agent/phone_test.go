@@ -472,3 +472,12 @@ func TestAnswersFollowApplesSchema(t *testing.T) {
 		t.Errorf("DeviceInformation answers %d of %d", told, asked)
 	}
 }
+
+func TestCheckOutFollowsApplesSchema(t *testing.T) {
+	f := newFakeServer(t)
+	f.schema = appleschema.Open(t)
+	p, _ := enrolled(t, f)
+	if err := p.Unenroll(context.Background()); err != nil || f.checkedIn[2] != "CheckOut" {
+		t.Errorf("%v, %v", f.checkedIn, err)
+	}
+}

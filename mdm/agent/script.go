@@ -77,44 +77,39 @@ func use(n *int) bool {
 	return true
 }
 
-// once reads Times, and tells what is left of it.
-func once(times int) (left int) {
-	if times == Always {
-		return Always
-	}
-	return max(times, 1) - 1
-}
-
-func (s *Script) defers(request string) bool {
-	for i, d := range s.NotNow {
-		if d.RequestType != "" && d.RequestType != request {
+// spend finds the first entry that fits and takes one of its times; what is used
+// up is left out. The old list stays as it was: a backup may hold it.
+func spend[T any](list []T, fits func(T) bool, times func(*T) *int) (found T, rest []T, ok bool) {
+	for i, entry := range list {
+		if !fits(entry) {
 			continue
 		}
-		rest := append([]Deferral(nil), s.NotNow[:i]...)
-		if left := once(d.Times); left != 0 {
-			rest = append(rest, Deferral{d.RequestType, left})
+		rest = append(rest, list[:i]...)
+		left := entry
+		n := times(&left)
+		if *n = max(*n, Always); *n != Always {
+			*n = max(*n, 1) - 1 // 0 means once
 		}
-		s.NotNow = append(rest, s.NotNow[i+1:]...)
-		return true
+		if *n != 0 {
+			rest = append(rest, left)
+		}
+		return entry, append(rest, list[i+1:]...), true
 	}
-	return false
+	return found, list, false
 }
 
-func (s *Script) refuses(request string) (Refusal, bool) {
-	for i, r := range s.Refuse {
-		if r.RequestType != request {
-			continue
-		}
-		rest := append([]Refusal(nil), s.Refuse[:i]...)
-		if left := once(r.Times); left != 0 {
-			again := r
-			again.Times = left
-			rest = append(rest, again)
-		}
-		s.Refuse = append(rest, s.Refuse[i+1:]...)
-		return r, true
-	}
-	return Refusal{}, false
+func (s *Script) defers(request string) (ok bool) {
+	_, s.NotNow, ok = spend(s.NotNow,
+		func(d Deferral) bool { return d.RequestType == "" || d.RequestType == request },
+		func(d *Deferral) *int { return &d.Times })
+	return ok
+}
+
+func (s *Script) refuses(request string) (r Refusal, ok bool) {
+	r, s.Refuse, ok = spend(s.Refuse,
+		func(r Refusal) bool { return r.RequestType == request },
+		func(r *Refusal) *int { return &r.Times })
+	return r, ok
 }
 
 // scripted is the outcome that a script wants.
