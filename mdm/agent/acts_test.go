@@ -284,9 +284,9 @@ func TestLockedPhoneDefersWhatItMay(t *testing.T) {
 func TestLedgerForgetsTheOldest(t *testing.T) {
 	var l ledger
 	for i := range maxLedger + 10 {
-		l.add(time.Unix(int64(i), 0).UTC().String(), "SecurityInfo", statusAcknowledged)
+		l.add(time.Unix(int64(i), 0).UTC().String(), "SecurityInfo", statusAcknowledged, maxLedger)
 	}
-	l.add(l.Entries[0].CommandUUID, "SecurityInfo", statusError)
+	l.add(l.Entries[0].CommandUUID, "SecurityInfo", statusError, maxLedger)
 	if len(l.Entries) != maxLedger || l.Total != maxLedger+11 || l.Repeated != 1 || l.Entries[0].Times != 2 {
 		t.Errorf("%d entries, %d in all, %d repeated, %+v", len(l.Entries), l.Total, l.Repeated, l.Entries[0])
 	}

@@ -161,7 +161,7 @@ func (p *Phone) obey(ctx context.Context, body []byte) (outcome, error) {
 	}
 	p.s.Pending = nil // a command that is answered leaves no certificate request behind
 	if o.status != statusNotNow {
-		p.s.Ledger.add(c.id, c.name, o.status)
+		p.s.Ledger.add(c.id, c.name, o.status, p.o.tally.limit())
 	}
 	if p.s.Answer, err = encodePlist(result); err != nil {
 		return o, fmt.Errorf("result of %s: %w", c.name, err)

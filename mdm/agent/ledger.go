@@ -1,8 +1,11 @@
 package agent
 
-// maxLedger is how many commands a phone remembers: twice what a server may
-// still repeat by a wide margin, and little enough to be written with every step.
-const maxLedger = 4096
+// How many commands a phone remembers: far more than a server has under way, and
+// little enough to be written with every step, or kept a thousand times in memory.
+const (
+	maxLedger   = 4096
+	fleetLedger = 128
+)
 
 // ledger counts what a phone carried out, by CommandUUID. It is written with
 // what the command changed, in one write, so that a phone that was killed
@@ -23,7 +26,8 @@ type Execution struct {
 	Times       int    `json:"times"`  // 1, unless the server sent it again after it had been answered
 }
 
-func (l *ledger) add(id, request, status string) {
+// add counts one execution and forgets the oldest of more than limit commands.
+func (l *ledger) add(id, request, status string, limit int) {
 	l.Total++
 	for i := range l.Entries {
 		if l.Entries[i].CommandUUID == id {
@@ -34,7 +38,7 @@ func (l *ledger) add(id, request, status string) {
 		}
 	}
 	l.Entries = append(l.Entries, Execution{CommandUUID: id, RequestType: request, Status: status, Times: 1})
-	if over := len(l.Entries) - maxLedger; over > 0 {
+	if over := len(l.Entries) - limit; over > 0 {
 		l.Entries = append([]Execution(nil), l.Entries[over:]...)
 	}
 }

@@ -24,3 +24,11 @@ func (t *tally) obeyed(o outcome) {
 		t.refused.Add(1)
 	}
 }
+
+// limit is how many commands a phone remembers.
+func (t *tally) limit() int {
+	if t != nil {
+		return fleetLedger
+	}
+	return maxLedger
+}
