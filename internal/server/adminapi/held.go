@@ -23,7 +23,7 @@ type HeldService interface {
 type HeldEnrollment struct {
 	ID        string    `json:"id"` // of the enrolment
 	DeviceID  string    `json:"device_id"`
-	Device    string    `json:"device"` // its name, or else its serial number or UDID
+	Device    string    `json:"device"` // its name, or else what it is
 	UDID      string    `json:"udid"`
 	Serial    string    `json:"serial,omitempty"`
 	User      string    `json:"user,omitempty"`   // who asks, by UPN; empty when that user was removed
@@ -79,4 +79,4 @@ func decided(w http.ResponseWriter, err error) error {
 }
 
 // deviceTitle is what people call a device.
-func deviceTitle(d mdm.Device) string { return cmp.Or(d.Label, d.Name, d.Serial, d.UDID) }
+func deviceTitle(d mdm.Device) string { return cmp.Or(d.Label, d.Name, d.Product, d.Serial, d.UDID) }
