@@ -77,10 +77,11 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, Options: r.enroll.RenderOptions()}
 	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}
 	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
+	chains := &cms.Chains{}
 	r.apple = &apple.Service{
 		Admitter: r.enroll, Planner: r.enroll, Audit: trail, Now: a.now, Log: a.room("apple"),
 		Trust: func() cms.Trust {
-			return cms.Trust{Roots: authority.Roots(), Intermediates: authority.Intermediates(), Now: a.now()}
+			return cms.Trust{Roots: authority.Roots(), Intermediates: authority.Intermediates(), Now: a.now(), Known: chains}
 		},
 	}
 	a.rooms = r

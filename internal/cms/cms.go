@@ -54,6 +54,7 @@ type Trust struct {
 	Now           time.Time           // our time: the signing time in a message is a claim of its sender
 	Usages        []x509.ExtKeyUsage  // empty means any
 	MaxBytes      int                 // 0 means bounded.MaxCMS
+	Known         *Chains             // certificates that were found good before; nil: each is verified anew
 }
 
 func (t Trust) maxBytes() int {

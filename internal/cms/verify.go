@@ -212,6 +212,9 @@ func (t Trust) Check(c *x509.Certificate, along ...*x509.Certificate) (err error
 		// nil would mean the system's roots, and zero the system's time.
 		return fmt.Errorf("%w: no roots or no time given", ErrUntrusted)
 	}
+	if t.Known.knows(c, t) {
+		return nil
+	}
 	intermediates := x509.NewCertPool()
 	for _, between := range append(append([]*x509.Certificate(nil), t.Intermediates...), along...) {
 		intermediates.AddCert(between)
@@ -220,12 +223,13 @@ func (t Trust) Check(c *x509.Certificate, along ...*x509.Certificate) (err error
 	if len(usages) == 0 {
 		usages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} // none would mean TLS servers
 	}
-	_, err = c.Verify(x509.VerifyOptions{
+	chains, err := c.Verify(x509.VerifyOptions{
 		Roots: t.Roots, Intermediates: intermediates, CurrentTime: t.Now, KeyUsages: usages,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
+	t.Known.learn(c, t, chains[0])
 	return nil
 }
 
