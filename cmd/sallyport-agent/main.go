@@ -71,6 +71,7 @@ type connectCmd struct {
 
 type setCmd struct {
 	common
+	New   bool     `help:"Make a phone when there is none yet: what is set is so before it enrols."`
 	Facts []string `arg:"" name:"key=value" help:"passcode=on|off, os=VERSION, name=TEXT, supervised=yes|no, locked=on|off, account=MAIL|removed, accounts=fixed|free, token=new, clock=TIME, notnow=N and more: docs/agent.md lists them."`
 }
 
@@ -169,7 +170,7 @@ func (c *unenrollCmd) Run(ctx context.Context) error {
 }
 
 func (c *setCmd) Run() error {
-	p, err := agent.Load(c.Dir)
+	p, err := agent.New(agent.Options{Dir: c.Dir, Existing: !c.New})
 	if err != nil {
 		return err
 	}
