@@ -75,6 +75,16 @@ func (p *program) devices(api *client, filter url.Values) ([]accessapi.Device, e
 	return devices, err
 }
 
+// onDevice is a client, and the phone that a command is about.
+func (p *program) onDevice(id string) (*client, accessapi.DeviceDetail, error) {
+	api, err := p.client()
+	if err != nil {
+		return nil, accessapi.DeviceDetail{}, err
+	}
+	device, err := p.device(api, id)
+	return api, device, err
+}
+
 // device finds a phone by its ID, or by its ActiveSync DeviceId.
 func (p *program) device(api *client, id string) (accessapi.DeviceDetail, error) {
 	var d accessapi.DeviceDetail

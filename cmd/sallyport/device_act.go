@@ -115,11 +115,7 @@ func (c *deviceCommandCmd) Run(p *program) error {
 // order sends an act, or says what it would do. What cannot be undone is first
 // planned and then confirmed.
 func (a *Act) order(p *program, in adminapi.ActionRequest) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	device, err := p.device(api, a.ID)
+	api, device, err := p.onDevice(a.ID)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,7 @@ func actRow(a adminapi.Action) []string {
 }
 
 func (c *deviceActionsCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	device, err := p.device(api, c.ID)
+	api, device, err := p.onDevice(c.ID)
 	if err != nil {
 		return err
 	}
@@ -102,11 +98,7 @@ type deviceApproveCmd struct {
 }
 
 func (c *deviceApproveCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	device, err := p.device(api, c.ID)
+	api, device, err := p.onDevice(c.ID)
 	if err != nil {
 		return err
 	}
@@ -138,11 +130,7 @@ func (c *deviceApproveCmd) Run(p *program) error {
 type deviceCancelCmd struct{ Named }
 
 func (c *deviceCancelCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	device, err := p.device(api, c.ID)
+	api, device, err := p.onDevice(c.ID)
 	if err != nil {
 		return err
 	}
@@ -167,11 +155,7 @@ type deviceCommandsCmd struct {
 }
 
 func (c *deviceCommandsCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	device, err := p.device(api, c.ID)
+	api, device, err := p.onDevice(c.ID)
 	if err != nil {
 		return err
 	}

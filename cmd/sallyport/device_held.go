@@ -18,11 +18,7 @@ type deviceOwnershipCmd struct {
 }
 
 func (c *deviceOwnershipCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	device, err := p.device(api, c.ID)
+	api, device, err := p.onDevice(c.ID)
 	if err != nil {
 		return err
 	}

@@ -35,11 +35,7 @@ const (
 )
 
 func (c *deviceShowCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	detail, err := p.device(api, c.ID)
+	api, detail, err := p.onDevice(c.ID)
 	if err != nil {
 		return err
 	}

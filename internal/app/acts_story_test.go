@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm"
+	"sallyport/mdm/agent"
 )
 
 // order orders an act and confirms it where it has to be.
@@ -50,16 +51,23 @@ func (c *client) theDevice() accessapi.Device {
 	return list.Devices[0]
 }
 
-// TestRetireShutsTheMailbox: what was ordered closes the mailbox long before the
-// phone has come, taking it back opens it, and the phone leaves when it comes.
-func TestRetireShutsTheMailbox(t *testing.T) {
-	t.Parallel()
+// withMail is a server with one phone of alice's that reads its mail.
+func withMail(t *testing.T) (*client, *agent.Phone, string) {
+	t.Helper()
 	c := startInside(t, filepath.Join(t.TempDir(), "data"))
 	c.seed()
 	phone := newPhone(t, t.TempDir(), c.root, "")
 	must(t, phone.Enroll(t.Context(), c.invite(adminapi.InvitationRequest{User: alice}).URL))
 	eas := show(t, phone).EASDeviceID
 	c.decided(alice, eas, access.Allow)
+	return c, phone, eas
+}
+
+// TestRetireShutsTheMailbox: what was ordered closes the mailbox long before the
+// phone has come, taking it back opens it, and the phone leaves when it comes.
+func TestRetireShutsTheMailbox(t *testing.T) {
+	t.Parallel()
+	c, phone, eas := withMail(t)
 	device := c.theDevice()
 
 	began := time.Now()
@@ -95,12 +103,7 @@ func TestRetireShutsTheMailbox(t *testing.T) {
 // resend gives it back.
 func TestMailComesBack(t *testing.T) {
 	t.Parallel()
-	c := startInside(t, filepath.Join(t.TempDir(), "data"))
-	c.seed()
-	phone := newPhone(t, t.TempDir(), c.root, "")
-	must(t, phone.Enroll(t.Context(), c.invite(adminapi.InvitationRequest{User: alice}).URL))
-	eas := show(t, phone).EASDeviceID
-	c.decided(alice, eas, access.Allow)
+	c, phone, eas := withMail(t)
 	device := c.theDevice().ID
 
 	act := c.order(device, adminapi.ActionRequest{Kind: string(mdm.ActionSelectiveWipe)})
