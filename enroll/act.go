@@ -163,10 +163,15 @@ func (o *ordering) create(ctx context.Context, act mdm.Action) error {
 }
 
 // rename gives the label, and where the phone lets its own name be changed it is
-// told to do so.
+// told to do so. That comes first: an order that is refused changes nothing.
 func (o *ordering) rename(ctx context.Context, act mdm.Action, plan ActionPlan) (mdm.Action, error) {
 	name := strings.TrimSpace(act.Parameters.Name)
 	act.Parameters.Name = name
+	if len(plan.Commands) == 0 {
+		act.ID, act.State, act.DoneAt = "", mdm.ActionAcknowledged, act.RequestedAt
+	} else if err := o.create(ctx, act); err != nil {
+		return act, err
+	}
 	entry := audit.New(ctx, act.RequestedAt, "device.rename", string(o.row.Device.ID), audit.Done, "label", name)
 	err := o.s.Holds.SetLabel(ctx, o.row.Device.ID, name, entry)
 	if errors.Is(err, ErrNotFound) {
@@ -175,10 +180,6 @@ func (o *ordering) rename(ctx context.Context, act mdm.Action, plan ActionPlan) 
 	if err != nil {
 		return act, fmt.Errorf("label device %s: %w", o.row.Device.ID, err)
 	}
-	if len(plan.Commands) > 0 {
-		return act, o.create(ctx, act)
-	}
-	act.ID, act.State, act.DoneAt = "", mdm.ActionAcknowledged, act.RequestedAt
 	return act, nil
 }
 
