@@ -178,6 +178,9 @@ func (p *planner) resent(act mdm.Action) (mdm.ActionState, string) {
 	if p.have.Report.Device == nil {
 		return "", "" // what should be sent may hang on it
 	}
+	if p.have.Enrollment.Withheld == mdm.WithholdEverything {
+		return "", "" // another act under way takes the mail first
+	}
 	since, mail, open := p.since(act), 0, false
 	for _, want := range p.want.Profiles {
 		if !want.Mail || !want.renders() {

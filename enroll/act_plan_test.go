@@ -189,6 +189,9 @@ func TestSettled(t *testing.T) {
 		{name: "refused", kind: mdm.ActionResend, commands: []mdm.Command{install(mdm.Failed, after(1))}, want: mdm.ActionFailed, reason: "The profile is broken (MCProfileErrorDomain 1000)"},
 		{name: "nothing to send", kind: mdm.ActionResend, set: func(w *Want, _ *Have) { w.Profiles = w.Profiles[:1] }, want: mdm.ActionFailed,
 			reason: "there is no mail profile to send: no template is assigned to the user, or none can be made"},
+		{name: "an act under way withholds everything", kind: mdm.ActionResend, set: func(w *Want, h *Have) {
+			w.Profiles, h.Enrollment.Withheld = w.Profiles[:1], mdm.WithholdEverything
+		}},
 		{name: "nothing to send, but the phone has not reported", kind: mdm.ActionResend, set: func(w *Want, h *Have) { w.Profiles, h.Report.Device = nil, nil }},
 	}
 	for _, test := range tests {

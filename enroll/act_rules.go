@@ -222,6 +222,9 @@ func (o *ordering) resendCommands(ctx context.Context, plan *ActionPlan) (refusa
 	if a := accountsLocked(o.row.Report); a != "" {
 		plan.Effects = append(plan.Effects, a)
 	}
+	if o.row.Enrollment.Withheld == mdm.WithholdEverything {
+		plan.Effects = append(plan.Effects, "Where an act that takes the mail from the phone is under way, that one is carried out first.")
+	}
 	return nil, nil
 }
 
