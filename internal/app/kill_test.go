@@ -1,10 +1,12 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,13 +48,14 @@ func kills(t *testing.T) int {
 func TestKilledAtRandom(t *testing.T) {
 	times := kills(t)
 	data := filepath.Join(t.TempDir(), "data")
-	p := startProcess(t, data, freeAddress(t), 0, store.BeforeCommit)
-	first := newClient(t, data)
-	first.seed()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	k := &killing{client: first, ctx: ctx, cancel: cancel, data: data, dir: t.TempDir(), stopped: make(chan struct{})}
-	k.http.Timeout = 20 * time.Second
+	k := &killing{ctx: ctx, cancel: cancel, data: data, listen: freeAddress(t), dir: t.TempDir(), stopped: make(chan struct{})}
+	k.logTo(t, filepath.Join(k.dir, "server.log"))
+	p := k.start(t)
+	k.client = newClient(t, data)
+	k.seed()
+	k.http.Timeout = patience / 3
 
 	var busy sync.WaitGroup
 	t.Cleanup(busy.Wait) // a test that ends early must not leave them behind
@@ -74,7 +77,7 @@ func TestKilledAtRandom(t *testing.T) {
 			k.killStarting()
 		}
 		start := time.Now()
-		p = startProcess(t, data, k.listen(), 0, store.BeforeCommit)
+		p = k.start(t)
 		if err := k.serving(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -104,6 +107,8 @@ type killing struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	data    string        // of the server
+	listen  string        // where it serves
+	log     *os.File      // what it says
 	dir     string        // of phones
 	stopped chan struct{} // closed when there will be no further kill
 
@@ -133,7 +138,39 @@ func (k *killing) over() bool {
 	}
 }
 
-func (k *killing) listen() string { return strings.TrimPrefix(k.local.URL, "https://") }
+// server is one that has not started yet.
+func (k *killing) server() *process {
+	p := processOf(k.data, k.listen, 0, store.BeforeCommit)
+	p.cmd.Stderr = k.log // a thousand servers have the same things to say
+	return p
+}
+
+func (k *killing) start(t *testing.T) *process {
+	t.Helper()
+	p := k.server()
+	must(t, p.start(t))
+	return p
+}
+
+// logTo keeps what the servers say. It is shown when the test fails, which it
+// does for a panic or a data race.
+func (k *killing) logTo(t *testing.T, path string) {
+	t.Helper()
+	var err error
+	k.log, err = os.Create(path)
+	must(t, err)
+	t.Cleanup(func() {
+		_ = k.log.Close()
+		text, err := os.ReadFile(path)
+		must(t, err)
+		if bytes.Contains(text, []byte("panic: ")) || bytes.Contains(text, []byte("DATA RACE")) {
+			t.Error("a server broke down")
+		}
+		if t.Failed() {
+			t.Logf("the servers said at last:\n%s", text[max(0, len(text)-10_000):])
+		}
+	})
+}
 
 func (k *killing) noteKill() {
 	if k.enrolling.Load() > 0 {
@@ -146,7 +183,7 @@ func (k *killing) noteKill() {
 
 // killStarting kills a server that may not be ready yet.
 func (k *killing) killStarting() {
-	p := processOf(k.data, k.listen(), 0, store.BeforeCommit)
+	p := k.server()
 	must(k.t, p.cmd.Start())
 	pause(k.ctx, rand.N(100*time.Millisecond))
 	_ = p.cmd.Process.Kill()
