@@ -64,7 +64,7 @@ func (s *Service) moveAct(ctx context.Context, e mdm.Enrollment, act mdm.Action,
 	if reason != "" {
 		detail = append(detail, "reason", reason)
 	}
-	err := s.Acts.MoveAction(ctx, act.ID, move, s.actEntry(ctx, "action."+string(to), e, act, move.At, detail...))
+	err := s.Acts.MoveAction(ctx, act.ID, move, s.actEntry(ctx, "action."+to.Verb(), e, act, move.At, detail...))
 	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("end act %s: %w", act.ID, err)
 	}

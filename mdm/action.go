@@ -44,6 +44,25 @@ func (s ActionState) Open() bool {
 	return s == ActionUnapproved || s == ActionPending || s == ActionSent
 }
 
+// Verb names in the audit trail how an act came into this state.
+func (s ActionState) Verb() string {
+	switch s {
+	case ActionUnapproved, ActionPending:
+		return "order"
+	case ActionSent:
+		return "send"
+	case ActionAcknowledged:
+		return "acknowledge"
+	case ActionFailed:
+		return "fail"
+	case ActionCancelled:
+		return "cancel"
+	case ActionExpired:
+		return "expire"
+	}
+	return string(s)
+}
+
 // Ends reports whether the enrolment is over once the device has acknowledged.
 func (k ActionKind) Ends() bool { return k == ActionWipe || k == ActionRetire }
 

@@ -260,20 +260,13 @@ func (s *Actions) ExpireActions(ctx context.Context, now time.Time, limit int) (
 	return expired, nil
 }
 
-// actVerbs name in the trail how an act came to its end without an admin.
-var actVerbs = map[mdm.ActionState]string{
-	mdm.ActionAcknowledged: "action.acknowledge",
-	mdm.ActionFailed:       "action.fail",
-	mdm.ActionCancelled:    "action.cancel",
-	mdm.ActionExpired:      "action.expire",
-}
-
+// actEntry tells how an act came to its end without an admin.
 func actEntry(ctx context.Context, a mdm.Action, to mdm.ActionState, reason string, at time.Time) audit.Entry {
 	detail := []string{"kind", string(a.Kind), "enrollment", string(a.EnrollmentID)}
 	if reason != "" {
 		detail = append(detail, "reason", reason)
 	}
-	return audit.New(ctx, at, actVerbs[to], string(a.ID), audit.Done, detail...)
+	return audit.New(ctx, at, "action."+to.Verb(), string(a.ID), audit.Done, detail...)
 }
 
 // finishAct ends an act that no admin and no answer ends.
