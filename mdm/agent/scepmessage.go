@@ -58,16 +58,22 @@ func (t *transaction) seal(csr *x509.CertificateRequest, key *rsa.PrivateKey, ra
 	return nil
 }
 
+// selfSigned is good by the phone's clock and by the machine's: the CMS library
+// notes the latter as the time of signing, and a reader holds it against this.
 func selfSigned(csr *x509.CertificateRequest, key *rsa.PrivateKey, now time.Time) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, err
 	}
+	first, last := now, time.Now()
+	if last.Before(first) {
+		first, last = last, first
+	}
 	template := &x509.Certificate{
 		SerialNumber: serial.Add(serial, big.NewInt(1)),
 		RawSubject:   csr.RawSubject,
-		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.Add(7 * 24 * time.Hour),
+		NotBefore:    first.Add(-time.Hour),
+		NotAfter:     last.Add(7 * 24 * time.Hour),
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 	}
 	if len(csr.RawSubject) <= 2 { // an issuer's name must not be empty
