@@ -37,7 +37,7 @@ const enrolAgain = "remove the management profile and enrol again with a new inv
 
 // Pinned implements apple.Admitter.
 func (s *Service) Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, error) {
-	e, err := s.Enrollments.EnrollmentByCertificate(ctx, certificateHash)
+	e, cert, err := s.Enrollments.Pinned(ctx, certificateHash)
 	if errors.Is(err, ErrNotFound) {
 		return mdm.Enrollment{}, refusal.New(apple.ErrUnknownIdentity, "", "no enrolment belongs to this identity certificate", enrolAgain)
 	}
@@ -47,7 +47,7 @@ func (s *Service) Pinned(ctx context.Context, certificateHash string) (mdm.Enrol
 	if e.State.Ended() {
 		return e, nil // told nothing, but never refused: its phone may not have noticed yet
 	}
-	if _, err := s.identity(ctx, certificateHash); err != nil {
+	if err := s.usable(cert); err != nil {
 		return mdm.Enrollment{}, err
 	}
 	return e, nil
@@ -56,22 +56,27 @@ func (s *Service) Pinned(ctx context.Context, certificateHash string) (mdm.Enrol
 // identity returns our row of an identity certificate that may be used now.
 func (s *Service) identity(ctx context.Context, hash string) (certs.Certificate, error) {
 	cert, err := s.Certificates.Lookup(ctx, hash)
-	if errors.Is(err, certs.ErrNotFound) {
-		return certs.Certificate{}, refusal.New(apple.ErrUnknownIdentity, "", "this identity certificate is not on record", enrolAgain)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, certs.ErrNotFound) {
 		return certs.Certificate{}, fmt.Errorf("look up identity certificate: %w", err)
 	}
+	return cert, s.usable(cert)
+}
+
+// usable refuses an identity certificate that may not be used now; a zero row is
+// one that is not on record.
+func (s *Service) usable(cert certs.Certificate) error {
 	now := s.now()
 	switch {
+	case cert.SHA256 == "":
+		return refusal.New(apple.ErrUnknownIdentity, "", "this identity certificate is not on record", enrolAgain)
 	case cert.Rule != certs.RuleMDMIdentity:
-		return certs.Certificate{}, refusal.New(apple.ErrUnauthenticated, "", "this certificate was issued for something else than management", enrolAgain)
+		return refusal.New(apple.ErrUnauthenticated, "", "this certificate was issued for something else than management", enrolAgain)
 	case !cert.RevokedAt.IsZero():
-		return certs.Certificate{}, refusal.New(apple.ErrUnauthenticated, "", "this identity certificate was revoked", enrolAgain)
+		return refusal.New(apple.ErrUnauthenticated, "", "this identity certificate was revoked", enrolAgain)
 	case now.Before(cert.NotBefore) || !now.Before(cert.NotAfter):
-		return certs.Certificate{}, refusal.New(apple.ErrUnauthenticated, "", "this identity certificate is not valid now", enrolAgain)
+		return refusal.New(apple.ErrUnauthenticated, "", "this identity certificate is not valid now", enrolAgain)
 	}
-	return cert, nil
+	return nil
 }
 
 // Authenticate implements apple.Admitter. Who the phone belongs to follows from

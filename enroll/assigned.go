@@ -35,21 +35,21 @@ func (a assignment) wanted() WantedProfile {
 // cannot be rendered stays in the list: it is wanted, and nothing can be
 // installed. A template that loses its mailbox to another one is not in it, nor
 // is what an admin keeps from the phone.
-func (s *Service) assigned(ctx context.Context, u directory.User, device *mdm.DeviceFacts, withheld mdm.Withholding) ([]assignment, error) {
+func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, device *mdm.DeviceFacts, withheld mdm.Withholding) ([]assignment, error) {
 	if withheld == mdm.WithholdEverything {
 		return nil, nil
 	}
+	all, err := s.catalog(ctx, at)
+	if err != nil {
+		return nil, err
+	}
 	var list []assignment
 	if withheld != mdm.WithholdPolicies {
-		policies, err := s.Security.CurrentSecurityPolicies(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read security policies: %w", err)
-		}
-		if policy, ok := templates.ChooseSecurity(policies, u); ok {
+		if policy, ok := templates.ChooseSecurity(all.policies, u); ok {
 			list = append(list, s.security(ctx, policy, u))
 		}
 	}
-	won, lost, options, err := s.chosen(ctx, u, device)
+	won, lost, options, err := s.chosenOf(ctx, all.templates, u, device)
 	if err != nil {
 		return nil, err
 	}
@@ -66,12 +66,16 @@ func (s *Service) assigned(ctx context.Context, u directory.User, device *mdm.De
 // chosen returns the templates that a user gets, those that lose, and what
 // rendering them needs. Secrets are opened only for templates that name some.
 func (s *Service) chosen(ctx context.Context, u directory.User, device *mdm.DeviceFacts) ([]templates.Revision, []templates.Lost, templates.Options, error) {
-	options := s.RenderOptions()
-	options.Device = device
 	revisions, err := s.Templates.CurrentRevisions(ctx)
 	if err != nil {
-		return nil, nil, options, fmt.Errorf("read templates: %w", err)
+		return nil, nil, templates.Options{}, fmt.Errorf("read templates: %w", err)
 	}
+	return s.chosenOf(ctx, revisions, u, device)
+}
+
+func (s *Service) chosenOf(ctx context.Context, revisions []templates.Revision, u directory.User, device *mdm.DeviceFacts) (_ []templates.Revision, _ []templates.Lost, _ templates.Options, err error) {
+	options := s.RenderOptions()
+	options.Device = device
 	won, lost := templates.Choose(revisions, u)
 	if slices.ContainsFunc(won, func(r templates.Revision) bool { return len(r.Spec.Secrets()) > 0 }) {
 		if options.Secrets, err = s.Secrets.SecretsFor(ctx, u.ID); err != nil {
@@ -136,6 +140,6 @@ func (s *Service) wanted(ctx context.Context, e mdm.Enrollment, r mdm.Report) (W
 	if err != nil {
 		return Want{}, fmt.Errorf("look up user of enrolment %s: %w", e.ID, err)
 	}
-	list, err := s.assigned(ctx, user, r.Device, mdm.WithholdNothing)
+	list, err := s.assigned(ctx, Catalog{}, user, r.Device, mdm.WithholdNothing)
 	return s.want(list), err
 }

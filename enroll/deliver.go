@@ -33,22 +33,17 @@ func (s *Service) Next(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*a
 	if !e.State.Active() {
 		return nil, nil
 	}
-	err := s.Plans.SaveContact(ctx, e.ID, c)
+	w, err := s.meet(ctx, e.ID, c)
 	if errors.Is(err, ErrNotFound) {
 		return nil, s.unknownResult(ctx, e, c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("save contact of enrolment %s: %w", e.ID, err)
+		return nil, err
 	}
-	have, err := s.Plans.LoadPlan(ctx, e.ID)
-	if err != nil {
-		return nil, fmt.Errorf("load plan of enrolment %s: %w", e.ID, err)
-	}
-	if !have.Enrollment.State.Active() { // it ended with this very result
+	if !w.have.Enrollment.State.Active() { // it ended with this very result
 		return nil, nil
 	}
-	w, err := s.job(ctx, have)
-	if err != nil {
+	if err := s.assign(ctx, w); err != nil {
 		return nil, err
 	}
 	if err := s.confirm(ctx, w.want, w.have); err != nil {
@@ -72,34 +67,32 @@ func (s *Service) Next(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*a
 			return order, nil
 		}
 	}
+	if err := s.noteIdle(ctx, w, c); err != nil {
+		return nil, err
+	}
 	return nil, s.wakeAgain(ctx, p, c)
 }
 
 // job is everything that the next command may be made of.
 type job struct {
 	have     Have
-	user     directory.User
+	idle     time.Time // of an Idle that is not on record yet; zero otherwise
 	assigned []assignment
 	want     Want
 }
 
-// job reads what a phone should have.
-func (s *Service) job(ctx context.Context, have Have) (*job, error) {
-	user, err := s.Users.UserByID(ctx, have.Enrollment.UserID)
-	removed := errors.Is(err, directory.ErrNotFound)
-	if err != nil && !removed {
-		return nil, fmt.Errorf("look up user of enrolment %s: %w", have.Enrollment.ID, err)
-	}
-	w := &job{have: have, user: user}
+// assign adds what a phone should have.
+func (s *Service) assign(ctx context.Context, w *job) (err error) {
+	removed := w.have.User.ID == ""
 	if !removed {
-		w.assigned, err = s.assigned(ctx, user, have.Report.Device, have.Enrollment.Withheld)
+		w.assigned, err = s.assigned(ctx, w.have.Catalog, w.have.User, w.have.Report.Device, w.have.Enrollment.Withheld)
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	w.want = s.want(w.assigned)
 	w.want.UserRemoved = removed
-	return w, nil
+	return nil
 }
 
 // unknownResult notes the result of a command that this enrolment was never
@@ -183,7 +176,7 @@ func (s *Service) order(ctx context.Context, w *job, a Action) (*apple.Order, er
 	if a.Act != "" && !a.Part {
 		row.ID, row.ActionID = s.actCommandID(a.Act), a.Act
 	}
-	err = s.Plans.SaveCommand(ctx, row)
+	err = s.Plans.SaveCommand(ctx, row, w.idle)
 	if errors.Is(err, ErrConflict) && row.ActionID != "" {
 		return nil, errGone
 	}
@@ -215,7 +208,7 @@ func (s *Service) command(ctx context.Context, w *job, a Action) (apple.Command,
 	case installProfile:
 		for _, p := range w.assigned {
 			if p.identifier == a.Subject && p.uuid == a.Revision {
-				payload, err := s.payload(ctx, w.have.Enrollment, w.user, p)
+				payload, err := s.payload(ctx, w.have.Enrollment, w.have.User, p)
 				if err != nil {
 					return nil, err
 				}

@@ -33,20 +33,16 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 	if expected.Identity, err = s.expectedIdentity(ctx, e); err != nil {
 		return compliance.Expected{}, mdm.Report{}, err
 	}
-	user, err := s.Users.UserByID(ctx, e.UserID)
-	if errors.Is(err, directory.ErrNotFound) {
+	if have.User.ID == "" {
 		expected.UserRemoved = true
 		return expected, have.Report, nil
 	}
-	if err != nil {
-		return compliance.Expected{}, mdm.Report{}, fmt.Errorf("look up user of enrolment %s: %w", id, err)
-	}
-	expected.UPN, expected.Groups = user.UPN, user.Groups
+	expected.UPN, expected.Groups = have.User.UPN, have.User.Groups
 	if e.Withheld == mdm.WithholdEverything {
 		expected.Withdrawal, err = s.withdrawal(ctx, e)
 		return expected, have.Report, err
 	}
-	assigned, err := s.assigned(ctx, user, have.Report.Device, e.Withheld)
+	assigned, err := s.assigned(ctx, have.Catalog, have.User, have.Report.Device, e.Withheld)
 	if err != nil {
 		return compliance.Expected{}, mdm.Report{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -158,6 +159,18 @@ func (m *memory) EnrollmentByCertificate(_ context.Context, hash string) (mdm.En
 		}
 	}
 	return mdm.Enrollment{}, cmp.Or(m.broken, ErrNotFound)
+}
+
+func (m *memory) Pinned(ctx context.Context, hash string) (mdm.Enrollment, certs.Certificate, error) {
+	e, err := m.EnrollmentByCertificate(ctx, hash)
+	if err != nil {
+		return e, certs.Certificate{}, err
+	}
+	cert, err := m.Lookup(ctx, hash)
+	if errors.Is(err, certs.ErrNotFound) {
+		err = nil
+	}
+	return e, cert, err
 }
 
 func (m *memory) EnrollmentByID(_ context.Context, id mdm.EnrollmentID) (mdm.Enrollment, error) {
@@ -329,7 +342,7 @@ func (m *memory) LoadPlan(_ context.Context, id mdm.EnrollmentID) (Have, error) 
 	if !ok {
 		return Have{}, cmp.Or(m.broken, ErrNotFound)
 	}
-	have := Have{Enrollment: e, Report: m.reports[id]}
+	have := Have{Enrollment: e, Report: m.reports[id], User: m.users[e.UserID]} // an unknown Catalog: each is read anew
 	kept := map[[2]string]int{}
 	for _, c := range slices.Backward(m.commands) {
 		pair := [2]string{c.RequestType, c.Subject}
@@ -348,8 +361,12 @@ func (m *memory) LoadPlan(_ context.Context, id mdm.EnrollmentID) (Have, error) 
 	return have, m.broken
 }
 
-func (m *memory) SaveCommand(_ context.Context, c mdm.Command) error {
+func (m *memory) SaveCommand(_ context.Context, c mdm.Command, idle time.Time) error {
 	defer m.lock()()
+	if e := m.enrollments[c.EnrollmentID]; !idle.IsZero() {
+		e.IdleAt, e.LastSeenAt = idle, idle
+		m.enrollments[e.ID] = e
+	}
 	if again, err := m.sendAct(c); again || err != nil {
 		return cmp.Or(m.broken, err)
 	}

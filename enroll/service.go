@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"sallyport/certs"
@@ -75,6 +76,8 @@ type Service struct {
 
 	Now func() time.Time // nil means time.Now
 	Log *slog.Logger     // nil means no log
+
+	known atomic.Pointer[catalog] // the newest that was read
 }
 
 var (

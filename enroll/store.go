@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"sallyport/certs"
 	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
 	"sallyport/mdm"
@@ -30,6 +31,9 @@ type EnrollmentStore interface {
 	// EnrollmentByCertificate and EnrollmentByID return ErrNotFound when unknown.
 	EnrollmentByCertificate(ctx context.Context, certificateHash string) (mdm.Enrollment, error)
 	EnrollmentByID(ctx context.Context, id mdm.EnrollmentID) (mdm.Enrollment, error)
+	// Pinned is EnrollmentByCertificate together with our row of that certificate,
+	// at one moment; zero when it is not on record.
+	Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, certs.Certificate, error)
 	// Admit creates the enrolment in state Authenticated and, if needed, its
 	// device (by platform and UDID), with the entry. The enrolment that the
 	// certificate already has is returned unchanged. When the device has an
@@ -45,7 +49,9 @@ type EnrollmentStore interface {
 	// enrolment only the push data change, and for one that is Held: it stays so.
 	// When the device meanwhile has an active enrolment of another user it
 	// becomes Held as in Admit, with its push data. ErrConflict when it has ended.
-	// An empty UnlockToken leaves the one on record. A token other than the one
+	// An empty UnlockToken leaves the one on record. Push data that others have
+	// followed since are those of a recorded message: they change nothing, unless
+	// the token on record is dead. A token other than the one
 	// on record ends what SaveWake said of that one; its UpdatedAt is made later
 	// than the old one's where the clock does not do so.
 	Activate(ctx context.Context, id mdm.EnrollmentID, push mdm.Push, now time.Time, entry audit.Entry) error
@@ -86,8 +92,10 @@ type PlanStore interface {
 	// ErrConflict, and no row, when the act is in another state (cancelled
 	// meanwhile) or belongs to another enrolment. An act's last command that was
 	// not answered, or with NotNow, may be saved again: it is Sent once more. Any
-	// other ID on record is ErrConflict; an unknown enrolment ErrNotFound.
-	SaveCommand(ctx context.Context, c mdm.Command) error
+	// other ID on record is ErrConflict; an unknown enrolment ErrNotFound. idle is
+	// when the connection began, where SaveContact was not told (it is noted as by
+	// SaveContact: IdleAt and LastSeenAt); zero where it was.
+	SaveCommand(ctx context.Context, c mdm.Command, idle time.Time) error
 	// Advance turns state from into to, if it still is from; ErrConflict otherwise.
 	Advance(ctx context.Context, id mdm.EnrollmentID, from, to mdm.EnrollmentState) error
 }
@@ -96,6 +104,8 @@ type PlanStore interface {
 type Have struct {
 	Enrollment mdm.Enrollment
 	Report     mdm.Report
+	User       directory.User // whose device it is; zero when removed
+	Catalog    Catalog        // state of the templates and security policies
 	// Commands are the newest ones first, for each pair of request type and
 	// subject the last 5 at most.
 	Commands []mdm.Command

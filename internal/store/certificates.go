@@ -14,9 +14,13 @@ const certificateColumns = `sha256, der, serial, rule, user_id, invitation_id, e
 
 func scanCertificate(row scanner) (certs.Certificate, error) {
 	var c certs.Certificate
-	err := row.Scan(&c.SHA256, &c.DER, &c.Serial, &c.Rule, &c.UserID, &c.InvitationID, &c.EnrollmentID,
-		stamp{&c.NotBefore}, stamp{&c.NotAfter}, stamp{&c.RevokedAt})
+	err := row.Scan(certificateFields(&c)...)
 	return c, err
+}
+
+func certificateFields(c *certs.Certificate) []any {
+	return []any{&c.SHA256, &c.DER, &c.Serial, &c.Rule, &c.UserID, &c.InvitationID, &c.EnrollmentID,
+		stamp{&c.NotBefore}, stamp{&c.NotAfter}, stamp{&c.RevokedAt}}
 }
 
 func (t *tx) certificate(ctx context.Context, sha256 string) (certs.Certificate, error) {

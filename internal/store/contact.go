@@ -21,24 +21,15 @@ const longStep = 24 * time.Hour
 // SaveContact notes one contact.
 func (s *Plans) SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error {
 	return s.db.write(ctx, "save contact", func(t *tx) error {
-		stored, err := t.report(ctx, id)
-		if err != nil {
-			return err
-		}
 		changed, err := t.saveStatus(ctx, id, c)
 		if err != nil {
 			return err
 		}
 		if !c.Report.Empty() {
-			if err := t.saveReport(ctx, id, stored.Merge(wholeReport(c.Report)), c.At); err != nil {
+			if err := t.mergeReport(ctx, id, c); err != nil {
 				return err
 			}
 			changed = true
-		}
-		if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET last_seen_at = $2
-			WHERE id = $1 AND (last_seen_at < $2 OR last_seen_at > $3)`,
-			id, micros(c.At), micros(c.At.Add(longStep))); err != nil {
-			return err
 		}
 		if !changed {
 			return nil
@@ -52,6 +43,36 @@ func (t *tx) report(ctx context.Context, id mdm.EnrollmentID) (mdm.Report, error
 	var r mdm.Report
 	err := t.QueryRowContext(ctx, `SELECT report FROM enroll_enrollments WHERE id = $1`, id).Scan(document{&r})
 	return r, orNotFound(err, enroll.ErrNotFound)
+}
+
+func (t *tx) mergeReport(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error {
+	stored, err := t.report(ctx, id)
+	if err != nil {
+		return err
+	}
+	return t.saveReport(ctx, id, stored.Merge(wholeReport(c.Report)), c.At)
+}
+
+// A last contact moves on, and comes back only from a long step ahead.
+const lastSeen = `last_seen_at = CASE WHEN last_seen_at < $2 OR last_seen_at > $3 THEN $2 ELSE last_seen_at END`
+
+// seen notes a message of an enrolment; ErrNotFound when there is none.
+func (t *tx) seen(ctx context.Context, id mdm.EnrollmentID, at time.Time) error {
+	return t.touch(ctx, `UPDATE enroll_enrollments SET `+lastSeen+` WHERE id = $1`, id, at)
+}
+
+// seenIdle notes one that begins a connection.
+func (t *tx) seenIdle(ctx context.Context, id mdm.EnrollmentID, at time.Time) error {
+	return t.touch(ctx, `UPDATE enroll_enrollments SET `+lastSeen+`,
+		idle_at = CASE WHEN idle_at < $2 THEN $2 ELSE idle_at END WHERE id = $1`, id, at)
+}
+
+func (t *tx) touch(ctx context.Context, query string, id mdm.EnrollmentID, at time.Time) error {
+	n, err := t.change(ctx, query, id, micros(at), micros(at.Add(longStep)))
+	if err == nil && n == 0 {
+		return enroll.ErrNotFound
+	}
+	return err
 }
 
 func (t *tx) saveReport(ctx context.Context, id mdm.EnrollmentID, r mdm.Report, at time.Time) error {
@@ -80,6 +101,9 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 		RETURNING action_id`,
 		c.CommandID, id, state, reason, document{chain(c, state)}, micros(c.At)).Scan(&act)
 	if err == nil {
+		if err := t.seen(ctx, id, c.At); err != nil {
+			return false, err
+		}
 		return true, t.answerAct(ctx, act, c, state, reason)
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
@@ -101,7 +125,7 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 // command that carries out an act stays Sent with it: whether the phone executed
 // it nobody knows, so it is repeated under its own identifier and never anew.
 func (t *tx) saveIdle(ctx context.Context, id mdm.EnrollmentID, at time.Time) (bool, error) {
-	if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET idle_at = $2 WHERE id = $1 AND idle_at < $2`, id, micros(at)); err != nil {
+	if err := t.seenIdle(ctx, id, at); err != nil {
 		return false, err
 	}
 	n, err := t.change(ctx, `UPDATE enroll_commands SET state = 'superseded', done_at = $2

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/certs"
 	"sallyport/enroll"
 	"sallyport/internal/audit"
 	"sallyport/mdm"
@@ -50,6 +51,23 @@ func scanEnrollment(row scanner) (mdm.Enrollment, error) {
 // EnrollmentByCertificate finds the enrolment that is pinned to a certificate.
 func (s *Enrollments) EnrollmentByCertificate(ctx context.Context, certificateHash string) (mdm.Enrollment, error) {
 	return s.one(ctx, `e.certificate_hash = $1`, certificateHash)
+}
+
+// pinnedQuery is asked for every message of a phone: two look-ups (TestQueryPlans).
+const pinnedQuery = `SELECT ` + enrollmentColumns + `, COALESCE(c.sha256, ''), c.der, COALESCE(c.serial, ''), COALESCE(c.rule, ''),
+		COALESCE(c.user_id, ''), COALESCE(c.invitation_id, ''), COALESCE(c.enrollment_id, ''),
+		COALESCE(c.not_before, 0), COALESCE(c.not_after, 0), COALESCE(c.revoked_at, 0)
+	FROM enroll_enrollments e LEFT JOIN certs_certificates c ON c.sha256 = e.certificate_hash WHERE e.certificate_hash = $1`
+
+// Pinned finds both the enrolment and the certificate.
+func (s *Enrollments) Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, certs.Certificate, error) {
+	var e mdm.Enrollment
+	var c certs.Certificate
+	fields := append(enrollmentFields(&e), certificateFields(&c)...)
+	if err := s.db.reader.QueryRowContext(ctx, pinnedQuery, certificateHash).Scan(fields...); err != nil {
+		return mdm.Enrollment{}, certs.Certificate{}, fmt.Errorf("load pinned enrolment: %w", orNotFound(err, enroll.ErrNotFound))
+	}
+	return e, c, nil
 }
 
 // EnrollmentByID finds an enrolment in any state.

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
@@ -26,29 +28,41 @@ func (db *DB) Plans() *Plans { return &Plans{db} }
 // recentCommands is how many commands of one request type and subject a plan sees.
 const recentCommands = 5
 
-// What every poll of every phone reads: three look-ups in indexes (TestQueryPlans).
+// What every poll of every phone reads, in one statement: the enrolment, then its
+// commands, by look-ups in indexes (TestQueryPlans). Only the revisions are counted,
+// in the index of their numbers: there are a few for each template. Acts are
+// rare, so they are read only where there is one.
 const (
-	planEnrollment = `SELECT ` + enrollmentColumns + `, e.report FROM enroll_enrollments e WHERE e.id = $1`
-	planCommands   = `SELECT ` + commandColumns + ` FROM enroll_commands
-		WHERE enrollment_id = $1 AND recent = TRUE ORDER BY seq DESC`
+	planEnrollment = `SELECT 0 AS part, 0 AS nth, ` + enrollmentColumns + `, e.report,
+			COALESCE(u.id, ''), COALESCE(u.upn, ''), COALESCE(u.email, ''), COALESCE(u.username, ''), COALESCE(u.domain_name, ''),
+			COALESCE(u.display_name, ''), COALESCE(u.first_name, ''), COALESCE(u.middle_name, ''), COALESCE(u.last_name, ''),
+			COALESCE(u.group_names, 'null'), COALESCE(u.shared_mailbox, FALSE), COALESCE(u.created_at, 0), COALESCE(u.updated_at, 0),
+			(SELECT COUNT(*) FROM templates_revisions), (SELECT COUNT(*) FROM templates_security_policies),
+			EXISTS (SELECT 1 FROM enroll_actions a WHERE a.enrollment_id = e.id AND a.state IN ` + openActs + `)`
+	planCommands = `SELECT 1, seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+			NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ` + commandColumns + `
+		FROM enroll_commands WHERE enrollment_id = $1 AND recent = TRUE`
+	planQuery = planEnrollment + `, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+		FROM enroll_enrollments e LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0 WHERE e.id = $1
+		UNION ALL ` + planCommands + ` ORDER BY 1, 2 DESC`
 	planActions = `SELECT ` + actionColumns + ` FROM enroll_actions
 		WHERE enrollment_id = $1 AND state IN ` + openActs + ` AND state <> 'unapproved' ORDER BY id`
 )
 
 // LoadPlan reads what Plan needs, at one moment.
 func (s *Plans) LoadPlan(ctx context.Context, id mdm.EnrollmentID) (enroll.Have, error) {
-	var have enroll.Have
-	err := s.db.read(ctx, "load plan", func(t *tx) error {
-		have = enroll.Have{}
-		row := t.QueryRowContext(ctx, planEnrollment, id)
-		if err := row.Scan(append(enrollmentFields(&have.Enrollment), document{&have.Report})...); err != nil {
-			return orNotFound(err, enroll.ErrNotFound)
-		}
-		rows, err := t.QueryContext(ctx, planCommands, id)
-		if have.Commands, err = collect(rows, err, scanCommand); err != nil {
+	have, acts, err := loadPlan(ctx, s.db.reader, id)
+	if err != nil {
+		return enroll.Have{}, fmt.Errorf("load plan: %w", err)
+	}
+	if !acts {
+		return have, nil
+	}
+	err = s.db.read(ctx, "load plan", func(t *tx) error {
+		if have, acts, err = loadPlan(ctx, t, id); err != nil {
 			return err
 		}
-		rows, err = t.QueryContext(ctx, planActions, id)
+		rows, err := t.QueryContext(ctx, planActions, id)
 		have.Actions, err = collect(rows, err, s.db.scanAction)
 		return err
 	})
@@ -58,13 +72,65 @@ func (s *Plans) LoadPlan(ctx context.Context, id mdm.EnrollmentID) (enroll.Have,
 	return have, nil
 }
 
+// querier is a transaction, or a pool of connections.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// loadPlan reads all but the acts, and says whether there are any.
+func loadPlan(ctx context.Context, q querier, id mdm.EnrollmentID) (have enroll.Have, acts bool, err error) {
+	rows, err := q.QueryContext(ctx, planQuery, id)
+	if err != nil {
+		return have, false, err
+	}
+	defer func() { _ = rows.Close() }()
+	have.Commands, have.Actions = []mdm.Command{}, []mdm.Action{}
+	var c mdm.Command
+	first := append([]any{skip{}, skip{}}, enrollmentFields(&have.Enrollment)...)
+	first = append(append(first, document{&have.Report}), userFields(&have.User)...)
+	first = append(first, &have.Catalog.Templates, &have.Catalog.Policies, &acts)
+	further := append(skips(len(first)), commandFields(&c)...)
+	first = append(first, skips(len(further)-len(first))...)
+	if !rows.Next() {
+		return have, false, orNotFound(cmp.Or(rows.Err(), sql.ErrNoRows), enroll.ErrNotFound)
+	}
+	if err := rows.Scan(first...); err != nil {
+		return have, false, err
+	}
+	for rows.Next() {
+		c = mdm.Command{}
+		if err := rows.Scan(further...); err != nil {
+			return have, false, err
+		}
+		have.Commands = append(have.Commands, c)
+	}
+	return have, acts, rows.Err()
+}
+
+// skip scans a column that a kind of row does not have.
+type skip struct{}
+
+func (skip) Scan(any) error { return nil }
+
+func skips(n int) []any {
+	list := make([]any, n)
+	for i := range list {
+		list[i] = skip{}
+	}
+	return list
+}
+
 const commandColumns = `id, enrollment_id, request_type, subject, revision, state, error, chain, action_id, sent_at, done_at`
 
 func scanCommand(row scanner) (mdm.Command, error) {
 	var c mdm.Command
-	err := row.Scan(&c.ID, &c.EnrollmentID, &c.RequestType, &c.Subject, &c.Revision, &c.State, &c.Error,
-		document{&c.Chain}, &c.ActionID, stamp{&c.SentAt}, stamp{&c.DoneAt})
+	err := row.Scan(commandFields(&c)...)
 	return c, err
+}
+
+func commandFields(c *mdm.Command) []any {
+	return []any{&c.ID, &c.EnrollmentID, &c.RequestType, &c.Subject, &c.Revision, &c.State, &c.Error,
+		document{&c.Chain}, &c.ActionID, stamp{&c.SentAt}, stamp{&c.DoneAt}}
 }
 
 // listCommands reads recent and older ones through the index of each: one over
@@ -98,8 +164,13 @@ func (s *Plans) ListCommands(ctx context.Context, device mdm.DeviceID, page dire
 }
 
 // SaveCommand writes a command's row in state Sent, and its act with it.
-func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command) error {
+func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command, idle time.Time) error {
 	return s.db.write(ctx, "save command", func(t *tx) error {
+		if !idle.IsZero() {
+			if err := t.seenIdle(ctx, c.EnrollmentID, idle); err != nil {
+				return err
+			}
+		}
 		if c.ActionID != "" {
 			again, err := t.sendAct(ctx, c)
 			if err != nil || again {

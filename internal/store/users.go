@@ -28,9 +28,13 @@ const userColumns = `id, upn, email, username, domain_name, display_name, first_
 
 func scanUser(row scanner) (directory.User, error) {
 	var u directory.User
-	err := row.Scan(&u.ID, &u.UPN, &u.Email, &u.Username, &u.DomainName, &u.DisplayName, &u.FirstName, &u.MiddleName,
-		&u.LastName, document{&u.Groups}, &u.SharedMailbox, stamp{&u.CreatedAt}, stamp{&u.UpdatedAt})
+	err := row.Scan(userFields(&u)...)
 	return u, err
+}
+
+func userFields(u *directory.User) []any {
+	return []any{&u.ID, &u.UPN, &u.Email, &u.Username, &u.DomainName, &u.DisplayName, &u.FirstName, &u.MiddleName,
+		&u.LastName, document{&u.Groups}, &u.SharedMailbox, stamp{&u.CreatedAt}, stamp{&u.UpdatedAt}}
 }
 
 // SaveUsers inserts or updates by UPN, all or none.

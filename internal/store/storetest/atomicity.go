@@ -191,7 +191,7 @@ var units = []unit{
 			w.command(e.ID, "SecurityInfo", "")
 		}
 		c := mdm.Command{ID: "C", EnrollmentID: e.ID, RequestType: "SecurityInfo", SentAt: start}
-		return func(ctx context.Context) error { return w.DB.Plans().SaveCommand(ctx, c) }
+		return func(ctx context.Context) error { return w.DB.Plans().SaveCommand(ctx, c, time.Time{}) }
 	}},
 	{"advance enrolment", func(w *world) func(context.Context) error {
 		e := w.enrolled(w.user("alice@example.test"), "U1")

@@ -328,6 +328,10 @@ func testCertificates(t *testing.T, make Maker) {
 	list, err = store.Certificates(w.ctx, string(e.ID), certs.RuleMDMIdentity)
 	w.ok(err)
 	w.same(list, []certs.Certificate{identity})
+	pinned, recorded, err := w.DB.Enrollments().Pinned(w.ctx, identity.SHA256)
+	w.ok(err)
+	w.same(pinned, e)
+	w.same(recorded, identity)
 
 	// One certificate cannot be recorded under two challenges.
 	c := w.challenge(mailGrant(u, "G"))

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/certs"
 	"sallyport/enroll"
 	"sallyport/internal/secret"
 	"sallyport/mdm"
@@ -33,6 +34,12 @@ func testAdmit(make Maker) func(*testing.T) {
 		want := e
 		want.DeviceID, want.UDID, want.CreatedAt, want.LastSeenAt = d.ID, "U-LOWER", stored(e.CreatedAt), stored(e.LastSeenAt)
 		w.same(admitted, want)
+		pinned, unrecorded, err := w.DB.Enrollments().Pinned(w.ctx, e.CertificateHash)
+		w.ok(err)
+		w.same(pinned, want)
+		w.same(unrecorded, certs.Certificate{})
+		_, _, err = w.DB.Enrollments().Pinned(w.ctx, "unknown")
+		w.is(err, enroll.ErrNotFound)
 		byCertificate, err := w.DB.Enrollments().EnrollmentByCertificate(w.ctx, e.CertificateHash)
 		w.ok(err)
 		w.same(byCertificate, want)

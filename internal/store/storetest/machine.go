@@ -73,7 +73,7 @@ func (p *phone) send(rt *rapid.T, w *world) {
 	if c.RequestType == "InstallProfile" {
 		c.Subject = rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "subject")
 	}
-	if err := w.DB.Plans().SaveCommand(w.ctx, c); err != nil {
+	if err := w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}); err != nil {
 		rt.Fatal(err)
 	}
 	p.commands = append(p.commands, c)
@@ -135,7 +135,7 @@ func (p *phone) check(rt *rapid.T, w *world) {
 	if err != nil {
 		rt.Fatal(err)
 	}
-	want := enroll.Have{Enrollment: have.Enrollment, Report: mdm.Report{Security: p.security}, Commands: p.newest(), Actions: p.open()}
+	want := enroll.Have{Enrollment: have.Enrollment, User: have.User, Report: mdm.Report{Security: p.security}, Commands: p.newest(), Actions: p.open()}
 	want.Enrollment.LastSeenAt, want.Enrollment.IdleAt, want.Enrollment.Withheld = p.lastSeen, p.idle, p.withheld()
 	if diff := cmp.Diff(want, have, equalSecrets); diff != "" {
 		rt.Fatalf("unexpected (-want +got):\n%s", diff)

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"sallyport/enroll"
+	"sallyport/enroll/directory"
 	"sallyport/mdm"
+	"sallyport/templates"
 )
 
 // command saves one and returns it as it should be stored.
@@ -16,7 +19,7 @@ func (w *world) command(e mdm.EnrollmentID, requestType, subject string) mdm.Com
 	w.t.Helper()
 	c := mdm.Command{ID: mdm.CommandID(uuid.NewString()), EnrollmentID: e, RequestType: requestType, Subject: subject,
 		Revision: "R", State: mdm.Sent, SentAt: stored(w.later())}
-	w.ok(w.DB.Plans().SaveCommand(w.ctx, c))
+	w.ok(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}))
 	return c
 }
 
@@ -34,7 +37,7 @@ func testPlans(t *testing.T, make Maker) {
 		w.is(err, enroll.ErrNotFound)
 		u := w.user("alice@example.test")
 		e, other := w.enrolled(u, "U1"), w.enrolled(u, "U2")
-		w.same(w.plan(e.ID), enroll.Have{Enrollment: e, Commands: []mdm.Command{}, Actions: []mdm.Action{}})
+		w.same(w.plan(e.ID), enroll.Have{Enrollment: e, User: u, Commands: []mdm.Command{}, Actions: []mdm.Action{}})
 
 		want := []mdm.Command{}
 		for i := range 8 {
@@ -50,14 +53,53 @@ func testPlans(t *testing.T, make Maker) {
 		slices.Reverse(want)
 		w.same(w.plan(e.ID).Commands, want)
 	})
+	t.Run("a user, and a catalog, that change", func(t *testing.T) {
+		w := newWorld(t, make)
+		u := w.user("alice@example.test")
+		e := w.enrolled(u, "U1")
+		seen := map[enroll.Catalog]bool{w.plan(e.ID).Catalog: true}
+		for i, source := range []string{"one", "two", "one"} {
+			_, _, err := w.DB.Templates().SaveRevision(w.ctx, template("mail", source), templates.AnyRevision, w.entry("template.apply", ""))
+			w.ok(err)
+			_, _, err = w.DB.Templates().SaveSecurityPolicy(w.ctx, securityPolicy("baseline", source), i, w.entry("security_policy.apply", ""))
+			w.ok(err)
+			at := w.plan(e.ID).Catalog
+			if seen[at] {
+				t.Errorf("%+v stands for two states", at)
+			}
+			seen[at] = true
+			w.same(w.plan(e.ID).Catalog, at)
+		}
+		w.same(w.plan(e.ID).User, u)
+		w.ok(w.DB.Users().RemoveUser(w.ctx, u.ID, w.later(), w.entry("user.remove", string(u.ID))))
+		w.same(w.plan(e.ID).User, directory.User{})
+	})
+	t.Run("an idle noted with the command", func(t *testing.T) {
+		w := newWorld(t, make)
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		save := func(idle time.Time) []time.Time {
+			c := mdm.Command{ID: mdm.CommandID(uuid.NewString()), EnrollmentID: e.ID, RequestType: "SecurityInfo", State: mdm.Sent, SentAt: w.now()}
+			w.ok(w.DB.Plans().SaveCommand(w.ctx, c, idle))
+			now := w.plan(e.ID).Enrollment
+			return []time.Time{now.IdleAt, now.LastSeenAt}
+		}
+		at := stored(w.later())
+		w.same(save(at), []time.Time{at, at})
+		w.same(save(time.Time{}), []time.Time{at, at})
+		w.same(save(at.Add(-time.Hour)), []time.Time{at, at})
+		// Nothing of it where the command is refused.
+		refused := w.carrier(w.ordered(e.ID, mdm.ActionLock))
+		refused.ActionID = "unknown"
+		w.unchangedBy(func() { w.is(w.DB.Plans().SaveCommand(w.ctx, refused, w.later()), enroll.ErrConflict) })
+	})
 	t.Run("save", func(t *testing.T) {
 		w := newWorld(t, make)
 		e := w.enrolled(w.user("alice@example.test"), "U1")
 		c := w.command(e.ID, "SecurityInfo", "")
 		w.unchangedBy(func() {
-			w.is(w.DB.Plans().SaveCommand(w.ctx, c), enroll.ErrConflict)
+			w.is(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}), enroll.ErrConflict)
 			c.ID, c.EnrollmentID = "new", "unknown"
-			w.is(w.DB.Plans().SaveCommand(w.ctx, c), enroll.ErrNotFound)
+			w.is(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}), enroll.ErrNotFound)
 		})
 	})
 	t.Run("advance", func(t *testing.T) {
