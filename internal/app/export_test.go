@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"sallyport/mdm"
 )
@@ -12,4 +13,32 @@ func (a *App) StopDatabase() error { return a.db.Close() }
 // PushOf is what is sealed of an enrolment's push data.
 func (a *App) PushOf(ctx context.Context, id string) (mdm.Push, error) {
 	return a.db.Enrollments().Push(ctx, mdm.EnrollmentID(id))
+}
+
+// Handled reports whether every event has been handled: what follows from the
+// requests that were answered before is then true.
+func (a *App) Handled(ctx context.Context) (bool, error) {
+	for _, c := range a.consumers() {
+		left, err := a.db.Outbox().Pending(ctx, c.Name, 1)
+		if err != nil || len(left) > 0 {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Pass does what only time makes necessary, now that a test has moved the clock:
+// whatever the work behind the requests is about to do, it is done on return.
+func (a *App) Pass(ctx context.Context) error {
+	for _, c := range a.periodic() {
+		own := c.Name == serverCertificate || c.Name == ownCertificates // a test's clients know the old ones
+		for more := !own; more; {
+			var err error
+			if more, err = c.Step(ctx); err != nil {
+				return fmt.Errorf("%s: %w", c.Name, err)
+			}
+		}
+	}
+	a.rooms.push.wake.Notify()
+	return nil
 }
