@@ -65,8 +65,8 @@ type HeldStore interface {
 	ListHeld(ctx context.Context, page directory.Page) ([]HeldRow, error)
 	// AdmitHeld turns Held into Enrolled (Authenticated while it has no push
 	// token), takes over what its phone says of itself into the device's row,
-	// and ends the device's other active enrolments as Replaced, with the entry
-	// and events. ErrConflict when it is not Held or its user was removed,
+	// and ends the device's other active enrolments as Replaced, as Activate
+	// does, with the entry and events. ErrConflict when it is not Held or its user was removed,
 	// ErrNotFound when unknown.
 	AdmitHeld(ctx context.Context, id mdm.EnrollmentID, now time.Time, entry audit.Entry) error
 	// RefuseHeld turns Held into Refused and revokes its certificates, with the

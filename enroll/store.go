@@ -44,7 +44,8 @@ type EnrollmentStore interface {
 	// unknown.
 	Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error)
 	// Activate stores the push data (sealed) and turns Authenticated into
-	// Enrolled at now; other active enrolments of the device become Replaced. It
+	// Enrolled at now; other active enrolments of the device become Replaced, and
+	// what the same user began on it earlier (Authenticated, Held) with them. It
 	// writes the entry and EventEnrolled, EventEnded. For an already active
 	// enrolment only the push data change, and for one that is Held: it stays so.
 	// When the device meanwhile has an active enrolment of another user it
@@ -90,9 +91,9 @@ type PlanStore interface {
 	// SaveCommand writes a command's row in state Sent. One with an ActionID
 	// turns its act from Pending or Sent into Sent, with the command's ID;
 	// ErrConflict, and no row, when the act is in another state (cancelled
-	// meanwhile) or belongs to another enrolment. An act's last command that was
-	// not answered, or with NotNow, may be saved again: it is Sent once more. Any
-	// other ID on record is ErrConflict; an unknown enrolment ErrNotFound. idle is
+	// meanwhile), belongs to another enrolment, or is a wipe of what is not
+	// Corporate. An act's last command that was not answered, or with NotNow, may
+	// be saved again: it is Sent once more. Any other ID on record is ErrConflict; an unknown enrolment ErrNotFound. idle is
 	// when the connection began, where SaveContact was not told (it is noted as by
 	// SaveContact: IdleAt and LastSeenAt); zero where it was.
 	SaveCommand(ctx context.Context, c mdm.Command, idle time.Time) error

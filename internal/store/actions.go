@@ -302,11 +302,13 @@ func (t *tx) closeActs(ctx context.Context, id mdm.EnrollmentID, state mdm.Enrol
 }
 
 // sendAct turns the act of a command into Sent. It says whether the command is
-// on record already and goes out once more.
+// on record already and goes out once more. Here a wipe meets the change of
+// ownership: of two requests at once, one commits first.
 func (t *tx) sendAct(ctx context.Context, c mdm.Command) (again bool, err error) {
 	n, err := t.change(ctx, `UPDATE enroll_actions SET state = 'sent', command_id = $3,
 			sent_at = CASE WHEN command_id = $3 THEN sent_at ELSE $4 END
-		WHERE id = $1 AND enrollment_id = $2 AND state IN ('pending', 'sent')`,
+		WHERE id = $1 AND enrollment_id = $2 AND state IN ('pending', 'sent') AND (kind <> 'wipe'
+			OR EXISTS (SELECT 1 FROM enroll_enrollments e WHERE e.id = $2 AND e.ownership = 'corporate'))`,
 		c.ActionID, c.EnrollmentID, c.ID, micros(c.SentAt))
 	if err != nil {
 		return false, err

@@ -255,10 +255,14 @@ func (t *tx) enroll(ctx context.Context, e mdm.Enrollment, now time.Time) error 
 	return t.replaceOthers(ctx, e, now)
 }
 
-// replaceOthers ends the other active enrolments of the device of e.
+// replaceOthers ends the other active enrolments of the device of e, and what its
+// user began on it earlier and never came to an end with: a TokenUpdate of that
+// one, on its way for long or replayed, must not replace this one, nor an admin
+// who admits it.
 func (t *tx) replaceOthers(ctx context.Context, e mdm.Enrollment, now time.Time) error {
 	rows, err := t.QueryContext(ctx, `SELECT id FROM enroll_enrollments
-		WHERE device_id = $1 AND id <> $2 AND state IN `+activeStates+` ORDER BY id`, e.DeviceID, e.ID)
+		WHERE device_id = $1 AND id <> $2 AND (state IN `+activeStates+`
+			OR user_id = $3 AND id < $2 AND state IN ('authenticated', 'held')) ORDER BY id`, e.DeviceID, e.ID, e.UserID)
 	replaced, err := collect(rows, err, scanEnrollmentID)
 	if err != nil {
 		return err

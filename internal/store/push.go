@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"sallyport/enroll"
@@ -70,6 +73,10 @@ func (t *tx) savePush(ctx context.Context, e mdm.Enrollment, p mdm.Push) error {
 	if err != nil {
 		return err
 	}
+	told, replayed, err := t.pushTold(ctx, e.ID, p)
+	if err != nil || replayed {
+		return err
+	}
 	if p.UpdatedAt.IsZero() {
 		p.UpdatedAt = t.db.now()
 	}
@@ -91,14 +98,47 @@ func (t *tx) savePush(ctx context.Context, e mdm.Enrollment, p mdm.Push) error {
 		return err
 	}
 	_, err = t.ExecContext(ctx, `UPDATE enroll_enrollments SET push_topic = $2, push_token = $3, push_magic = $4,
-		unlock_token = COALESCE($5, unlock_token), push_updated_at = $6 WHERE id = $1`,
-		e.ID, p.Topic, token, magic, unlock, micros(p.UpdatedAt))
+		unlock_token = COALESCE($5, unlock_token), push_updated_at = $6, push_told = $7 WHERE id = $1`,
+		e.ID, p.Topic, token, magic, unlock, micros(p.UpdatedAt), document{told})
 	if err != nil || !changed {
 		return err
 	}
 	_, err = t.ExecContext(ctx, `UPDATE enroll_wakes SET topic = $2, token_changed = $3, dead = FALSE, attempts = 0, error = ''
 		WHERE enrollment_id = $1`, e.ID, p.Topic, micros(p.UpdatedAt))
 	return err
+}
+
+// maxPushTold is how many messages of an enrolment are known again. Tokens change
+// with a restored backup or a new system: a phone has a few in its life.
+const maxPushTold = 64
+
+// pushTold are the fingerprints of what a phone has told, the latest last, with p
+// among them. A message that another one has followed since is replayed: a phone
+// makes no such step back, as every restore or new system gives it new values,
+// and a signed message has no nonce that would show its age. Where the push
+// service has called the token on record dead there is nothing to protect, and
+// nothing is refused.
+func (t *tx) pushTold(ctx context.Context, id mdm.EnrollmentID, p mdm.Push) (told []string, replayed bool, err error) {
+	var dead bool
+	err = t.QueryRowContext(ctx, `SELECT push_told, EXISTS (SELECT 1 FROM enroll_wakes w WHERE w.enrollment_id = e.id AND w.dead = TRUE)
+		FROM enroll_enrollments e WHERE e.id = $1`, id).Scan(document{&told}, &dead)
+	if err != nil {
+		return nil, false, err
+	}
+	sum := sha256.New()
+	for _, part := range []string{p.Topic, p.Token.Reveal(), p.Magic.Reveal(), p.UnlockToken.Reveal()} {
+		fmt.Fprintf(sum, "%d:%s", len(part), part)
+	}
+	this := hex.EncodeToString(sum.Sum(nil)[:16])
+	at := slices.Index(told, this)
+	if at >= 0 && at < len(told)-1 && !dead {
+		return told, true, nil
+	}
+	if at >= 0 {
+		told = slices.Delete(told, at, at+1)
+	}
+	told = append(told, this)
+	return told[max(0, len(told)-maxPushTold):], false, nil
 }
 
 // pushOnRecord is the token of an enrolment, zero before the first.

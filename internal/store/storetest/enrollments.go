@@ -14,6 +14,7 @@ func testEnrollments(t *testing.T, make Maker) {
 	t.Run("admit", testAdmit(make))
 	t.Run("activate", testActivate(make))
 	t.Run("enrol again", testReplace(make))
+	t.Run("overtaken", testOvertaken(make))
 	t.Run("push data", testPush(make))
 	t.Run("end", testEnd(make))
 	t.Run("admitted 16 times at once", testAdmitRace(make))
@@ -122,6 +123,27 @@ func testReplace(make Maker) func(*testing.T) {
 		got, err = w.DB.Enrollments().EnrollmentByID(w.ctx, other.ID)
 		w.ok(err)
 		w.same(got.State, mdm.Enrolled)
+	}
+}
+
+// testOvertaken: a phone that begins anew leaves its earlier beginnings behind. A
+// TokenUpdate of one of them that arrives late, or is replayed, replaces nothing.
+func testOvertaken(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		u := w.user("alice@example.test")
+		first, elsewhere := w.admitted(u, "U1"), w.admitted(u, "U2")
+		w.later()
+		second := w.enrolled(u, "U1")
+		w.later()
+		later := w.admitted(u, "U1")
+		w.same([]any{w.enrollment(first.ID).State, w.enrollment(elsewhere.ID).State}, []any{mdm.Replaced, mdm.Authenticated})
+		w.unchangedBy(func() {
+			w.is(w.DB.Enrollments().Activate(w.ctx, first.ID, w.push(), w.now(), w.entry("device.enrol", "")), enroll.ErrConflict)
+		})
+		w.same(w.enrollment(second.ID).State, mdm.Enrolled)
+		w.ok(w.DB.Enrollments().Activate(w.ctx, later.ID, w.push(), w.later(), w.entry("device.enrol", "")))
+		w.same([]any{w.enrollment(second.ID).State, w.enrollment(later.ID).State}, []any{mdm.Replaced, mdm.Enrolled})
 	}
 }
 

@@ -59,12 +59,14 @@ func (w *world) device(id mdm.DeviceID) enroll.DeviceRow {
 func testHeld(t *testing.T, make Maker) {
 	t.Run("a takeover changes nothing", testTakeover(make))
 	t.Run("the second one to be active", testLateHold(make))
+	t.Run("overtaken by itself", testOvertakenHold(make))
 	t.Run("nobody holds it", testNotHeld(make))
 	t.Run("admit", testAdmitHeld(make))
 	t.Run("admit without a token", testAdmitEarly(make))
 	t.Run("refuse", testRefuseHeld(make))
 	t.Run("admitted or refused at once", testHeldRace(make))
 	t.Run("ownership", testOwnership(make))
+	t.Run("no wipe of what became personal", testNoWipeOfPersonal(make))
 	t.Run("label", testLabel(make))
 }
 
@@ -132,6 +134,23 @@ func testLateHold(make Maker) func(*testing.T) {
 		w.ok(err)
 		w.ok(w.DB.Held().AdmitHeld(w.ctx, early.ID, w.later(), w.entry("enrollment.admit", "")))
 		w.same([]any{w.enrollment(early.ID).State, w.enrollment(victim.ID).State}, []any{mdm.Enrolled, mdm.Replaced})
+	}
+}
+
+// testOvertakenHold: who was held and came again when nobody held the device any
+// more waits for no admin: to admit the old one would end the new one.
+func testOvertakenHold(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		alices, mallorys := w.takeover("U1")
+		mallory := w.user("mallory@example.test")
+		others := w.claims(w.user("bob@example.test"), "U1")
+		w.ok(w.DB.Enrollments().End(w.ctx, alices.ID, mdm.CheckedOut, w.later(), w.entry("enrollment.check_out", "")))
+		w.later()
+		again := w.enrolled(mallory, "U1")
+		w.same([]any{w.enrollment(mallorys.ID).State, w.enrollment(others.ID).State}, []any{mdm.Replaced, mdm.Held})
+		w.is(w.DB.Held().AdmitHeld(w.ctx, mallorys.ID, w.now(), w.entry("enrollment.admit", "")), enroll.ErrConflict)
+		w.same(w.enrollment(again.ID).State, mdm.Enrolled)
 	}
 }
 
@@ -278,6 +297,19 @@ func testOwnership(make Maker) func(*testing.T) {
 			w.is(set(e.ID, mdm.Corporate), enroll.ErrConflict)
 		})
 		w.audited("enrollment.ownership", 1)
+	}
+}
+
+// testNoWipeOfPersonal: the change of ownership and the command that erases are
+// decided by two requests at once, and the later one knows of the earlier.
+func testNoWipeOfPersonal(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		wipe := w.ordered(e.ID, mdm.ActionWipe)
+		w.ok(w.DB.Held().SetOwnership(w.ctx, e.ID, mdm.Personal, w.entry("enrollment.ownership", "")))
+		c := mdm.Command{ID: mdm.CommandID(newID()), EnrollmentID: e.ID, RequestType: "EraseDevice", ActionID: wipe.ID, SentAt: w.now()}
+		w.unchangedBy(func() { w.is(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}), enroll.ErrConflict) })
 	}
 }
 

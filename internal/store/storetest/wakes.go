@@ -76,6 +76,7 @@ func testWakes(t *testing.T, make Maker) {
 	t.Run("results", testWakeResults(make))
 	t.Run("a request during a wake-up", testWakeMeanwhile(make))
 	t.Run("a token that changed", testTokenChanged(make))
+	t.Run("a token that was replayed", testReplayedToken(make))
 	t.Run("silent phones", testSilent(make))
 	t.Run("many silent phones", testManySilent(make))
 	t.Run("state", testPushState(make))
@@ -185,6 +186,45 @@ func testTokenChanged(make Maker) func(*testing.T) {
 		w.tokenUpdate(e, "newest")
 		w.woken(due, enroll.WakeResult{At: w.now()})
 		w.same(w.dueIDs(w.now()), []mdm.EnrollmentID{})
+	}
+}
+
+// testReplayedToken: a recorded TokenUpdate brings nothing old back.
+func testReplayedToken(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		e := w.reachable(w.user("alice@example.test"), "first")
+		for _, token := range []string{"second", "third"} {
+			w.later()
+			w.tokenUpdate(e, token)
+		}
+		w.later()
+		w.unchangedBy(func() {
+			w.tokenUpdate(e, "first")
+			w.tokenUpdate(e, "second")
+		})
+		old := w.pushed("third")
+		old.UnlockToken = secret.New("newer")
+		w.ok(w.DB.Enrollments().Activate(w.ctx, e.ID, old, w.now(), w.entry("enrollment.enroll", "")))
+		w.unchangedBy(func() { w.tokenUpdate(e, "third") }) // would bring back the older unlock token
+		w.wake(w.now())
+		due := w.due(w.now())[0]
+		w.same(due.Push.Token.Reveal(), "third")
+
+		// Once the push service has called it dead, whatever the phone says may be better.
+		w.woken(due, enroll.WakeResult{At: w.now(), Dead: true, Error: "Unregistered"})
+		w.later()
+		w.tokenUpdate(e, "second")
+		w.same(w.pushState("com.apple.mgmt.test").Dead, 0)
+
+		// What is remembered is bounded; the newest is always among it.
+		for i := range 100 {
+			w.tokenUpdate(e, fmt.Sprint(i))
+		}
+		w.unchangedBy(func() { w.tokenUpdate(e, "98") })
+		got, err := w.DB.Enrollments().Push(w.ctx, e.ID)
+		w.ok(err)
+		w.same(got.Token.Reveal(), "99")
 	}
 }
 

@@ -6,6 +6,7 @@ ALTER TABLE enroll_devices ADD COLUMN label TEXT NOT NULL DEFAULT '';
 
 ALTER TABLE enroll_enrollments ADD COLUMN withheld TEXT NOT NULL DEFAULT '';
 ALTER TABLE enroll_enrollments ADD COLUMN held_device TEXT NOT NULL DEFAULT 'null'; -- what a held phone says of itself
+ALTER TABLE enroll_enrollments ADD COLUMN push_told TEXT NOT NULL DEFAULT 'null'; -- fingerprints of TokenUpdate messages, the latest last
 CREATE INDEX enroll_enrollments_poll_only ON enroll_enrollments (state) WHERE poll_only = TRUE;
 
 ALTER TABLE enroll_commands ADD COLUMN chain TEXT NOT NULL DEFAULT 'null';
