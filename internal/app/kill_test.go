@@ -47,6 +47,7 @@ func kills(t *testing.T) int {
 // also dies between them, within them, and with several in the air.
 func TestKilledAtRandom(t *testing.T) {
 	times := kills(t)
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
