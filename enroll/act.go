@@ -200,6 +200,9 @@ func (o *ordering) retireNow(ctx context.Context, act mdm.Action) (mdm.Action, e
 	if err != nil {
 		return act, err
 	}
+	if o.s.SecondOwner && open.ApprovedBy == "" { // cancelled since the plan was made
+		return act, notAgreed()
+	}
 	if open.ID != "" {
 		act = open
 	} else if err := o.create(ctx, act); err != nil {

@@ -124,7 +124,11 @@ func (o *ordering) force(ctx context.Context) (*refusal.Error, error) {
 	if err != nil || open.ApprovedBy != "" {
 		return nil, err
 	}
-	return refusal.New(ErrAction, "force", "a second owner has to agree first", "order retire without force, have it approved, then repeat this"), nil
+	return notAgreed(), nil
+}
+
+func notAgreed() *refusal.Error {
+	return refusal.New(ErrAction, "force", "a second owner has to agree first", "order retire without force, have it approved, then repeat this")
 }
 
 // parameters refuses what is wrong with the request alone.

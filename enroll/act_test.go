@@ -381,6 +381,28 @@ func TestSecondOwner(t *testing.T) {
 	}
 	r := q.request(t, mdm.ActionRetire)
 	r.Force = true
+	// Consent that is taken back while the forced order is under way is none.
+	row, err := other.enroll.Device(carol(t), r.DeviceID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := &ordering{s: other.enroll, request: r, row: row}
+	if plan, err := late.plan(carol(t)); err != nil || len(plan.Refused) > 0 {
+		t.Fatalf("got %+v, %v", plan, err)
+	}
+	if _, err := other.enroll.Cancel(dave(t), retire.ID); err != nil {
+		t.Fatal(err)
+	}
+	forced := mdm.Action{ID: "forced", EnrollmentID: row.Enrollment.ID, Kind: mdm.ActionRetire, State: mdm.ActionPending}
+	if _, err := late.retireNow(carol(t), forced); !errors.Is(err, ErrAction) || q.enrollment(t).State == mdm.Retired {
+		t.Errorf("got %v, %s", err, q.enrollment(t).State)
+	}
+	plain := r
+	plain.Force = false
+	retire = q.ask(t, plain)
+	if _, err := other.enroll.Approve(dave(t), retire.ID); err != nil {
+		t.Fatal(err)
+	}
 	if got := q.ask(t, r); got.ID != retire.ID || got.State != mdm.ActionAcknowledged || q.enrollment(t).State != mdm.Retired {
 		t.Errorf("got %+v, %s", got, q.enrollment(t).State)
 	}
