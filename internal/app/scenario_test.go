@@ -43,7 +43,7 @@ type scenario struct {
 // behind an answer by waiting for the commit that it ends with.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios)
+	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios, againScenarios, actScenarios, wipeScenarios)
 	keys := agent.NewKeyPool(8)
 	common := newStage(t, keys, nil)
 	names := map[string]bool{}
