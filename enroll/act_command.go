@@ -141,7 +141,10 @@ func (s *Service) parseRaw(body []byte) (apple.Raw, refusal.List) {
 		return refusal.List{refusal.New(ErrInvalid, "raw", what, "order the act "+act+" instead")}
 	}
 	identifier := raw.Text("Identifier")
+	_, asks := queryRights()[raw.RequestType()]
 	switch {
+	case asks: // the answer to a part of a question would stand for all of it
+		return raw, instead("asks for facts, and its answer would take the place of what is on record", string(mdm.ActionQuery))
 	case apple.Erases(raw):
 		return raw, instead("erases the phone", string(mdm.ActionWipe))
 	case raw.RequestType() == removeProfile && strings.EqualFold(strings.TrimSpace(identifier), s.enrollmentIdentifier()):
