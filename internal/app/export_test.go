@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sallyport/mdm"
 )
@@ -13,6 +14,17 @@ func (a *App) StopDatabase() error { return a.db.Close() }
 // PushOf is what is sealed of an enrolment's push data.
 func (a *App) PushOf(ctx context.Context, id string) (mdm.Push, error) {
 	return a.db.Enrollments().Push(ctx, mdm.EnrollmentID(id))
+}
+
+// NextPush is when an enrolment is due to be woken; zero when it is not.
+func (a *App) NextPush(ctx context.Context, id string) (time.Time, error) {
+	due, err := a.db.Wakes().DueWakes(ctx, a.now().AddDate(1, 0, 0), 1000)
+	for _, w := range due {
+		if w.EnrollmentID == mdm.EnrollmentID(id) {
+			return w.Due, nil
+		}
+	}
+	return time.Time{}, err
 }
 
 // Handled reports whether every event has been handled: what follows from the

@@ -43,7 +43,7 @@ type scenario struct {
 // behind an answer by waiting for the commit that it ends with.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios, againScenarios, actScenarios, wipeScenarios)
+	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios, againScenarios, actScenarios, wipeScenarios, pushScenarios)
 	keys := agent.NewKeyPool(8)
 	common := newStage(t, keys, nil)
 	names := map[string]bool{}
@@ -113,12 +113,18 @@ func newPushStage(t *testing.T, keys *agent.KeyPool, set func(*config.Config)) *
 			set(c)
 		}
 	})
+	st.certify(t)
+	return st
+}
+
+// certify takes the server through the portal, as an administrator would.
+func (st *stage) certify(t *testing.T) {
+	t.Helper()
 	var request adminapi.PushRequest
 	st.call(http.MethodPost, "/api/v1/push/csr", "", nil, &request)
 	file, _, err := st.authority.Sign([]byte(request.CSR), false)
 	must(t, err)
 	st.post("/api/v1/push/certificate", adminapi.PushCertificate{Certificate: string(file)}, &struct{}{})
-	return st
 }
 
 func (st *stage) start(t *testing.T, data string, set func(*config.Config)) {
