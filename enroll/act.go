@@ -154,7 +154,7 @@ func (o *ordering) create(ctx context.Context, act mdm.Action) error {
 	case errors.Is(err, ErrNotFound):
 		return refusal.New(ErrNotFound, "id", "no such device", "see: sallyport device list")
 	case errors.Is(err, ErrConflict):
-		return refusal.New(ErrConflict, "kind", "the device is not enrolled any more, or such an act is under way already",
+		return refusal.New(ErrConflict, "kind", "the device is not enrolled any more, or such an act is under way already, or too many wait",
 			"see: sallyport device show "+string(o.row.Device.ID))
 	case err != nil:
 		return fmt.Errorf("order %s of device %s: %w", act.Kind, o.row.Device.ID, err)

@@ -14,7 +14,7 @@ type ActionStore interface {
 	// CreateAction inserts an act in state Unapproved or Pending with the entry
 	// and EventAction. ErrNotFound when the enrolment is unknown; ErrConflict when
 	// it has ended or is not active, or when an act of that kind is open on it
-	// (queries and commands excepted).
+	// (queries and commands excepted, of which there may be 100).
 	//
 	// Enrollment.Withheld follows from the acts, with every change of one: the
 	// most that any of them withholds that is Pending or Sent, or that is
@@ -24,8 +24,8 @@ type ActionStore interface {
 	CreateAction(ctx context.Context, a mdm.Action, entry audit.Entry) error
 	// ActionByID returns ErrNotFound when unknown.
 	ActionByID(ctx context.Context, id mdm.ActionID) (mdm.Action, error)
-	// ListActions returns those of every enrolment of a device, newest first;
-	// the cursor is the last ID of the page before.
+	// ListActions returns those of every enrolment of a device, newest first and
+	// without their results; the cursor is the last ID of the page before.
 	ListActions(ctx context.Context, device mdm.DeviceID, page directory.Page) ([]mdm.Action, error)
 	// MoveAction turns an act from one of the states into another with the entry
 	// and EventAction: approved (Unapproved to Pending, by sets ApprovedBy, and

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/enroll"
@@ -71,11 +72,32 @@ func (s *Actions) CreateAction(ctx context.Context, a mdm.Action, entry audit.En
 		if !e.State.Active() {
 			return fmt.Errorf("enrolment is %s: %w", e.State, enroll.ErrConflict)
 		}
+		if err := t.roomFor(ctx, a); err != nil {
+			return err
+		}
 		if err := t.insertAct(ctx, a); err != nil {
 			return err
 		}
 		return t.actMoved(ctx, a.ID, a.EnrollmentID, a.RequestedAt, entry)
 	})
+}
+
+// maxWaiting is how many queries and commands wait for one phone: each of its
+// polls reads all of them, and a script that goes on asking a phone that is off
+// would keep it busy for hours once it comes.
+const maxWaiting = 100
+
+// roomFor refuses one more of the kinds that an enrolment may have several of.
+func (t *tx) roomFor(ctx context.Context, a mdm.Action) error {
+	if a.Kind != mdm.ActionQuery && a.Kind != mdm.ActionCommand {
+		return nil
+	}
+	var waiting int
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM enroll_actions WHERE enrollment_id = $1 AND state IN `+openActs, a.EnrollmentID).Scan(&waiting)
+	if err == nil && waiting >= maxWaiting {
+		err = fmt.Errorf("%d acts wait already: %w", waiting, enroll.ErrConflict)
+	}
+	return err
 }
 
 func (t *tx) insertAct(ctx context.Context, a mdm.Action) error {
@@ -162,6 +184,9 @@ func (s *Actions) ActionByID(ctx context.Context, id mdm.ActionID) (mdm.Action, 
 	return a, err
 }
 
+// listColumns leave out the answers of phones: up to 64 KiB each, for one reader alone.
+var listColumns = strings.TrimSuffix(actionColumns, "result") + "NULL"
+
 // ListActions returns those of every enrolment of a device, newest first.
 func (s *Actions) ListActions(ctx context.Context, device mdm.DeviceID, page directory.Page) ([]mdm.Action, error) {
 	var w where
@@ -169,7 +194,7 @@ func (s *Actions) ListActions(ctx context.Context, device mdm.DeviceID, page dir
 	if page.After != "" {
 		w.add("id < ?", page.After)
 	}
-	rows, err := s.db.reader.QueryContext(ctx, `SELECT `+actionColumns+` FROM enroll_actions`+w.clause()+
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT `+listColumns+` FROM enroll_actions`+w.clause()+
 		` ORDER BY id DESC`+w.limit(pageLimit(page.Limit)), w.args...)
 	list, err := collect(rows, err, s.db.scanAction)
 	if err != nil {
