@@ -111,37 +111,6 @@ func TestRetiredPhoneIsDismissed(t *testing.T) {
 	}
 }
 
-// TestStrangersDoNotFillTheTrail: everybody on the Internet can send messages
-// that belong to no enrolment. All of them are answered alike, few are noted.
-func TestStrangersDoNotFillTheTrail(t *testing.T) {
-	w := newWorld(t)
-	noted := map[string]int{}
-	w.mdm = func(r apple.Request) ([]byte, error) {
-		if r.Noted() {
-			noted[r.RemoteAddr]++
-		}
-		return nil, apple.ErrUnauthenticated
-	}
-	handlers, err := New(w.config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 1000 {
-		r := httptest.NewRequest("PUT", "/mdm", strings.NewReader("message"))
-		if r.RemoteAddr = "192.0.2.1:1"; i == 999 {
-			r.RemoteAddr = "198.51.100.1:1"
-		}
-		recorder := httptest.NewRecorder()
-		handlers.Public.ServeHTTP(recorder, r)
-		if recorder.Code != 400 {
-			t.Fatalf("message %d: status %d, want 400", i, recorder.Code)
-		}
-	}
-	if noted["192.0.2.1"] > 70 || noted["192.0.2.1"] == 0 || noted["198.51.100.1"] != 1 {
-		t.Errorf("noted %v", noted)
-	}
-}
-
 // TestPhonesBehindOneProxyAreCountedApart: one who tries codes through our proxy
 // does not use up the tries of the others, and cannot make up new addresses.
 func TestPhonesBehindOneProxyAreCountedApart(t *testing.T) {

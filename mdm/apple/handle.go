@@ -35,9 +35,6 @@ type Request struct {
 	// hold the key of; nil when none. Nothing else of it is known.
 	Certificate *x509.Certificate
 	RemoteAddr  string // for the audit trail only
-	// Noted is asked before a refusal of somebody whom no enrolment is known of
-	// leaves its row in the trail, which anybody could fill else; nil: always.
-	Noted func() bool
 }
 
 // Handle answers one message. An empty body means a zero-byte 200. An error
@@ -185,9 +182,6 @@ func (s *Service) send(ctx context.Context, e mdm.Enrollment, o Order) ([]byte, 
 func (s *Service) refused(ctx context.Context, r Request, t *trail, err error) {
 	target, actor := string(t.enrollment), "phone:"+string(t.enrollment)
 	if target == "" {
-		if r.Noted != nil && !r.Noted() {
-			return
-		}
 		target, actor = t.hash, "address:"+r.RemoteAddr
 	}
 	s.append(ctx, audit.New(audit.WithActor(ctx, actor), s.now(), t.action, target, audit.Refused,

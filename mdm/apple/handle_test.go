@@ -235,20 +235,6 @@ func TestRefusalOfOneWhoHungUp(t *testing.T) {
 	}
 }
 
-// A stranger's refusals may be too many to note; those of a phone on record never are.
-func TestRefusalThatIsNotNoted(t *testing.T) {
-	t.Parallel()
-	d := newDesk(t)
-	never := func() bool { return false }
-	if _, err := d.Handle(t.Context(), Request{Body: []byte("x"), Noted: never}); !errors.Is(err, ErrUnauthenticated) || len(d.log.entries) != 0 {
-		t.Errorf("got %v and %d audit rows, want %v and none", err, len(d.log.entries), ErrUnauthenticated)
-	}
-	body := encode(t, map[string]any{"MessageType": "GetToken", "Topic": "t", "UDID": udid})
-	if _, err := d.Handle(t.Context(), Request{Body: body, Signature: sign(t, body, d.phone), Noted: never}); !errors.Is(err, ErrMalformed) || len(d.log.entries) != 1 {
-		t.Errorf("got %v and %d audit rows, want %v and one", err, len(d.log.entries), ErrMalformed)
-	}
-}
-
 func TestDispatch(t *testing.T) {
 	t.Parallel()
 	token := map[string]any{"MessageType": "TokenUpdate", "Topic": "t", "UDID": udid, "Token": []byte{1}, "PushMagic": "m"}

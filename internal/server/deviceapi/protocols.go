@@ -82,7 +82,6 @@ func (a *API) MDM(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer, err := a.d.MDM.Handle(r.Context(), apple.Request{
 		Body: body, Signature: r.Header.Get("Mdm-Signature"), Certificate: certificate, RemoteAddr: limit.Address(r),
-		Noted: func() bool { return a.d.Strangers.Allow(limit.Network(r)) },
 	})
 	if errors.Is(err, apple.ErrRetired) {
 		return dismiss(w)

@@ -42,11 +42,7 @@ type Deps struct {
 	Requests *limit.Limiter // of /enroll/*, by network
 	Failures *limit.Limiter // unknown codes, by network
 	PINs     *limit.Limiter // typed PINs, by invitation
-	// Strangers bounds the audit rows of messages to /mdm that belong to no
-	// enrolment, by network. Their answer is the same either way: a phone whose
-	// enrolment is gone must never be told anything else.
-	Strangers *limit.Limiter
-	Now       func() time.Time
+	Now      func() time.Time
 }
 
 // API holds the handlers.
@@ -70,9 +66,6 @@ func New(d Deps) *API {
 	}
 	if d.PINs == nil {
 		d.PINs = limit.New(limit.Rate{PerSecond: 1.0 / 600, Burst: 10}, limit.Rate{PerSecond: 20, Burst: 200}, d.Now)
-	}
-	if d.Strangers == nil {
-		d.Strangers = limit.New(limit.Rate{PerSecond: 0.5, Burst: 60}, limit.Rate{PerSecond: 20, Burst: 200}, d.Now)
 	}
 	return &API{d: d}
 }
