@@ -43,6 +43,10 @@ func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, de
 	if err != nil {
 		return nil, err
 	}
+	key := renderKey{u.ID, device != nil, withheld}
+	if list, ok := all.find(key, u); ok {
+		return list, nil
+	}
 	var list []assignment
 	if withheld != mdm.WithholdPolicies {
 		if policy, ok := templates.ChooseSecurity(all.policies, u); ok {
@@ -60,6 +64,7 @@ func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, de
 	for _, revision := range won {
 		list = append(list, s.mail(ctx, revision, u, options))
 	}
+	all.keep(key, u, won, list)
 	return list, nil
 }
 

@@ -3,7 +3,12 @@ package enroll
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
+	"sync"
 
+	"sallyport/enroll/directory"
+	"sallyport/mdm"
 	"sallyport/templates"
 )
 
@@ -17,6 +22,58 @@ type catalog struct {
 	at        Catalog
 	templates []templates.Revision
 	policies  []templates.SecurityRevision
+
+	mu       sync.Mutex
+	rendered map[renderKey]rendering
+}
+
+// renderKey is what a list of profiles depends on, beside the catalog itself, the
+// user, and what never changes while the server runs.
+type renderKey struct {
+	user     directory.UserID
+	reported bool // the phone has told of itself
+	withheld mdm.Withholding
+}
+
+// rendering is what came of it for a user as he or she was.
+type rendering struct {
+	user     directory.User
+	assigned []assignment
+}
+
+// renderedAtMost bounds what is kept of a catalog, some 10 KB each: a phone comes
+// back within its connection, and few of a large fleet are in one.
+const renderedAtMost = 1024
+
+// find returns what was made for exactly this user before.
+func (c *catalog) find(k renderKey, u directory.User) ([]assignment, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.rendered[k]
+	if !ok || !reflect.DeepEqual(r.user, u) {
+		return nil, false
+	}
+	return r.assigned, true
+}
+
+// keep remembers it, unless it may come out otherwise next time, or holds what
+// must not be kept: secrets, facts of one phone, and what could not be rendered
+// are looked at anew each time.
+func (c *catalog) keep(k renderKey, u directory.User, won []templates.Revision, list []assignment) {
+	for _, r := range won {
+		if r.Spec.UsesDevice() || len(r.Spec.Secrets()) > 0 {
+			return
+		}
+	}
+	if slices.ContainsFunc(list, func(a assignment) bool { return a.uuid == "" }) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rendered == nil || len(c.rendered) >= renderedAtMost {
+		c.rendered = map[renderKey]rendering{}
+	}
+	c.rendered[k] = rendering{u, list}
 }
 
 // catalog returns the templates and policies as they were at that state, or

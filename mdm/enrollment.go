@@ -50,8 +50,8 @@ type Enrollment struct {
 	PollOnly        bool        // enrolled under a placeholder topic: push can never reach it
 	CreatedAt       time.Time
 	EnrolledAt      time.Time // zero until TokenUpdate
-	LastSeenAt      time.Time // last authenticated message of any kind
-	IdleAt          time.Time // last Idle: when the current connection began
+	LastSeenAt      time.Time // last authenticated message of any kind; to the minute where it brought nothing new
+	IdleAt          time.Time // last Idle that is on record: when the current connection began
 	EndedAt         time.Time // zero while not ended
 }
 
