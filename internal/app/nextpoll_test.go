@@ -15,9 +15,9 @@ import (
 )
 
 // TestNextPoll: a command that the API has accepted is handed out at the device's
-// very next poll, and so is a template that it has accepted, 300 times of 300, at
-// whichever server of a fleet the phone polls. (Of a peer's polls 139 of 300 came
-// back empty.)
+// very next poll, and so is what follows from a change of a template or of the
+// user, 300 times of 300, at whichever server of a fleet the phone polls. (Of a
+// peer's polls 139 of 300 came back empty.)
 func TestNextPoll(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
@@ -67,11 +67,15 @@ func (p *wirePhone) nextPolls(servers []*App) {
 	token, seen := "Bearer "+local.Token.Reveal(), 0
 	for i := range 300 {
 		to, at := servers[i%len(servers)], servers[(i+1)%len(servers)]
-		want := "DeviceLock"
-		if i%3 == 2 {
-			want = "InstallProfile"
+		want := "InstallProfile"
+		switch i % 3 {
+		case 0:
 			p.ask(to, token, "/api/v1/templates", "application/yaml", strings.Replace(wireTemplate, "Company mail", fmt.Sprint("Mail ", i), 1))
-		} else {
+		case 1:
+			p.app = to
+			p.rename()
+		default:
+			want = "DeviceLock"
 			p.ask(to, token, path, "application/json", fmt.Sprintf(`{"kind": "lock", "message": "%d"}`, i))
 		}
 		p.app = at
