@@ -30,6 +30,7 @@ func (p *planner) removeStrays() (doubt time.Time) {
 		return doubt
 	}
 	wanted, sure := map[string]bool{}, true
+	strays := p.removals()
 	for _, w := range p.want.Profiles {
 		wanted[w.Identifier] = true
 		sure = sure && w.renders()
@@ -45,10 +46,29 @@ func (p *planner) removeStrays() (doubt time.Time) {
 			doubt = later(doubt, at)
 			continue
 		}
+		if strays++; strays > maxStrays && len(p.past(removeProfile, item.Identifier)) == 0 {
+			continue
+		}
 		act := p.removing(item.Identifier)
 		p.add(Action{Type: removeProfile, Subject: item.Identifier, Act: act, Part: act != ""}, time.Time{})
 	}
 	return doubt
+}
+
+// maxStrays is how many profiles are ever taken away from one phone. What it lists
+// is its own word: one that makes up identifiers without end must not have a
+// row written for each, which all its later polls would read.
+const maxStrays = 200
+
+// removals is how many profiles were removed, or were to be.
+func (p *planner) removals() int {
+	subjects := map[string]bool{}
+	for _, c := range p.have.Commands {
+		if c.RequestType == removeProfile {
+			subjects[c.Subject] = true
+		}
+	}
+	return len(subjects)
 }
 
 // removable: management removes what it installed. A supervised phone does not

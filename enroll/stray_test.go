@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -66,5 +67,42 @@ func TestStrays(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestMadeUpStrays: a phone that lists profiles which nobody installed, and others
+// each time, is told to remove some of them and then no more.
+func TestMadeUpStrays(t *testing.T) {
+	t.Parallel()
+	yes := true
+	have := Have{Enrollment: mdm.Enrollment{State: mdm.Configured, IdleAt: after(0)}}
+	have.Report.Device = &mdm.DeviceFacts{At: after(0)}
+	removed := 0
+	for i := range 3 * maxStrays {
+		have.Report.Profiles = &mdm.ProfileFacts{At: after(i), Items: []mdm.ProfileOnFile{
+			{Identifier: fmt.Sprintf("sallyport.mail.%d.U", i), Managed: &yes}, {Identifier: "sallyport.mail.0.U", Managed: &yes},
+		}}
+		have.Enrollment.IdleAt = after(i)
+		again := false
+		for _, a := range Plan(Want{InquiryMaxAge: time.Hour}, have, after(i)) {
+			if a.Type != removeProfile {
+				continue
+			}
+			if a.Subject == "sallyport.mail.0.U" { // one of before may be removed as often as it comes back
+				again = true
+				continue
+			}
+			removed++
+			have.Commands = append([]mdm.Command{{RequestType: removeProfile, Subject: a.Subject, State: mdm.Acknowledged, SentAt: after(i), DoneAt: after(i)}}, have.Commands...)
+		}
+		if i == 0 {
+			have.Commands = []mdm.Command{{RequestType: removeProfile, Subject: "sallyport.mail.0.U", State: mdm.Acknowledged, SentAt: after(-9), DoneAt: after(-8)}}
+		}
+		if !again {
+			t.Fatalf("list %d: a profile of before is not removed", i)
+		}
+	}
+	if removed < maxStrays/2 || removed > maxStrays {
+		t.Errorf("%d made-up profiles were removed, want some and at most %d", removed, maxStrays)
 	}
 }
