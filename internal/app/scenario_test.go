@@ -43,7 +43,7 @@ type scenario struct {
 // behind an answer by waiting for the commit that it ends with.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios, againScenarios, actScenarios, wipeScenarios, pushScenarios)
+	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios, againScenarios, actScenarios, wipeScenarios, pushScenarios, endScenarios, changeScenarios)
 	keys := agent.NewKeyPool(8)
 	common := newStage(t, keys, nil)
 	names := map[string]bool{}
@@ -76,6 +76,7 @@ func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Lo
 type stage struct {
 	*client
 	app     *app.App
+	data    string // its data directory
 	clock   *clock
 	keys    *agent.KeyPool
 	commits work.Wake // told of each one
@@ -134,7 +135,13 @@ func (st *stage) start(t *testing.T, data string, set func(*config.Config)) {
 		set(&cfg)
 	}
 	st.app = st.serve(t, cfg)
-	st.client = newClient(t, data)
+	st.client, st.data = newClient(t, data), data
+	st.organise()
+}
+
+// organise makes the sample organisation, but for its users.
+func (st *stage) organise() {
+	st.t.Helper()
 	st.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(mailTemplate), &adminapi.TemplateApplied{})
 	st.call(http.MethodPost, "/api/v1/compliance/policies", "application/yaml", []byte(baseline), &adminapi.PolicyApplied{})
 }
