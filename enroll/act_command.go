@@ -1,7 +1,6 @@
 package enroll
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"sallyport/mdm"
 	"sallyport/mdm/apple"
 	"sallyport/profiles/mobileconfig"
-	"sallyport/templates"
 )
 
 // errActFailed marks an act that cannot become a command; its text is told to
@@ -152,26 +150,22 @@ func (s *Service) parseRaw(body []byte) (apple.Raw, refusal.List) {
 	case raw.RequestType() == removeProfile && ours(strings.ToLower(strings.TrimSpace(identifier))):
 		return raw, instead("removes a profile of this server, which would install it again", string(mdm.ActionSelectiveWipe))
 	case raw.RequestType() == installProfile && s.carriesOurs(raw.Data("Payload")):
-		return raw, instead("installs a profile under an identifier of this server", string(mdm.ActionResend))
+		return raw, instead("installs a profile under an identifier of this server, or one that cannot be read here", string(mdm.ActionResend))
 	}
 	return raw, nil
 }
 
 // carriesOurs reports whether a profile, signed or not, goes by an identifier of
-// ours. One that cannot be read as a profile is searched as it is.
+// ours. One that cannot be read may: a phone reads more encodings than we do.
 func (s *Service) carriesOurs(payload []byte) bool {
 	if content, _, err := cms.Open(payload, len(payload)); err == nil {
 		payload = content
 	}
-	if profile, err := mobileconfig.Decode(payload); err == nil {
-		identifier, _ := profile["PayloadIdentifier"].(string)
-		identifier = strings.ToLower(strings.TrimSpace(identifier))
-		return ours(identifier) || identifier == s.enrollmentIdentifier()
+	profile, err := mobileconfig.Decode(payload)
+	if err != nil {
+		return true
 	}
-	for _, prefix := range []string{templates.IdentifierPrefix, templates.SecurityIdentifierPrefix, s.enrollmentIdentifier()} {
-		if bytes.Contains(bytes.ToLower(payload), []byte(prefix)) {
-			return true
-		}
-	}
-	return false
+	identifier, _ := profile["PayloadIdentifier"].(string)
+	identifier = strings.ToLower(strings.TrimSpace(identifier))
+	return ours(identifier) || identifier == s.enrollmentIdentifier()
 }

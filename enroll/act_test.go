@@ -341,8 +341,12 @@ func TestSignedProfileOfOurs(t *testing.T) {
 			t.Errorf("%s signed: got %v", identifier, got)
 		}
 	}
-	if !h.enroll.carriesOurs([]byte("junk Sallyport.Mail. junk")) || h.enroll.carriesOurs(nil) {
-		t.Error("what is no profile is not searched")
+	wide := []byte("\xff\xfe") // UTF-16, which hides every identifier from a search for its letters
+	for _, r := range `<?xml version="1.0" encoding="UTF-16"?><plist version="1.0"><dict><key>PayloadIdentifier</key><string>sallyport.mail.T.U</string></dict></plist>` {
+		wide = append(wide, byte(r), 0)
+	}
+	if !h.enroll.carriesOurs(wide) || !h.enroll.carriesOurs([]byte("junk")) {
+		t.Error("a profile that cannot be read passes")
 	}
 }
 
