@@ -12,9 +12,9 @@ var files embed.FS
 
 // Starter is a template to begin with.
 type Starter struct {
-	Name    string // as in the file: office365-oauth
-	Summary string // its first comment line
-	Source  string // YAML
+	Name    string `json:"name"`    // as in the file: office365-oauth
+	Summary string `json:"summary"` // its first comment line
+	Source  string `json:"source"`  // YAML
 }
 
 // Starters returns all of them by name.
