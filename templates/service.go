@@ -128,7 +128,7 @@ func ConflictOf(name string, newest, expected int) error {
 		return refusal.New(ErrConflict, "", fmt.Sprintf("there is no %s, and revision %d was expected", name, expected), "apply it without naming a revision")
 	}
 	return refusal.New(ErrConflict, "", fmt.Sprintf("the newest revision of %s is %d, and %d was expected", name, newest, expected),
-		"look at what was changed, and apply your change to that")
+		"look at what was changed, and apply your change to that; the first line of a file that show printed names the revision it follows")
 }
 
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }

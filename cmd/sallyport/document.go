@@ -53,10 +53,14 @@ func (p *program) openDocument(file string, name func(source []byte) (string, er
 }
 
 // placed is a refusal by the server with the places of the text: where a header
-// was left out, those of what was sent are a line off.
+// was left out, those of what was sent are a line off, and a fault of the syntax
+// came in words alone.
 func (d document) placed(err error) error {
 	var answer apiError
-	if len(d.source) < len(d.text) && len(refusal.All(d.refused)) > 0 && errors.As(err, &answer) && answer.status == http.StatusBadRequest {
+	if len(refusal.All(d.refused)) == 0 || !errors.As(err, &answer) || answer.status != http.StatusBadRequest {
+		return err
+	}
+	if len(d.source) < len(d.text) || position.MatchString(answer.text) {
 		return d.refused
 	}
 	return err

@@ -159,7 +159,7 @@ func place(name string, source []byte, level string, r *refusal.Error) finding {
 // errors, a conflict say, stay as they are.
 func (p *program) faulty(file string, source []byte, err error) error {
 	for _, r := range refusal.All(err) {
-		if r.Field == "" {
+		if r.Field == "" && !position.MatchString(r.Reason) {
 			return err
 		}
 	}

@@ -78,6 +78,8 @@ func unreadable(source []byte, sentinel error) *refusal.Error {
 // errEmpty is no fault of the syntax: the parser does not know it.
 var errEmpty = &syntaxError{line: 1, column: 1, text: "the document is empty"}
 
+const errSecond = "a second document begins here"
+
 // parse reads the syntax and nothing of its meaning. Its error says line and column.
 func parse(source []byte) (*yaml.Node, error) {
 	node, err := parseFrom(bytes.NewReader(source))
@@ -100,7 +102,7 @@ func parseFrom(source io.Reader) (*yaml.Node, error) {
 		return nil, err
 	}
 	if err := decoder.Decode(&second); err == nil {
-		return nil, &syntaxError{line: second.Line, column: second.Column, text: "a second document begins here"}
+		return nil, &syntaxError{line: second.Line, column: second.Column, text: errSecond}
 	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}

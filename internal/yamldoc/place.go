@@ -44,6 +44,10 @@ func remedy(err error) string {
 		return `write the character itself, or \U and the eight digits of its code point; surrogates are for JSON`
 	case "mapping values are not allowed in this context":
 		return "put a value that holds a colon in quotes, and indent keys that belong together alike"
+	case errEmpty.text:
+		return "begin with its name; sallyport profile starters has templates to copy"
+	case errSecond:
+		return "give each document a file of its own"
 	case "found unexpected end of stream":
 		return "close the quote that is opened here"
 	}
