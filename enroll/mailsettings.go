@@ -104,6 +104,7 @@ func (s *Service) MailSettings(ctx context.Context, id mdm.DeviceID) (MailSettin
 func (m *MailSettings) warn(row DeviceRow) {
 	if e := row.Enrollment; !e.State.Active() {
 		m.Warnings = append(m.Warnings, fmt.Sprintf("The phone is not enrolled (%s): it shows what it had last, or nothing.", strings.ReplaceAll(string(e.State), "_", " ")))
+		return // no act gives anything back: the phone has to enrol again
 	}
 	switch row.Enrollment.Withheld {
 	case mdm.WithholdEverything:

@@ -92,9 +92,12 @@ func (p *program) history(api *client, shown *deviceShown) error {
 // declined names what the phone put off, and has not taken since.
 func declined(commands []adminapi.Command) []string {
 	var lines []string
-	seen := map[[2]string]bool{}
+	seen := map[string]bool{}
 	for _, c := range commands {
-		what := [2]string{c.RequestType, c.Subject}
+		what := c.Subject // a profile that was installed since is not removed any more
+		if what == "" {
+			what = c.RequestType
+		}
 		if seen[what] {
 			continue
 		}
@@ -120,7 +123,7 @@ func printDevice(p *program, d deviceShown) error {
 		fact{"Product", strings.TrimSpace(d.Product + " " + d.Model)}, fact{"OS", d.OSVersion},
 		fact{"Serial", d.Serial}, fact{"UDID", d.UDID}, fact{"ActiveSync DeviceId", d.EASDeviceID},
 		fact{"Enrolment", d.Enrollment.State + ", " + d.Enrollment.Ownership + pollOnly(d.Enrollment.PollOnly)},
-		fact{"Withheld", withheld(d.Enrollment.Withheld)},
+		fact{"Withheld", withheld(d.Enrollment)},
 		fact{"Last seen", stamp(d.Enrollment.LastSeenAt)})
 	if err != nil {
 		return err
@@ -151,14 +154,16 @@ func printDevice(p *program, d deviceShown) error {
 	return printVerdict(p, *d.Verdict)
 }
 
-func withheld(what string) string {
-	switch mdm.Withholding(what) {
-	case mdm.WithholdEverything:
+func withheld(e accessapi.Enrollment) string {
+	switch what := mdm.Withholding(e.Withheld); {
+	case mdm.EnrollmentState(e.State).Ended():
+		return "" // nothing gives it back but another enrolment
+	case what == mdm.WithholdEverything:
 		return "everything: the mailbox is shut (a resend gives it back)"
-	case mdm.WithholdPolicies:
+	case what == mdm.WithholdPolicies:
 		return "security policies (a resend gives them back)"
 	}
-	return what
+	return e.Withheld
 }
 
 // printCapabilities says in one line what can be done, and of the rest why not.
