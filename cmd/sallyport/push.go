@@ -42,7 +42,7 @@ func (c *pushCSRCmd) Run(p *program) error {
 	}
 	// Before the server makes a key for nothing.
 	if _, err := os.Lstat(c.Out); c.Out != "" && err == nil {
-		return fmt.Errorf("write request: %s is there already", c.Out)
+		return fmt.Errorf("write request: %s is there already (name another file, or remove that one)", c.Out)
 	}
 	var vendor *apns.Vendor
 	if c.VendorCert != "" {
