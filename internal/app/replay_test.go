@@ -66,6 +66,31 @@ func TestReplayedEnrolmentChangesNothing(t *testing.T) {
 	unchanged(t, "a replay of its former enrolment", before, settled(t, data))
 }
 
+// TestReplayedTokenChangesNothing: once the phone has another push token, a
+// recorded TokenUpdate does not bring the old one back, and no unlock token.
+func TestReplayedTokenChangesNothing(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	cfg := testConfig(data, "127.0.0.1:0")
+	cfg.InquiryMaxAge = 24 * time.Hour
+	s := serve(t, cfg)
+	s.seed()
+	e := s.enrol(alice)
+	s.decided(alice, show(t, e.phone).EASDeviceID, access.Allow)
+	first := pushOf(t, s, data)
+	must(t, e.phone.NewToken())
+	must(t, e.phone.Connect(t.Context()))
+	before, push := settled(t, data), pushOf(t, s, data)
+	if push == first {
+		t.Fatal("the phone has no other token")
+	}
+	s.replay(e.said, http.StatusOK)
+	unchanged(t, "a replay of the messages from before the token changed", before, settled(t, data))
+	if pushOf(t, s, data) != push {
+		t.Error("an old token is back")
+	}
+}
+
 // replay sends recorded messages once more, each time in another order.
 func (s serving) replay(said []taken, allowed ...int) {
 	s.t.Helper()
