@@ -10,6 +10,7 @@ import (
 
 	"sallyport/access"
 	"sallyport/internal/app"
+	"sallyport/internal/secret"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm/agent"
 )
@@ -72,8 +73,7 @@ func inADrawer(s *scene) {
 func certificateExpired(s *scene) {
 	var issued adminapi.TokenIssued
 	s.post("/api/v1/tokens", adminapi.TokenRequest{Role: "admin", Owner: "two years", TTL: "17000h"}, &issued)
-	must(s.T, os.WriteFile(filepath.Join(s.stage.data, app.TokenFile), []byte(issued.Text+"\n"), 0o600))
-	s.client.local = newClient(s.T, s.stage.data).local
+	s.client.local.Token = secret.New(issued.Text) // the one of the first start ends sooner than the certificate
 	p := s.enrol()
 	eas := show(s.T, p).EASDeviceID
 	s.pass(365*24*time.Hour + time.Hour)
@@ -114,11 +114,14 @@ func clockSetBack(s *scene) {
 	s.connect(p)
 	is(s, "act", s.act(p, act).State, "acknowledged")
 	// Until the clock has caught up facts are asked every ten minutes, not at every Idle.
-	for setting, want := range map[string]access.Effect{"passcode=off": access.Block, "passcode=on": access.Allow} {
-		must(s.T, p.Set("locked=off", setting))
+	for _, now := range []struct {
+		set  string
+		mail access.Effect
+	}{{"passcode=off", access.Block}, {"passcode=on", access.Allow}} {
+		must(s.T, p.Set("locked=off", now.set))
 		s.pass(11 * time.Minute)
 		s.connect(p)
-		s.mail(p, want)
+		s.mail(p, now.mail)
 	}
 	is(s, "installations", s.times(p, "InstallProfile"), 1)
 }
@@ -167,7 +170,7 @@ func (st *stage) startAt(t *testing.T, data, address string) (stop func()) {
 	t.Helper()
 	first := st.client == nil
 	st.app, stop = st.run(t, testConfig(data, address))
-	st.client, st.data = newClient(t, data), data
+	st.client = newClient(t, data)
 	if first {
 		st.organise()
 	}

@@ -76,7 +76,6 @@ func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Lo
 type stage struct {
 	*client
 	app     *app.App
-	data    string // its data directory
 	clock   *clock
 	keys    *agent.KeyPool
 	commits work.Wake // told of each one
@@ -135,7 +134,7 @@ func (st *stage) start(t *testing.T, data string, set func(*config.Config)) {
 		set(&cfg)
 	}
 	st.app = st.serve(t, cfg)
-	st.client, st.data = newClient(t, data), data
+	st.client = newClient(t, data)
 	st.organise()
 }
 
