@@ -26,10 +26,11 @@ func (s *Service) Approve(ctx context.Context, id mdm.ActionID) (mdm.Action, err
 	switch {
 	case act.State != mdm.ActionUnapproved:
 		err = refusal.New(ErrConflict, "action", "does not wait for anybody's consent: it is "+string(act.State), "")
-	case strings.EqualFold(strings.TrimSpace(by), strings.TrimSpace(act.RequestedBy)):
-		err = refusal.New(ErrAction, "action", "who orders an act cannot approve it", "use an admin token of another owner than "+act.RequestedBy)
 	case act.Kind == mdm.ActionWipe && !e.MayErase():
 		err = refusal.New(ErrAction, "action", notErased, "cancel it")
+	}
+	if err == nil {
+		err = s.twoHands(ctx, act.RequestedBy, by)
 	}
 	if err != nil {
 		return act, s.refused(ctx, "action.approve", string(id), err)
@@ -40,6 +41,22 @@ func (s *Service) Approve(ctx context.Context, id mdm.ActionID) (mdm.Action, err
 		return act, moved(err, act, "does not wait for consent any more")
 	}
 	return s.reread(ctx, id)
+}
+
+// twoHands refuses who may be the one who ordered: the same owner, or one whose
+// tokens the other made, or a third made both.
+func (s *Service) twoHands(ctx context.Context, requester, approver string) error {
+	same, err := s.Hands.SameHand(ctx, requester, approver)
+	switch {
+	case err != nil:
+		return fmt.Errorf("tell %s from %s: %w", approver, requester, err)
+	case same && strings.EqualFold(strings.TrimSpace(approver), strings.TrimSpace(requester)):
+		return refusal.New(ErrAction, "action", "who orders an act cannot approve it", "use an admin token of another owner than "+requester)
+	case same:
+		return refusal.New(ErrAction, "action", fmt.Sprintf("the tokens of %s and %s may be in one hand: one of them made the other's, or a third made both", requester, approver),
+			"use an admin token that somebody else made: one with the server's own token (admin-token in its data directory), for an owner that had none before")
+	}
+	return nil
 }
 
 // Cancel takes an act back as long as the device has not taken it. What it kept

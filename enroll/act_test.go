@@ -363,6 +363,10 @@ func TestSecondOwner(t *testing.T) {
 	if _, err := h.enroll.Approve(audit.WithActor(t.Context(), "Carol "), act.ID); !errors.Is(err, ErrAction) {
 		t.Errorf("who ordered approves: got %v", err)
 	}
+	h.memory.hand = map[string]string{"sock": "carol"}
+	if _, err := h.enroll.Approve(audit.WithActor(t.Context(), "sock"), act.ID); !errors.Is(err, ErrAction) || !strings.Contains(refusal.All(err)[0].Remedy, "somebody else made") {
+		t.Errorf("who ordered approves with a token of another name: got %v", err)
+	}
 	got, err := h.enroll.Approve(dave(t), act.ID)
 	if err != nil || got.State != mdm.ActionPending || got.ApprovedBy != "dave" || p.enrollment(t).Withheld != mdm.WithholdEverything {
 		t.Fatalf("got %+v, %v", got, err)

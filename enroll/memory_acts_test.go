@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/enroll/directory"
@@ -310,6 +311,13 @@ func (m *memory) SetLabel(_ context.Context, id mdm.DeviceID, label string, entr
 	m.devices[id] = d
 	m.audit = append(m.audit, entry)
 	return m.broken
+}
+
+// SameHand implements Hands.
+func (m *memory) SameHand(_ context.Context, a, b string) (bool, error) {
+	defer m.lock()()
+	a, b = strings.ToLower(strings.TrimSpace(a)), strings.ToLower(strings.TrimSpace(b))
+	return a == b || m.hand[a] == b || m.hand[b] == a, m.broken
 }
 
 // Push and wake-ups, as far as these tests ask for them.

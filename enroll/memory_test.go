@@ -41,6 +41,7 @@ type memory struct {
 	opened      int                    // how often secrets were asked for
 	grants      map[string]certs.Grant // by challenge
 	ttl         map[string]time.Duration
+	hand        map[string]string // who else may be that owner of tokens
 	certs       map[string]certs.Certificate
 	// beforeCommand is called, locked, before an enrolment is read by its ID.
 	beforeCommand func()

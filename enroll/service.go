@@ -45,6 +45,12 @@ type SecuritySource interface {
 	CurrentSecurityPolicies(ctx context.Context) ([]templates.SecurityRevision, error)
 }
 
+// Hands tells owners of tokens apart. *auth.Service is one.
+type Hands interface {
+	// SameHand reports whether one person may hold tokens of both owners.
+	SameHand(ctx context.Context, a, b string) (bool, error)
+}
+
 // Service leads phones from an invitation to a working mailbox. Its fields are
 // its configuration; all of them are needed except those that say otherwise.
 type Service struct {
@@ -62,6 +68,7 @@ type Service struct {
 	Holds        HeldStore
 	Pushes       PushStore
 	Wakes        WakeStore
+	Hands        Hands
 	Audit        audit.Log // refusals; everything else is written with its act
 
 	Root   *x509.Certificate                        // trust anchor that the enrolment profile brings along
@@ -113,6 +120,7 @@ func (s *Service) Validate() error {
 	need(s.Holds != nil, "Holds")
 	need(s.Pushes != nil, "Pushes")
 	need(s.Wakes != nil, "Wakes")
+	need(s.Hands != nil, "Hands")
 	need(s.Audit != nil, "Audit")
 	need(s.Root != nil, "Root")
 	need(s.Signer != nil, "Signer")

@@ -41,6 +41,10 @@ func (s *Service) Create(ctx context.Context, role Role, owner string, ttl time.
 	if err := checkRequest(role, owner, ttl); err != nil {
 		return Issued{}, err
 	}
+	maker, byToken := PrincipalFrom(ctx)
+	if byToken && sameName(owner, LocalOwner) {
+		return Issued{}, refusal.New(ErrInvalid, "owner", "is the name of the server's own token", "name the person or the program that will hold the token")
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Issued{}, fmt.Errorf("make token ID: %w", err)
@@ -49,7 +53,7 @@ func (s *Service) Create(ctx context.Context, role Role, owner string, ttl time.
 	text := newText()
 	token := Token{
 		ID: id.String(), Hash: hash(text.Reveal()), Role: role, Owner: owner,
-		CreatedAt: now, ExpiresAt: now.Add(ttl).Truncate(time.Microsecond),
+		CreatedBy: maker.Owner, CreatedAt: now, ExpiresAt: now.Add(ttl).Truncate(time.Microsecond),
 	}
 	entry := audit.New(ctx, now, "token.create", token.ID, audit.Done,
 		"role", string(role), "owner", owner, "expires_at", token.ExpiresAt.Format(time.RFC3339))

@@ -40,6 +40,7 @@ type Token struct {
 	Hash      []byte    `json:"-"`  // SHA-256 of the token's text
 	Role      Role      `json:"role"`
 	Owner     string    `json:"owner"`
+	CreatedBy string    `json:"created_by,omitempty"` // owner of the token that made it; empty when the server did, or it is not known
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
 	RevokedAt time.Time `json:"revoked_at,omitzero"`

@@ -17,19 +17,19 @@ var _ auth.Store = (*Tokens)(nil)
 // Tokens returns the store of API tokens.
 func (db *DB) Tokens() *Tokens { return &Tokens{db} }
 
-const tokenQuery = `SELECT id, hash, role, owner, created_at, expires_at, revoked_at FROM auth_tokens`
+const tokenQuery = `SELECT id, hash, role, owner, created_by, created_at, expires_at, revoked_at FROM auth_tokens`
 
 func scanToken(row scanner) (auth.Token, error) {
 	var t auth.Token
-	err := row.Scan(&t.ID, &t.Hash, &t.Role, &t.Owner, stamp{&t.CreatedAt}, stamp{&t.ExpiresAt}, stamp{&t.RevokedAt})
+	err := row.Scan(&t.ID, &t.Hash, &t.Role, &t.Owner, &t.CreatedBy, stamp{&t.CreatedAt}, stamp{&t.ExpiresAt}, stamp{&t.RevokedAt})
 	return t, err
 }
 
 // SaveToken writes a new token.
 func (s *Tokens) SaveToken(ctx context.Context, token auth.Token, entry audit.Entry) error {
 	return s.db.write(ctx, "save token", func(t *tx) error {
-		_, err := t.ExecContext(ctx, `INSERT INTO auth_tokens (id, hash, role, owner, created_at, expires_at, revoked_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`, token.ID, token.Hash, token.Role, token.Owner,
+		_, err := t.ExecContext(ctx, `INSERT INTO auth_tokens (id, hash, role, owner, created_by, created_at, expires_at, revoked_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, token.ID, token.Hash, token.Role, token.Owner, token.CreatedBy,
 			micros(token.CreatedAt), micros(token.ExpiresAt), micros(token.RevokedAt))
 		if err != nil {
 			return err

@@ -146,7 +146,7 @@ func testTokens(t *testing.T, make Maker) {
 
 	want := []auth.Token{}
 	for _, owner := range []string{"first", "second"} {
-		token := auth.Token{ID: newID(), Hash: secret.Hash(owner), Role: auth.Operator, Owner: owner,
+		token := auth.Token{ID: newID(), Hash: secret.Hash(owner), Role: auth.Operator, Owner: owner, CreatedBy: "maker of " + owner,
 			CreatedAt: stored(w.later()), ExpiresAt: stored(w.now().AddDate(0, 1, 0))}
 		w.ok(tokens.SaveToken(w.ctx, token, w.entry("token.create", token.ID)))
 		want = append([]auth.Token{token}, want...)

@@ -7,11 +7,15 @@ ALTER TABLE enroll_devices ADD COLUMN label TEXT NOT NULL DEFAULT '';
 ALTER TABLE enroll_enrollments ADD COLUMN withheld TEXT NOT NULL DEFAULT '';
 ALTER TABLE enroll_enrollments ADD COLUMN held_device TEXT NOT NULL DEFAULT 'null'; -- what a held phone says of itself
 ALTER TABLE enroll_enrollments ADD COLUMN push_told TEXT NOT NULL DEFAULT 'null'; -- fingerprints of TokenUpdate messages, the latest last
+ALTER TABLE enroll_enrollments ADD COLUMN held_act TEXT NOT NULL DEFAULT ''; -- the act that it would evade
+ALTER TABLE enroll_enrollments ADD COLUMN admitted_at BIGINT NOT NULL DEFAULT 0; -- when an admin let it in that was held
 CREATE INDEX enroll_enrollments_poll_only ON enroll_enrollments (state) WHERE poll_only = TRUE;
 
 ALTER TABLE enroll_commands ADD COLUMN chain TEXT NOT NULL DEFAULT 'null';
 ALTER TABLE enroll_commands ADD COLUMN action_id TEXT NOT NULL DEFAULT '';
 CREATE INDEX enroll_commands_older ON enroll_commands (enrollment_id, seq) WHERE recent = FALSE;
+
+ALTER TABLE auth_tokens ADD COLUMN created_by TEXT NOT NULL DEFAULT ''; -- owner of the token that made it
 
 CREATE TABLE enroll_actions (
     id            TEXT   NOT NULL PRIMARY KEY,
