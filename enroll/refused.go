@@ -29,7 +29,7 @@ func explain(c mdm.Command) explanation {
 	return explanation{
 		reason: fmt.Sprintf("this mail account is on the phone already, set up by hand or by another profile (%s %d)", easErrorDomain, easAccountExists),
 		fix: "If you set up this mailbox on the phone by hand, remove that account (Settings > Apps > Mail > Mail Accounts; " +
-			"before iOS 18: Settings > Mail > Accounts): the managed one is then installed by itself.",
+			"before iOS 18: Settings > Mail > Accounts): the managed one is then installed by itself, within hours, or at once when your administrator sends it again.",
 	}
 }
 
