@@ -133,6 +133,7 @@ func (c *restoreCmd) Run(p *program) error {
 	}
 	fmt.Fprintf(p.stdout, "restored into %s\n", dir)
 	fmt.Fprintf(p.stderr, "Start the server as before: sallyport serve --data %s\n", dir)
+	fmt.Fprintln(p.stderr, "The backup holds no token's text: this command line needs the admin-token of the old data directory, or another admin's token.")
 	return nil
 }
 
@@ -146,7 +147,7 @@ func (c *restoreCmd) endRestore(p *program, dir string) error {
 		return err
 	}
 	fmt.Fprintln(p.stdout, "open challenges and acts of the dump are ended")
-	fmt.Fprintf(p.stderr, "Start the servers as before: sallyport serve --data %s --database %s\n", dir, cfg.Database)
+	fmt.Fprintf(p.stderr, "Start the servers as before: sallyport serve --data %s --database '%s'\n", dir, cfg.Database)
 	return nil
 }
 
