@@ -40,13 +40,25 @@ func (s *Service) Next(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*a
 	if err != nil {
 		return nil, err
 	}
+	order, err := s.next(ctx, w, c)
+	if errors.Is(err, errPending) || errors.Is(err, ErrHeard) {
+		if w, err = s.note(ctx, e.ID, c); err != nil {
+			return nil, err
+		}
+		order, err = s.next(ctx, w, c)
+	}
+	return order, err
+}
+
+// next plans, and makes the first command that can be made.
+func (s *Service) next(ctx context.Context, w *job, c mdm.Contact) (*apple.Order, error) {
 	if !w.have.Enrollment.State.Active() { // it ended with this very result
 		return nil, nil
 	}
 	if err := s.assign(ctx, w); err != nil {
 		return nil, err
 	}
-	if err := s.confirm(ctx, w.want, w.have); err != nil {
+	if err := s.confirm(ctx, w); err != nil {
 		return nil, err
 	}
 	if err := s.settle(ctx, w); err != nil {
@@ -58,16 +70,16 @@ func (s *Service) Next(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*a
 		order, err := s.order(ctx, w, action)
 		switch {
 		case errors.Is(err, errUnrenderable):
-			s.log().ErrorContext(ctx, "profile left out", logkey.Enrollment, e.ID, logkey.Error, err)
+			s.log().ErrorContext(ctx, "profile left out", logkey.Enrollment, p.have.Enrollment.ID, logkey.Error, err)
 		case errors.Is(err, errGone):
-			s.log().InfoContext(ctx, "act was cancelled meanwhile", logkey.Enrollment, e.ID, "action_id", action.Act)
+			s.log().InfoContext(ctx, "act was cancelled meanwhile", logkey.Enrollment, p.have.Enrollment.ID, "action_id", action.Act)
 		case err != nil:
 			return nil, err
 		default:
 			return order, nil
 		}
 	}
-	if err := s.noteIdle(ctx, w, c); err != nil {
+	if err := s.noteLast(ctx, w); err != nil {
 		return nil, err
 	}
 	return nil, s.wakeAgain(ctx, p, c)
@@ -76,7 +88,7 @@ func (s *Service) Next(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*a
 // job is everything that the next command may be made of.
 type job struct {
 	have     Have
-	idle     time.Time // of an Idle that is not on record yet; zero otherwise
+	pending  *mdm.Contact // not on record yet, though have is what it will make of it; nil otherwise
 	assigned []assignment
 	want     Want
 }
@@ -111,15 +123,18 @@ func (s *Service) unknownResult(ctx context.Context, e mdm.Enrollment, c mdm.Con
 // confirm turns Enrolled into Configured once the phone lists every wanted
 // profile, and back when an admin takes the mail away. Losing that race is no
 // error: somebody else did it, or it ended.
-func (s *Service) confirm(ctx context.Context, want Want, have Have) error {
-	e := have.Enrollment
+func (s *Service) confirm(ctx context.Context, w *job) error {
+	e := w.have.Enrollment
 	from, to := mdm.Enrolled, mdm.Configured
 	switch {
-	case e.State == mdm.Enrolled && Confirmed(want, have.Report):
+	case e.State == mdm.Enrolled && Confirmed(w.want, w.have.Report):
 	case e.State == mdm.Configured && e.Withheld == mdm.WithholdEverything:
 		from, to = to, from
 	default:
 		return nil
+	}
+	if w.result() {
+		return errPending
 	}
 	err := s.Plans.Advance(ctx, e.ID, from, to)
 	if err != nil && !errors.Is(err, ErrConflict) {
@@ -148,6 +163,9 @@ func (s *Service) actCommandID(id mdm.ActionID) mdm.CommandID {
 // cannot be carried out fails here.
 func (s *Service) order(ctx context.Context, w *job, a Action) (*apple.Order, error) {
 	e := w.have.Enrollment
+	if a.ID != "" && w.result() {
+		return nil, errPending
+	}
 	command, err := s.command(ctx, w, a)
 	if errors.Is(err, errActFailed) {
 		if err := s.moveAct(ctx, e, w.act(a.Act), mdm.ActionFailed, plain(err)); err != nil {
@@ -176,7 +194,7 @@ func (s *Service) order(ctx context.Context, w *job, a Action) (*apple.Order, er
 	if a.Act != "" && !a.Part {
 		row.ID, row.ActionID = s.actCommandID(a.Act), a.Act
 	}
-	err = s.Plans.SaveCommand(ctx, row, w.idle)
+	err = s.Plans.SaveCommand(ctx, row, w.pending)
 	if errors.Is(err, ErrConflict) && row.ActionID != "" {
 		return nil, errGone
 	}
@@ -220,7 +238,8 @@ func (s *Service) command(ctx context.Context, w *job, a Action) (apple.Command,
 }
 
 // payload makes the bytes of one profile for one phone: encrypted to the phone's
-// identity, signed, and a mail profile with a fresh challenge.
+// identity, signed, and a mail profile with a fresh challenge. One whose command
+// does not go on record is a challenge that nobody knows.
 func (s *Service) payload(ctx context.Context, e mdm.Enrollment, u directory.User, a assignment) ([]byte, error) {
 	row, err := s.Certificates.Lookup(ctx, e.CertificateHash)
 	if err != nil {

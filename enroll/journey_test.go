@@ -262,7 +262,7 @@ func TestTempers(t *testing.T) {
 		if installs(h) != 1 || p.enrollment(t).State != mdm.Enrolled {
 			t.Errorf("installed %d times within a minute", installs(h))
 		}
-		if h.commands[2].Error != "not unique" {
+		if h.commands[2].Error != "not unique (MCEASErrorDomain 21005)" {
 			t.Errorf("the phone's own words were lost: %+v", h.commands[2])
 		}
 		h.sleep(time.Minute)

@@ -289,8 +289,12 @@ func (m *memory) SaveContact(_ context.Context, id mdm.EnrollmentID, c mdm.Conta
 	if m.broken != nil {
 		return m.broken
 	}
+	_, err := m.saveContact(id, c)
+	return err
+}
+
+func (m *memory) saveContact(id mdm.EnrollmentID, c mdm.Contact) (changed bool, err error) {
 	e := m.enrollments[id]
-	changed := false
 	if c.Status == mdm.StatusIdle {
 		e.IdleAt = c.At
 		for i, old := range m.commands {
@@ -299,42 +303,29 @@ func (m *memory) SaveContact(_ context.Context, id mdm.EnrollmentID, c mdm.Conta
 			}
 		}
 	} else {
+		answer, err := c.Answer()
+		if err != nil {
+			return false, err
+		}
 		i := slices.IndexFunc(m.commands, func(old mdm.Command) bool { return old.ID == c.CommandID && old.EnrollmentID == id })
 		if i < 0 {
-			return ErrNotFound
+			return false, ErrNotFound
 		}
-		switch m.commands[i].State {
-		case mdm.Sent, mdm.NotNow, mdm.Superseded:
-			if m.commands[i].State == outcome(c.Status) {
-				break
-			}
-			m.commands[i].State, m.commands[i].DoneAt = outcome(c.Status), c.At
-			if len(c.Errors) > 0 {
-				m.commands[i].Error, m.commands[i].Chain = c.Errors[len(c.Errors)-1].Description, c.Errors
-			}
-			m.reports[id] = m.reports[id].Merge(c.Report)
-			m.answerAct(m.commands[i], c)
-			e, changed = m.enrollments[id], true
-		case mdm.Acknowledged, mdm.Failed:
+		old := &m.commands[i]
+		if !old.Takes(answer.State) {
+			return false, nil
 		}
+		old.State, old.Error, old.Chain, old.DoneAt = answer.State, answer.Error, answer.Chain, c.At
+		m.reports[id] = m.reports[id].Merge(c.Report)
+		m.answerAct(*old, c)
+		e, changed = m.enrollments[id], true
 	}
 	e.LastSeenAt = c.At
 	m.enrollments[id] = e
 	if changed {
 		m.event(mdm.EventReported, id, c.At)
 	}
-	return nil
-}
-
-func outcome(s mdm.Status) mdm.CommandState {
-	switch s {
-	case mdm.StatusAcknowledged:
-		return mdm.Acknowledged
-	case mdm.StatusNotNow:
-		return mdm.NotNow
-	case mdm.StatusIdle, mdm.StatusError, mdm.StatusFormatError:
-	}
-	return mdm.Failed
+	return changed, nil
 }
 
 func (m *memory) LoadPlan(_ context.Context, id mdm.EnrollmentID) (Have, error) {
@@ -362,11 +353,19 @@ func (m *memory) LoadPlan(_ context.Context, id mdm.EnrollmentID) (Have, error) 
 	return have, m.broken
 }
 
-func (m *memory) SaveCommand(_ context.Context, c mdm.Command, idle time.Time) error {
+func (m *memory) SaveCommand(_ context.Context, c mdm.Command, pending *mdm.Contact) error {
 	defer m.lock()()
-	if e := m.enrollments[c.EnrollmentID]; !idle.IsZero() {
-		e.IdleAt, e.LastSeenAt = idle, idle
-		m.enrollments[e.ID] = e
+	if m.broken != nil {
+		return m.broken
+	}
+	if pending != nil {
+		changed, err := m.saveContact(c.EnrollmentID, *pending)
+		if err == nil && !changed && pending.Status != mdm.StatusIdle {
+			err = ErrHeard
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if again, err := m.sendAct(c); again || err != nil {
 		return cmp.Or(m.broken, err)

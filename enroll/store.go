@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"sallyport/certs"
@@ -67,6 +68,9 @@ type EnrollmentStore interface {
 	End(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time, entry audit.Entry) error
 }
 
+// ErrHeard says that a result is on record already.
+var ErrHeard = errors.New("result is on record already")
+
 // PlanStore keeps what passes between a phone and us. internal/store implements it.
 type PlanStore interface {
 	// SaveContact notes one contact in one transaction: LastSeenAt; IdleAt when
@@ -93,10 +97,15 @@ type PlanStore interface {
 	// ErrConflict, and no row, when the act is in another state (cancelled
 	// meanwhile), belongs to another enrolment, or is a wipe of what is not
 	// Corporate. An act's last command that was not answered, or with NotNow, may
-	// be saved again: it is Sent once more. Any other ID on record is ErrConflict; an unknown enrolment ErrNotFound. idle is
-	// when the connection began, where SaveContact was not told (it is noted as by
-	// SaveContact: IdleAt and LastSeenAt); zero where it was.
-	SaveCommand(ctx context.Context, c mdm.Command, idle time.Time) error
+	// be saved again: it is Sent once more. Any other ID on record is ErrConflict; an unknown enrolment ErrNotFound.
+	//
+	// pending is the contact that the command answers, where SaveContact was not
+	// told of it; nil where it was. It goes on record in the same transaction: of
+	// an Idle IdleAt and LastSeenAt (nothing is superseded: the caller saw nothing
+	// Sent); of a result all that SaveContact would write. A result that changes
+	// nothing any more, since another server was told it meanwhile, is ErrHeard:
+	// then the command is not written either, and was planned for in vain.
+	SaveCommand(ctx context.Context, c mdm.Command, pending *mdm.Contact) error
 	// Advance turns state from into to, if it still is from; ErrConflict otherwise.
 	Advance(ctx context.Context, id mdm.EnrollmentID, from, to mdm.EnrollmentState) error
 }

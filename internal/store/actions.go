@@ -242,7 +242,7 @@ func (t *tx) moveAct(ctx context.Context, a mdm.Action, move enroll.ActionMove) 
 		a.SentAt = move.At
 	}
 	if a.Error = ""; move.To == mdm.ActionFailed {
-		a.Error = phoneText(move.Error)
+		a.Error = mdm.PhoneText(move.Error)
 	}
 	n, err := t.change(ctx, `UPDATE enroll_actions SET state = $3, command_id = $4, approved_by = $5, done_at = $6, error = $7, sent_at = $8
 		WHERE id = $1 AND state = $2`, a.ID, from, move.To, a.CommandID, a.ApprovedBy, micros(a.DoneAt), a.Error, micros(a.SentAt))

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"sallyport/enroll"
@@ -21,22 +19,40 @@ const longStep = 24 * time.Hour
 // SaveContact notes one contact.
 func (s *Plans) SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error {
 	return s.db.write(ctx, "save contact", func(t *tx) error {
-		changed, err := t.saveStatus(ctx, id, c)
-		if err != nil {
-			return err
-		}
-		if !c.Report.Empty() {
-			if err := t.mergeReport(ctx, id, c); err != nil {
-				return err
-			}
-			changed = true
-		}
-		if !changed {
-			return nil
-		}
-		t.emit(mdm.EventReported, id, c.At)
-		return nil
+		_, err := t.saveContact(ctx, id, c)
+		return err
 	})
+}
+
+// saveContact says whether the contact changed more than two times.
+func (t *tx) saveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) (bool, error) {
+	changed, err := t.saveStatus(ctx, id, c)
+	if err != nil {
+		return false, err
+	}
+	if !c.Report.Empty() {
+		if err := t.mergeReport(ctx, id, c); err != nil {
+			return false, err
+		}
+		changed = true
+	}
+	if changed {
+		t.emit(mdm.EventReported, id, c.At)
+	}
+	return changed, nil
+}
+
+// saveWithCommand notes a contact that goes on record with the next command: an
+// Idle that changes nothing but the times, or a result that is new.
+func (t *tx) saveWithCommand(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error {
+	if c.Status == mdm.StatusIdle {
+		return t.seenIdle(ctx, id, c.At)
+	}
+	_, err := t.saveContact(ctx, id, c)
+	if errors.Is(err, errUnchanged) {
+		return enroll.ErrHeard
+	}
+	return err
 }
 
 func (t *tx) report(ctx context.Context, id mdm.EnrollmentID) (mdm.Report, error) {
@@ -91,7 +107,7 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 	if c.Status == mdm.StatusIdle {
 		return t.saveIdle(ctx, id, c.At)
 	}
-	state, reason, err := outcome(c)
+	answer, err := c.Answer()
 	if err != nil {
 		return false, err
 	}
@@ -99,12 +115,12 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 	err = t.QueryRowContext(ctx, `UPDATE enroll_commands SET state = $3, error = $4, chain = $5, done_at = $6
 		WHERE id = $1 AND enrollment_id = $2 AND state IN ('sent', 'not_now', 'superseded') AND state <> $3
 		RETURNING action_id`,
-		c.CommandID, id, state, reason, document{chain(c, state)}, micros(c.At)).Scan(&act)
+		c.CommandID, id, answer.State, answer.Error, document{answer.Chain}, micros(c.At)).Scan(&act)
 	if err == nil {
 		if err := t.seen(ctx, id, c.At); err != nil {
 			return false, err
 		}
-		return true, t.answerAct(ctx, act, c, state, reason)
+		return true, t.answerAct(ctx, act, c, answer.State, answer.Error)
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return false, err
@@ -132,54 +148,6 @@ func (t *tx) saveIdle(ctx context.Context, id mdm.EnrollmentID, at time.Time) (b
 		WHERE enrollment_id = $1 AND state = 'sent' AND NOT EXISTS (SELECT 1 FROM enroll_actions a
 			WHERE a.id = enroll_commands.action_id AND a.state = 'sent' AND a.command_id = enroll_commands.id)`, id, micros(at))
 	return n > 0, err
-}
-
-// outcome says what a contact's status makes of its command.
-func outcome(c mdm.Contact) (mdm.CommandState, string, error) {
-	switch c.Status {
-	case mdm.StatusAcknowledged:
-		return mdm.Acknowledged, "", nil
-	case mdm.StatusNotNow:
-		return mdm.NotNow, "", nil
-	case mdm.StatusError, mdm.StatusFormatError:
-		return mdm.Failed, plainError(c), nil
-	}
-	return "", "", fmt.Errorf("status %q is no result", c.Status)
-}
-
-const (
-	maxErrorText  = 1000
-	maxErrorItems = 32
-)
-
-// plainError is the root cause, which is the last link of the chain.
-func plainError(c mdm.Contact) string {
-	if len(c.Errors) == 0 {
-		return string(c.Status)
-	}
-	last := c.Errors[len(c.Errors)-1]
-	return phoneText(fmt.Sprintf("%s (%s %d)", last.Description, last.Domain, last.Code))
-}
-
-// phoneText is a phone's words: kept short, and free of what PostgreSQL's TEXT refuses.
-func phoneText(text string) string {
-	text = strings.ReplaceAll(strings.ToValidUTF8(text, "�"), "\x00", "�")
-	if runes := []rune(text); len(runes) > maxErrorText {
-		text = string(runes[:maxErrorText]) + "…"
-	}
-	return text
-}
-
-// chain is what is kept of an ErrorChain: the end of it where it is too long.
-func chain(c mdm.Contact, state mdm.CommandState) []mdm.ErrorItem {
-	if state != mdm.Failed || len(c.Errors) == 0 {
-		return nil
-	}
-	kept := slices.Clone(c.Errors[max(0, len(c.Errors)-maxErrorItems):])
-	for i, item := range kept {
-		kept[i].Domain, kept[i].Description = phoneText(item.Domain), phoneText(item.Description)
-	}
-	return kept
 }
 
 // wholeReport gives the facts their stored times. The groups are copied: the

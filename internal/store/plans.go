@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
@@ -163,11 +162,12 @@ func (s *Plans) ListCommands(ctx context.Context, device mdm.DeviceID, page dire
 	return list, nil
 }
 
-// SaveCommand writes a command's row in state Sent, and its act with it.
-func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command, idle time.Time) error {
+// SaveCommand writes a command's row in state Sent, and with it its act and the
+// contact that it answers.
+func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command, pending *mdm.Contact) error {
 	return s.db.write(ctx, "save command", func(t *tx) error {
-		if !idle.IsZero() {
-			if err := t.seenIdle(ctx, c.EnrollmentID, idle); err != nil {
+		if pending != nil {
+			if err := t.saveWithCommand(ctx, c.EnrollmentID, *pending); err != nil {
 				return err
 			}
 		}

@@ -168,7 +168,7 @@ func (s *Wakes) SaveWake(ctx context.Context, w enroll.Wakeup, r enroll.WakeResu
 				attempts = CASE WHEN $7 THEN 0 ELSE attempts + 1 END,
 				pushed_at = CASE WHEN $7 THEN $8 ELSE pushed_at END
 			WHERE enrollment_id = $1 AND due = $2 AND token_changed <= $3`,
-			w.EnrollmentID, micros(w.Due), micros(w.Push.UpdatedAt), next, phoneText(r.Error), r.Dead, succeeded, micros(r.At))
+			w.EnrollmentID, micros(w.Due), micros(w.Push.UpdatedAt), next, mdm.PhoneText(r.Error), r.Dead, succeeded, micros(r.At))
 		if err == nil && n == 0 {
 			return errUnchanged
 		}

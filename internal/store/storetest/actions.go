@@ -39,7 +39,7 @@ func (w *world) carrier(a mdm.Action) mdm.Command {
 func (w *world) sent(a mdm.Action) mdm.Command {
 	w.t.Helper()
 	c := w.carrier(a)
-	w.ok(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}))
+	w.ok(w.DB.Plans().SaveCommand(w.ctx, c, nil))
 	return c
 }
 
@@ -146,7 +146,7 @@ func testOrderBound(make Maker) func(*testing.T) {
 		}
 		w.ordered(e.ID, mdm.ActionWipe)
 		carrier := w.carrier(command)
-		w.ok(w.DB.Plans().SaveCommand(w.ctx, carrier, time.Time{}))
+		w.ok(w.DB.Plans().SaveCommand(w.ctx, carrier, nil))
 		w.ok(w.DB.Plans().SaveContact(w.ctx, e.ID, mdm.Contact{At: w.later(), Status: mdm.StatusAcknowledged, CommandID: carrier.ID, Result: secret.New("answer")}))
 		w.ordered(e.ID, mdm.ActionLock)
 
@@ -205,7 +205,7 @@ func testApprove(make Maker) func(*testing.T) {
 		w.same(w.enrollment(e.ID).Withheld, mdm.WithholdNothing)
 		w.same(w.plan(e.ID).Actions, []mdm.Action{})
 		w.unchangedBy(func() {
-			w.is(w.DB.Plans().SaveCommand(w.ctx, w.carrier(a), time.Time{}), enroll.ErrConflict)
+			w.is(w.DB.Plans().SaveCommand(w.ctx, w.carrier(a), nil), enroll.ErrConflict)
 			w.is(w.DB.Actions().MoveAction(w.ctx, "unknown", cancelled(w.now()), w.entry("action.cancel", "")), enroll.ErrNotFound)
 		})
 		approve := enroll.ActionMove{From: []mdm.ActionState{mdm.ActionUnapproved}, To: mdm.ActionPending, By: "other", At: w.later()}
@@ -329,7 +329,7 @@ func testActAnswers(make Maker) func(*testing.T) {
 		w.unchangedBy(func() {
 			result.At = w.later()
 			w.contact(e.ID, result)
-			w.is(w.DB.Plans().SaveCommand(w.ctx, w.carrier(a), time.Time{}), enroll.ErrConflict)
+			w.is(w.DB.Plans().SaveCommand(w.ctx, w.carrier(a), nil), enroll.ErrConflict)
 		})
 
 		b := w.ordered(e.ID, mdm.ActionLock)
@@ -344,7 +344,7 @@ func testActAnswers(make Maker) func(*testing.T) {
 		other := w.enrolled(w.user("bob@example.test"), "U2") // whose command cannot carry alice's act
 		foreign := w.carrier(w.ordered(e.ID, mdm.ActionRename))
 		foreign.EnrollmentID = other.ID
-		w.unchangedBy(func() { w.is(w.DB.Plans().SaveCommand(w.ctx, foreign, time.Time{}), enroll.ErrConflict) })
+		w.unchangedBy(func() { w.is(w.DB.Plans().SaveCommand(w.ctx, foreign, nil), enroll.ErrConflict) })
 	}
 }
 
@@ -393,10 +393,10 @@ func testActRepeated(make Maker) func(*testing.T) {
 		w.idle(e.ID)
 		w.same(states(), map[mdm.CommandID]mdm.CommandState{c.ID: mdm.Sent, derived.ID: mdm.Superseded})
 		w.same(w.plan(e.ID).Actions[0].CommandID, c.ID)
-		w.unchangedBy(func() { w.ok(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{})) })
+		w.unchangedBy(func() { w.ok(w.DB.Plans().SaveCommand(w.ctx, c, nil)) })
 		w.answers(c, mdm.StatusNotNow)
 		w.same(w.action(a.ID).State, mdm.ActionPending)
-		w.ok(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{})) // the same once more
+		w.ok(w.DB.Plans().SaveCommand(w.ctx, c, nil)) // the same once more
 		w.same(states(), map[mdm.CommandID]mdm.CommandState{c.ID: mdm.Sent, derived.ID: mdm.Superseded})
 		w.same(w.action(a.ID).State, mdm.ActionSent)
 
@@ -404,7 +404,7 @@ func testActRepeated(make Maker) func(*testing.T) {
 		w.ok(err)
 		w.idle(e.ID) // nothing stays Sent for an act that is over
 		w.same(states(), map[mdm.CommandID]mdm.CommandState{c.ID: mdm.Superseded, derived.ID: mdm.Superseded})
-		w.is(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}), enroll.ErrConflict)
+		w.is(w.DB.Plans().SaveCommand(w.ctx, c, nil), enroll.ErrConflict)
 		w.answers(c, mdm.StatusAcknowledged) // late
 		w.same(w.action(a.ID).State, mdm.ActionAcknowledged)
 		w.same(w.enrollment(e.ID).State, mdm.Retired)
@@ -537,7 +537,7 @@ func testCancelRace(make Maker) func(*testing.T) {
 				if i == 0 {
 					return w.cancel(a)
 				}
-				return w.DB.Plans().SaveCommand(w.ctx, c, time.Time{})
+				return w.DB.Plans().SaveCommand(w.ctx, c, nil)
 			})
 			if count(errs, isNil) != 1 || count(errs, isConflict) != 1 {
 				t.Fatalf("cancelled: %v, sent: %v", errs[0], errs[1])

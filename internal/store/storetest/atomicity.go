@@ -191,7 +191,16 @@ var units = []unit{
 			w.command(e.ID, "SecurityInfo", "")
 		}
 		c := mdm.Command{ID: "C", EnrollmentID: e.ID, RequestType: "SecurityInfo", SentAt: start}
-		return func(ctx context.Context) error { return w.DB.Plans().SaveCommand(ctx, c, time.Time{}) }
+		return func(ctx context.Context) error { return w.DB.Plans().SaveCommand(ctx, c, nil) }
+	}},
+	{"save command", func(w *world) func(context.Context) error { // with the result that it answers
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		asked := w.command(e.ID, "SecurityInfo", "")
+		c := mdm.Command{ID: "C", EnrollmentID: e.ID, RequestType: "ProfileList", SentAt: start}
+		return func(ctx context.Context) error {
+			return w.DB.Plans().SaveCommand(ctx, c, &mdm.Contact{At: w.now(), Status: mdm.StatusAcknowledged, CommandID: asked.ID,
+				Report: mdm.Report{Security: &mdm.SecurityFacts{At: w.now()}}})
+		}
 	}},
 	{"advance enrolment", func(w *world) func(context.Context) error {
 		e := w.enrolled(w.user("alice@example.test"), "U1")

@@ -309,7 +309,7 @@ func testNoWipeOfPersonal(make Maker) func(*testing.T) {
 		wipe := w.ordered(e.ID, mdm.ActionWipe)
 		w.ok(w.DB.Held().SetOwnership(w.ctx, e.ID, mdm.Personal, w.entry("enrollment.ownership", "")))
 		c := mdm.Command{ID: mdm.CommandID(newID()), EnrollmentID: e.ID, RequestType: "EraseDevice", ActionID: wipe.ID, SentAt: w.now()}
-		w.unchangedBy(func() { w.is(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}), enroll.ErrConflict) })
+		w.unchangedBy(func() { w.is(w.DB.Plans().SaveCommand(w.ctx, c, nil), enroll.ErrConflict) })
 	}
 }
 

@@ -47,7 +47,7 @@ func (p *phone) carry(rt *rapid.T, w *world) {
 	a := p.someAct(rt)
 	c := mdm.Command{ID: mdm.CommandID(uuid.NewString()), EnrollmentID: p.id, RequestType: string(a.Kind), State: mdm.Sent,
 		ActionID: a.ID, SentAt: stored(w.later())}
-	err := w.DB.Plans().SaveCommand(w.ctx, c, time.Time{})
+	err := w.DB.Plans().SaveCommand(w.ctx, c, nil)
 	if a.State != mdm.ActionPending && a.State != mdm.ActionSent {
 		if !errors.Is(err, enroll.ErrConflict) {
 			rt.Fatalf("sent for an act that is %s: %v", a.State, err)
@@ -70,7 +70,7 @@ func (p *phone) repeat(rt *rapid.T, w *world) {
 	i := p.indexOf(a.CommandID)
 	before := p.commands[i]
 	before.SentAt = stored(w.later()) // the row keeps when it was sent first
-	if err := w.DB.Plans().SaveCommand(w.ctx, before, time.Time{}); err != nil {
+	if err := w.DB.Plans().SaveCommand(w.ctx, before, nil); err != nil {
 		rt.Fatal(err)
 	}
 }

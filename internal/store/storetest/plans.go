@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -19,7 +18,7 @@ func (w *world) command(e mdm.EnrollmentID, requestType, subject string) mdm.Com
 	w.t.Helper()
 	c := mdm.Command{ID: mdm.CommandID(uuid.NewString()), EnrollmentID: e, RequestType: requestType, Subject: subject,
 		Revision: "R", State: mdm.Sent, SentAt: stored(w.later())}
-	w.ok(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}))
+	w.ok(w.DB.Plans().SaveCommand(w.ctx, c, nil))
 	return c
 }
 
@@ -74,32 +73,19 @@ func testPlans(t *testing.T, make Maker) {
 		w.ok(w.DB.Users().RemoveUser(w.ctx, u.ID, w.later(), w.entry("user.remove", string(u.ID))))
 		w.same(w.plan(e.ID).User, directory.User{})
 	})
-	t.Run("an idle noted with the command", func(t *testing.T) {
-		w := newWorld(t, make)
-		e := w.enrolled(w.user("alice@example.test"), "U1")
-		save := func(idle time.Time) []time.Time {
-			c := mdm.Command{ID: mdm.CommandID(uuid.NewString()), EnrollmentID: e.ID, RequestType: "SecurityInfo", State: mdm.Sent, SentAt: w.now()}
-			w.ok(w.DB.Plans().SaveCommand(w.ctx, c, idle))
-			now := w.plan(e.ID).Enrollment
-			return []time.Time{now.IdleAt, now.LastSeenAt}
-		}
-		at := stored(w.later())
-		w.same(save(at), []time.Time{at, at})
-		w.same(save(time.Time{}), []time.Time{at, at})
-		w.same(save(at.Add(-time.Hour)), []time.Time{at, at})
-		// Nothing of it where the command is refused.
-		refused := w.carrier(w.ordered(e.ID, mdm.ActionLock))
-		refused.ActionID = "unknown"
-		w.unchangedBy(func() { w.is(w.DB.Plans().SaveCommand(w.ctx, refused, w.later()), enroll.ErrConflict) })
-	})
+	t.Run("an idle noted with the command", testPendingIdle(make))
+	t.Run("a result noted with the command", testPendingResult(make))
+	t.Run("a result twice, a foreign one, nonsense, with the command", testBadPending(make))
+	t.Run("the same result 32 times at once, with a command", testPendingRace(make))
+	t.Run("contacts with the command and before it", testPendingTwins(make))
 	t.Run("save", func(t *testing.T) {
 		w := newWorld(t, make)
 		e := w.enrolled(w.user("alice@example.test"), "U1")
 		c := w.command(e.ID, "SecurityInfo", "")
 		w.unchangedBy(func() {
-			w.is(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}), enroll.ErrConflict)
+			w.is(w.DB.Plans().SaveCommand(w.ctx, c, nil), enroll.ErrConflict)
 			c.ID, c.EnrollmentID = "new", "unknown"
-			w.is(w.DB.Plans().SaveCommand(w.ctx, c, time.Time{}), enroll.ErrNotFound)
+			w.is(w.DB.Plans().SaveCommand(w.ctx, c, nil), enroll.ErrNotFound)
 		})
 	})
 	t.Run("advance", func(t *testing.T) {
