@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sallyport/enroll/directory"
 	"sallyport/internal/auth"
 	"sallyport/internal/refusal"
 	"sallyport/mdm"
@@ -17,7 +18,7 @@ import (
 type actRule struct {
 	confirm bool // cannot be undone: the device's name must be typed
 	owners  bool // needs a second owner where the setting says so
-	admin   bool // no operator may
+	admin   bool // no operator may: it takes something from the phone or from its user
 	effects []string
 	loses   []string
 }
@@ -26,13 +27,13 @@ type actRule struct {
 func actRules() map[mdm.ActionKind]actRule {
 	const shut = "The mailbox is shut at once, before the phone answers."
 	return map[mdm.ActionKind]actRule{
-		mdm.ActionWipe: {confirm: true, owners: true,
+		mdm.ActionWipe: {admin: true, confirm: true, owners: true,
 			effects: []string{shut, "The enrolment ends."},
 			loses:   []string{"everything on the phone, private data too"}},
-		mdm.ActionSelectiveWipe: {confirm: true,
+		mdm.ActionSelectiveWipe: {admin: true, confirm: true,
 			effects: []string{shut, "The phone stays enrolled and reports. A resend gives the mail back."},
 			loses:   []string{"the mail account with its mail, contacts and calendars", "every other profile that this server installed"}},
-		mdm.ActionRemovePolicies: {
+		mdm.ActionRemovePolicies: {admin: true,
 			effects: []string{"A resend gives the policies back."},
 			loses:   []string{"the passcode rules that this server installed"}},
 		mdm.ActionLock: {},
@@ -40,13 +41,30 @@ func actRules() map[mdm.ActionKind]actRule {
 			effects: []string{"Who holds the phone can open it until a new passcode is set."},
 			loses:   []string{"the passcode"}},
 		mdm.ActionRename: {},
-		mdm.ActionRetire: {confirm: true, owners: true,
+		mdm.ActionRetire: {admin: true, confirm: true, owners: true,
 			effects: []string{shut, "The enrolment ends. To come back, the phone must enrol again."},
 			loses:   []string{"the management profile and everything that this server installed: mail, contacts, calendars, policies"}},
 		mdm.ActionResend:  {effects: []string{"What an act kept from the phone is given back."}},
 		mdm.ActionQuery:   {effects: []string{"The answer stands with the act once the phone has given it."}},
 		mdm.ActionCommand: {admin: true},
 	}
+}
+
+// MayOrder refuses, as auth.ErrForbidden, a role that may not order acts of that
+// kind. Nor may it take one back, or read what such an act told. A resend may ask
+// for more: Order says so.
+func MayOrder(role auth.Role, kind mdm.ActionKind) error {
+	p := auth.Principal{Role: role}
+	var err error
+	if rule, known := actRules()[kind]; known && !rule.admin {
+		err = p.Allowed(auth.Admin, auth.Operator)
+	} else {
+		err = p.Allowed(auth.Admin)
+	}
+	for _, said := range refusal.All(err) {
+		said.Field, said.Reason = "kind", string(kind)+": "+said.Reason
+	}
+	return err
 }
 
 // plan says what an order leads to and what stands against it.
@@ -62,9 +80,7 @@ func (o *ordering) plan(ctx context.Context) (ActionPlan, error) {
 	able := mdm.CapabilityOf(o.row.Enrollment.Target(o.row.Report), o.request.Kind)
 	plan.Effects, plan.Loses = append([]string{sentence(able.Effect)}, rule.effects...), slices.Clone(rule.loses)
 	var refused refusal.List
-	if rule.admin && o.request.Role != auth.Admin {
-		refused.Add(refusal.New(auth.ErrForbidden, "kind", fmt.Sprintf("%s is for administrators", o.request.Kind), "use a token with the role admin"))
-	}
+	refused = append(refused, refusal.All(MayOrder(o.request.Role, o.request.Kind))...)
 	refused = append(refused, o.parameters()...)
 	refused.Add(o.fit(able))
 	force, err := o.force(ctx)
@@ -210,6 +226,9 @@ func (o *ordering) renameCommands(plan *ActionPlan) {
 }
 
 func (o *ordering) resendCommands(ctx context.Context, plan *ActionPlan) (refusal.List, error) {
+	if refused, err := o.lift(ctx); refused != nil || err != nil {
+		return refusal.List{refused}, err
+	}
 	want, err := o.s.wanted(ctx, o.row.Enrollment, o.row.Report)
 	if err != nil {
 		return nil, err
@@ -230,6 +249,31 @@ func (o *ordering) resendCommands(ctx context.Context, plan *ActionPlan) (refusa
 		plan.Effects = append(plan.Effects, "Where an act that takes the mail from the phone is under way, that one is carried out first.")
 	}
 	return nil, nil
+}
+
+// lift refuses an operator's resend where it would give back what only an admin
+// may take: it opens the mailbox again after whatever shut it has ended, also
+// after an act that a second owner has yet to agree to.
+func (o *ordering) lift(ctx context.Context) (*refusal.Error, error) {
+	if o.request.Role == auth.Admin {
+		return nil, nil
+	}
+	e := o.row.Enrollment
+	shut := e.Withheld == mdm.WithholdEverything
+	if !shut {
+		acts, err := o.s.Acts.ListActions(ctx, e.DeviceID, directory.Page{Limit: 100})
+		if err != nil {
+			return nil, fmt.Errorf("list acts of device %s: %w", e.DeviceID, err)
+		}
+		shut = slices.ContainsFunc(acts, func(a mdm.Action) bool {
+			return a.EnrollmentID == e.ID && a.State == mdm.ActionUnapproved && a.Kind.Withholds() == mdm.WithholdEverything
+		})
+	}
+	if !shut {
+		return nil, nil
+	}
+	return refusal.New(auth.ErrForbidden, "kind", "resend: an admin took the mail from this phone, or is about to, and only an admin gives it back",
+		"use a token with the role admin"), nil
 }
 
 func (o *ordering) queryCommands(plan *ActionPlan) refusal.List {

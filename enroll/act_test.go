@@ -209,7 +209,7 @@ func TestRename(t *testing.T) {
 		t.Error("the label was not set")
 	}
 	sameTypes(t, p.connect(t), nil)
-	wipe := OrderRequest{DeviceID: r.DeviceID, Kind: mdm.ActionWipe, Confirm: "Front desk", Role: auth.Operator}
+	wipe := OrderRequest{DeviceID: r.DeviceID, Kind: mdm.ActionWipe, Confirm: "Front desk", Role: auth.Admin}
 	p.ask(t, wipe) // the label is the name that must be typed
 }
 
@@ -242,13 +242,13 @@ func TestOrdersRefused(t *testing.T) {
 		{"name not typed", mdm.ActionWipe, func(_ *testing.T, _ *house, _ *phone, r *OrderRequest) { r.Confirm = "" }, ErrInvalid, "confirm", "not the name"},
 		{"name in another case", mdm.ActionRetire, func(_ *testing.T, _ *house, _ *phone, r *OrderRequest) { r.Confirm = strings.ToLower(r.Confirm) }, ErrInvalid, "confirm", "not the name"},
 		{"name of a selective wipe", mdm.ActionSelectiveWipe, func(_ *testing.T, _ *house, _ *phone, r *OrderRequest) { r.Confirm = "x" }, ErrInvalid, "confirm", "not the name"},
-		{"clear passcode by an operator", mdm.ActionClearPasscode, func(_ *testing.T, _ *house, _ *phone, r *OrderRequest) { r.Role = auth.Operator }, auth.ErrForbidden, "kind", "administrators"},
+		{"clear passcode by an operator", mdm.ActionClearPasscode, func(_ *testing.T, _ *house, _ *phone, r *OrderRequest) { r.Role = auth.Operator }, auth.ErrForbidden, "kind", "which may not do this"},
 		{"raw by an operator", mdm.ActionCommand, func(_ *testing.T, _ *house, _ *phone, r *OrderRequest) {
 			r.Role, r.Parameters.Raw = auth.Operator, command(kind("DeviceLock"))
-		}, auth.ErrForbidden, "kind", "administrators"},
+		}, auth.ErrForbidden, "kind", "which may not do this"},
 		{"raw by nobody", mdm.ActionCommand, func(_ *testing.T, _ *house, _ *phone, r *OrderRequest) {
 			r.Role, r.Parameters.Raw = "", command(kind("DeviceLock"))
-		}, auth.ErrForbidden, "kind", "administrators"},
+		}, auth.ErrForbidden, "kind", "which may not do this"},
 		{"no unlock token", mdm.ActionClearPasscode, func(t *testing.T, h *house, p *phone, _ *OrderRequest) {
 			push := h.push[p.enrollment(t).ID]
 			push.UnlockToken = secret.Value{}
@@ -272,6 +272,22 @@ func TestOrdersRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, ErrAction, "id", "checked out"},
+		{"resend by an operator after a selective wipe", mdm.ActionResend, func(t *testing.T, _ *house, p *phone, r *OrderRequest) {
+			r.Role = auth.Operator
+			p.ask(t, p.request(t, mdm.ActionSelectiveWipe))
+			p.connect(t)
+		}, auth.ErrForbidden, "kind", "only an admin gives it back"},
+		{"resend by an operator after an expired wipe", mdm.ActionResend, func(t *testing.T, h *house, p *phone, r *OrderRequest) {
+			r.Role = auth.Operator
+			act := p.ask(t, p.request(t, mdm.ActionWipe))
+			if _, err := h.ExpireActions(t.Context(), act.ExpiresAt, 10); err != nil {
+				t.Fatal(err)
+			}
+		}, auth.ErrForbidden, "kind", "only an admin gives it back"},
+		{"resend by an operator before the second owner agrees", mdm.ActionResend, func(t *testing.T, h *house, p *phone, r *OrderRequest) {
+			r.Role, h.enroll.SecondOwner = auth.Operator, true
+			p.ask(t, p.request(t, mdm.ActionWipe))
+		}, auth.ErrForbidden, "kind", "only an admin gives it back"},
 		{"resend of nothing", mdm.ActionResend, func(_ *testing.T, h *house, _ *phone, _ *OrderRequest) { h.revisions = nil }, ErrAction, "kind", "no mail profile"},
 		{"raw is no plist", mdm.ActionCommand, func(_ *testing.T, _ *house, _ *phone, r *OrderRequest) { r.Parameters.Raw = []byte("x") }, ErrInvalid, "raw", "property list"},
 		{"raw erases", mdm.ActionCommand, func(_ *testing.T, _ *house, _ *phone, r *OrderRequest) {
@@ -316,6 +332,33 @@ func TestOrdersRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMayOrder: one rule says who orders what, and every act has one.
+func TestMayOrder(t *testing.T) {
+	t.Parallel()
+	operators := []mdm.ActionKind{mdm.ActionLock, mdm.ActionRename, mdm.ActionQuery, mdm.ActionResend}
+	for _, kind := range append(mdm.ActionKinds(), "explode") {
+		for role, may := range map[auth.Role]bool{auth.Admin: true, auth.Operator: slices.Contains(operators, kind), auth.Auditor: false, auth.Engine: false, "": false} {
+			if err := MayOrder(role, kind); (err == nil) != may || err != nil && !errors.Is(err, auth.ErrForbidden) {
+				t.Errorf("%q orders %s: got %v", role, kind, err)
+			}
+		}
+	}
+}
+
+// TestOperatorResends: what nobody took away an operator sends again.
+func TestOperatorResends(t *testing.T) {
+	t.Parallel()
+	_, p := configured(t)
+	r := p.request(t, mdm.ActionResend)
+	r.Role = auth.Operator
+	p.ask(t, r)
+	sameTypes(t, p.connect(t), []string{installProfile})
+	policies := p.request(t, mdm.ActionRemovePolicies)
+	p.ask(t, policies)
+	p.connect(t)
+	p.ask(t, r)
 }
 
 // TestSignedProfileOfOurs: a raw InstallProfile is looked into though it is signed.

@@ -7,7 +7,6 @@ import (
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
-	"sallyport/internal/refusal"
 	"sallyport/internal/server/wire"
 	"sallyport/mdm"
 )
@@ -74,7 +73,7 @@ func (a *API) GetAction(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out := ActionDetail{Action: actionOf(act)}
-	if mayOrder(roleOf(r), act.Kind) == nil {
+	if enroll.MayOrder(roleOf(r), act.Kind) == nil {
 		out.Raw, out.Result = string(act.Parameters.Raw), act.Result.Reveal()
 	}
 	return wire.WriteJSON(w, http.StatusOK, out)
@@ -119,7 +118,7 @@ func (a *API) reserved(r *http.Request, kind mdm.ActionKind, action, target stri
 	if !known(kind) {
 		return nil
 	}
-	err := mayOrder(roleOf(r), kind)
+	err := enroll.MayOrder(roleOf(r), kind)
 	if err == nil {
 		return nil
 	}
@@ -127,9 +126,6 @@ func (a *API) reserved(r *http.Request, kind mdm.ActionKind, action, target stri
 	entry := audit.New(ctx, now(a), action, target, audit.Refused, "kind", string(kind), "role", string(roleOf(r)))
 	if failure := a.d.Audit.Append(ctx, entry); failure != nil {
 		return failure
-	}
-	for _, said := range refusal.All(err) {
-		said.Field, said.Reason = "kind", string(kind)+": "+said.Reason
 	}
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"sallyport/enroll"
-	"sallyport/internal/auth"
 	"sallyport/internal/refusal"
 	"sallyport/internal/server/wire"
 	"sallyport/mdm"
@@ -79,17 +78,6 @@ type PlannedCommand struct {
 type ActionOrdered struct {
 	Action *Action    `json:"action,omitempty"`
 	Plan   ActionPlan `json:"plan"`
-}
-
-// mayOrder says which role orders which act: what takes something from the phone
-// or from its user is for admins.
-func mayOrder(role auth.Role, kind mdm.ActionKind) error {
-	p := auth.Principal{Role: role}
-	switch kind {
-	case mdm.ActionLock, mdm.ActionResend, mdm.ActionQuery, mdm.ActionRename:
-		return p.Allowed(auth.Admin, auth.Operator)
-	}
-	return p.Allowed(auth.Admin)
 }
 
 func actionOf(a mdm.Action) Action {
