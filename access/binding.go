@@ -24,6 +24,7 @@ type Binding struct {
 	UserID       directory.UserID
 	EASDeviceID  string // lower case
 	State        mdm.EnrollmentState
+	Withheld     mdm.Withholding // kept from the device by an admin
 }
 
 // Store finds whom a request is about. internal/store implements it.

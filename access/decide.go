@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"sallyport/compliance"
@@ -20,6 +21,10 @@ const (
 	RuleVerdict = "verdict" // what does compliance say?
 )
 
+// ruleWithdrawn is compliance's: the act counts from its commit, and not only
+// from the verdict that follows it.
+const ruleWithdrawn = string(compliance.RuleWithdrawn)
+
 // facts is all that a decision rests on.
 type facts struct {
 	users    []directory.User
@@ -34,6 +39,7 @@ type facts struct {
 //	no binding of the device to the user               quarantine
 //	only bindings whose enrolment has ended            block
 //	an enrolment that is not finished                  quarantine
+//	an admin withdrew the mail                         block
 //	otherwise the verdict says
 //	  compliant, in grace                              allow
 //	  not evaluated                                    quarantine
@@ -65,7 +71,17 @@ func decide(f facts, now time.Time) Decision {
 			strictest.ValidUntil = earlier(d.ValidUntil, strictest.ValidUntil)
 		}
 	}
+	if strictest.Effect != Block && withdrawn(f.bindings) { // the verdict is older than the act
+		return plain(Block, now, ruleWithdrawn, "an administrator withdrew the mail from this phone",
+			"Ask your administrator: once the mail profile is sent again, the mailbox opens by itself.")
+	}
 	return strictest
+}
+
+func withdrawn(bindings []Binding) bool {
+	return slices.ContainsFunc(bindings, func(b Binding) bool {
+		return b.State.Active() && b.Withheld == mdm.WithholdEverything
+	})
 }
 
 // withoutVerdict is about a device that is bound, but to no active enrolment.

@@ -47,6 +47,12 @@ func TestDecide(t *testing.T) {
 	brief.ValidUntil = now.Add(10 * time.Second)
 	noPolicy := verdict(compliance.NotEvaluated)
 	noPolicy.Policy = ""
+	withheld := func(w mdm.Withholding, v ...compliance.Verdict) facts {
+		f := with(v...)
+		f.bindings[0].Withheld = w
+		return f
+	}
+	told := verdict(compliance.NotCompliant, finding(compliance.RuleWithdrawn, compliance.Failed))
 	tests := []struct {
 		name  string
 		f     facts
@@ -56,6 +62,10 @@ func TestDecide(t *testing.T) {
 		fix   string // part of the first reason
 		until time.Duration
 	}{
+		{"withdrawn, and the verdict is older", withheld(mdm.WithholdEverything, verdict(compliance.Compliant)), Block, "mail_withdrawn", "withdrew the mail", "profile is sent again", 300 * time.Second},
+		{"withdrawn, and no policy", withheld(mdm.WithholdEverything, noPolicy), Block, "mail_withdrawn", "withdrew the mail", "profile is sent again", 300 * time.Second},
+		{"withdrawn, and the verdict says so", withheld(mdm.WithholdEverything, told), Block, "mail_withdrawn", "fact of mail_withdrawn", "fix of mail_withdrawn", 300 * time.Second},
+		{"policies withheld", withheld(mdm.WithholdPolicies, verdict(compliance.Compliant)), Allow, "verdict", "meets policy", "", 300 * time.Second},
 		{"unknown user", facts{}, Block, "user", "nobody here", "Check the user name", 300 * time.Second},
 		{"ambiguous login", facts{users: []directory.User{alice, other}}, Block, "user", "more than one person", "full e-mail address", 300 * time.Second},
 		{"unknown device", one(), Quarantine, "device", "not enrolled for this mailbox", "Enrol the phone", 300 * time.Second},

@@ -36,12 +36,12 @@ func (s *Access) Bindings(ctx context.Context, user directory.UserID, deviceID s
 	if deviceID == "" { // enrolments that have not reported have an empty one
 		return []access.Binding{}, nil
 	}
-	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, user_id, eas_device_id, state FROM enroll_enrollments
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, user_id, eas_device_id, state, withheld FROM enroll_enrollments
 		WHERE user_id = $1 AND eas_device_id = $2 AND state NOT IN `+asideStates+`
 		ORDER BY CASE WHEN state IN `+activeStates+` THEN 0 ELSE 1 END, id DESC`, user, fold(deviceID))
 	list, err := collect(rows, err, func(row scanner) (access.Binding, error) {
 		var b access.Binding
-		err := row.Scan(&b.EnrollmentID, &b.UserID, &b.EASDeviceID, &b.State)
+		err := row.Scan(&b.EnrollmentID, &b.UserID, &b.EASDeviceID, &b.State, &b.Withheld)
 		return b, err
 	})
 	if err != nil {

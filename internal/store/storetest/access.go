@@ -76,6 +76,11 @@ func testBindings(make Maker) func(*testing.T) {
 			want = append(want, access.Binding{EnrollmentID: b.id, UserID: alice.ID, EASDeviceID: "appldevice", State: b.state})
 		}
 		w.same(got, want)
+		w.ordered(newer, mdm.ActionSelectiveWipe) // its commit is enough
+		want[0].Withheld = mdm.WithholdEverything
+		got, err = w.DB.Access().Bindings(w.ctx, alice.ID, "appldevice")
+		w.ok(err)
+		w.same(got, want)
 		for _, device := range []string{"", "unknown"} {
 			none, err := w.DB.Access().Bindings(w.ctx, alice.ID, device)
 			w.ok(err)
