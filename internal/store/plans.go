@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
@@ -25,7 +26,7 @@ var (
 func (db *DB) Plans() *Plans { return &Plans{db} }
 
 // recentCommands is how many commands of one request type and subject a plan sees.
-const recentCommands = 5
+const recentCommands = "5"
 
 // What every poll of every phone reads, in one statement: the enrolment, then its
 // commands, by look-ups in indexes (TestQueryPlans). Only the revisions are counted,
@@ -38,12 +39,14 @@ const (
 			COALESCE(u.group_names, 'null'), COALESCE(u.shared_mailbox, FALSE), COALESCE(u.created_at, 0), COALESCE(u.updated_at, 0),
 			(SELECT COUNT(*) FROM templates_revisions), (SELECT COUNT(*) FROM templates_security_policies),
 			EXISTS (SELECT 1 FROM enroll_actions a WHERE a.enrollment_id = e.id AND a.state IN ` + openActs + `)`
-	planCommands = `SELECT 1, seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-			NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ` + commandColumns + `
+	// The columns of a command lie where an enrolment has some of the same type.
+	planCommands = `SELECT 1, seq, id, enrollment_id, request_type, subject, revision, state, error, chain, action_id,
+			NULL, NULL, NULL, sent_at, done_at, NULL, NULL, NULL, NULL, NULL,
+			NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 		FROM enroll_commands WHERE enrollment_id = $1 AND recent = TRUE`
-	planQuery = planEnrollment + `, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+	planQuery = planEnrollment + `
 		FROM enroll_enrollments e LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0 WHERE e.id = $1
-		UNION ALL ` + planCommands + ` ORDER BY 1, 2 DESC`
+		UNION ALL ` + planCommands
 	planActions = `SELECT ` + actionColumns + ` FROM enroll_actions
 		WHERE enrollment_id = $1 AND state IN ` + openActs + ` AND state <> 'unapproved' ORDER BY id`
 )
@@ -84,26 +87,65 @@ func loadPlan(ctx context.Context, q querier, id mdm.EnrollmentID) (have enroll.
 	}
 	defer func() { _ = rows.Close() }()
 	have.Commands, have.Actions = []mdm.Command{}, []mdm.Action{}
-	var c mdm.Command
-	first := append([]any{skip{}, skip{}}, enrollmentFields(&have.Enrollment)...)
-	first = append(append(first, document{&have.Report}), userFields(&have.User)...)
-	first = append(first, &have.Catalog.Templates, &have.Catalog.Policies, &acts)
-	further := append(skips(len(first)), commandFields(&c)...)
-	first = append(first, skips(len(further)-len(first))...)
-	if !rows.Next() {
-		return have, false, orNotFound(cmp.Or(rows.Err(), sql.ErrNoRows), enroll.ErrNotFound)
-	}
-	if err := rows.Scan(first...); err != nil {
-		return have, false, err
-	}
+	enrollment := append([]any{skip{}, skip{}}, enrollmentFields(&have.Enrollment)...)
+	enrollment = append(append(enrollment, document{&have.Report}), userFields(&have.User)...)
+	enrollment = append(enrollment, &have.Catalog.Templates, &have.Catalog.Policies, &acts)
+	var row planRow
+	command := append(row.fields(), skips(len(enrollment)-planRowFields)...)
+	numbers, found := []int64{}, false
 	for rows.Next() {
-		c = mdm.Command{}
-		if err := rows.Scan(further...); err != nil {
+		row = planRow{}
+		if err := rows.Scan(command...); err != nil {
 			return have, false, err
 		}
-		have.Commands = append(have.Commands, c)
+		if row.part == 0 {
+			if err := rows.Scan(enrollment...); err != nil {
+				return have, false, err
+			}
+			found = true
+			continue
+		}
+		c, err := row.command()
+		if err != nil {
+			return have, false, err
+		}
+		// The newest first: sorting here is cheaper than having wide rows sorted.
+		i, _ := slices.BinarySearchFunc(numbers, row.seq, func(a, b int64) int { return cmp.Compare(b, a) })
+		numbers, have.Commands = slices.Insert(numbers, i, row.seq), slices.Insert(have.Commands, i, c)
 	}
-	return have, acts, rows.Err()
+	if err := rows.Err(); err != nil {
+		return have, false, err
+	}
+	if !found {
+		return have, false, enroll.ErrNotFound
+	}
+	return have, acts, nil
+}
+
+// planRow is a command as planQuery returns it. An enrolment can be read as one,
+// too, which tells that it is none.
+type planRow struct {
+	part, seq int64
+	c         mdm.Command
+	chain     string
+}
+
+// planRowFields is how many columns of a row a command takes, with those between.
+const planRowFields = 16
+
+func (r *planRow) fields() []any {
+	c := &r.c
+	return []any{&r.part, &r.seq, &c.ID, &c.EnrollmentID, &c.RequestType, &c.Subject, &c.Revision, &c.State, &c.Error,
+		&r.chain, &c.ActionID, skip{}, skip{}, skip{}, stamp{&c.SentAt}, stamp{&c.DoneAt}}
+}
+
+func (r *planRow) command() (mdm.Command, error) {
+	if r.chain != "null" {
+		if err := (document{&r.c.Chain}).Scan(r.chain); err != nil {
+			return mdm.Command{}, err
+		}
+	}
+	return r.c, nil
 }
 
 // skip scans a column that a kind of row does not have.
@@ -162,6 +204,14 @@ func (s *Plans) ListCommands(ctx context.Context, device mdm.DeviceID, page dire
 	return list, nil
 }
 
+// forgetCommands keeps recentCommands of a request type and subject. The number
+// stands in the text: SQLite plans a statement anew each time that a LIMIT is bound
+// (https://www.sqlite.org/c3ref/prepare.html), which takes longer than to run it.
+const forgetCommands = `UPDATE enroll_commands SET recent = FALSE
+	WHERE enrollment_id = $1 AND request_type = $2 AND subject = $3 AND recent = TRUE AND seq <=
+		(SELECT seq FROM enroll_commands WHERE enrollment_id = $1 AND request_type = $2 AND subject = $3
+			AND recent = TRUE ORDER BY seq DESC LIMIT 1 OFFSET ` + recentCommands + `)`
+
 // SaveCommand writes a command's row in state Sent, and with it its act and the
 // contact that it answers.
 func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command, pending *mdm.Contact) error {
@@ -189,11 +239,7 @@ func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command, pending *mdm.Con
 		case err != nil:
 			return err
 		}
-		_, err = t.ExecContext(ctx, `UPDATE enroll_commands SET recent = FALSE
-			WHERE enrollment_id = $1 AND request_type = $2 AND subject = $3 AND recent = TRUE AND seq NOT IN
-				(SELECT seq FROM enroll_commands WHERE enrollment_id = $1 AND request_type = $2 AND subject = $3
-					AND recent = TRUE ORDER BY seq DESC LIMIT $4)`,
-			c.EnrollmentID, c.RequestType, c.Subject, recentCommands)
+		_, err = t.ExecContext(ctx, forgetCommands, c.EnrollmentID, c.RequestType, c.Subject)
 		return err
 	})
 }
