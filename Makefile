@@ -33,10 +33,10 @@ run: build ## the whole story: server, sample organisation, a software iPhone (P
 test: ## every test; tells loudly what was skipped and how to get it (RACE=1: race detector)
 	@$(GO) -C tools build -buildvcs=false -o bin/testsum ./testsum
 	@$(GO) -C tools test ./testsum
-	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 10m ./...
+	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 14m ./...
 
 .PHONY: bench
-bench: ## CPU time: decision, render, signing beside a bare signature, check of 10,000 users, preview, enrolment
+bench: ## CPU time: poll and delivery beside a bare handler on both engines, decision, render, signing, check of 10,000 users, preview, enrolment
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: lint

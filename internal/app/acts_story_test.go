@@ -74,7 +74,7 @@ func TestRetireShutsTheMailbox(t *testing.T) {
 	act := c.order(device.ID, adminapi.ActionRequest{Kind: string(mdm.ActionRetire)})
 	d := c.decided(alice, eas, access.Block)
 	t.Logf("the mailbox was shut %v after the order began", time.Since(began).Round(time.Millisecond))
-	if len(d.Reasons) != 1 || d.Reasons[0].Rule != "mail_withdrawn" || !strings.Contains(d.Reasons[0].Fact, "the end of its management") {
+	if len(d.Reasons) != 1 || d.Reasons[0].Rule != "mail_withdrawn" || !strings.Contains(d.Reasons[0].Fact, "an administrator withdrew the mail") {
 		t.Errorf("reasons %+v, want that an administrator withdrew the mail", d.Reasons)
 	}
 	if got := c.act(device.ID, act.ID); got.State != string(mdm.ActionPending) || len(show(t, phone).Accounts) != 1 {

@@ -42,7 +42,7 @@ func TestOnPostgres(t *testing.T) {
 }
 
 // fileOnly are tests that look into the database's file, or fill its disk.
-var fileOnly = []string{"TestEverySettingReachesThePhone", "TestFullDisk", "TestReplayedEnrolmentChangesNothing"}
+var fileOnly = []string{"TestEverySettingReachesThePhone", "TestFullDisk", "TestReplayedEnrolmentChangesNothing", "TestReplayedTokenChangesNothing"}
 
 // databases gives each data directory its database. The zero value gives none:
 // the data directory holds it.
