@@ -269,8 +269,8 @@ func (p *wirePhone) making(b *testing.B) func(*stopwatch) {
 }
 
 // cycles measures a delivery: Idle, InstallProfile, Acknowledged. The answer to
-// that is not empty as the bare handler's is, but asks for the ProfileList: that
-// command's row is the third commit of ours, where the bare handler has two.
+// that is not empty as the bare handler's is, but asks for the ProfileList, whose
+// row goes on record with the result: two commits of ours beside two.
 // Compliance, which works behind the answers, does not run here.
 func (p *wirePhone) cycles(b *testing.B, turns *turns) {
 	signer := p.app.rooms.enroll.Signer
