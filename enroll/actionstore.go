@@ -66,7 +66,8 @@ type HeldStore interface {
 	// AdmitHeld turns Held into Enrolled (Authenticated while it has no push
 	// token), takes over what its phone says of itself into the device's row,
 	// and ends the device's other active enrolments as Replaced, as Activate
-	// does, with the entry and events. ErrConflict when it is not Held or its user was removed,
+	// does, with the entry and events. It is not held again for what was ordered
+	// until now. ErrConflict when it is not Held or its user was removed,
 	// ErrNotFound when unknown.
 	AdmitHeld(ctx context.Context, id mdm.EnrollmentID, now time.Time, entry audit.Entry) error
 	// RefuseHeld turns Held into Refused and revokes its certificates, with the
@@ -79,12 +80,13 @@ type HeldStore interface {
 	SetLabel(ctx context.Context, id mdm.DeviceID, label string, entry audit.Entry) error
 }
 
-// HeldRow is a held enrolment beside the one that stands in its way.
+// HeldRow is a held enrolment beside what stands in its way.
 type HeldRow struct {
 	Enrollment mdm.Enrollment
 	Device     mdm.Device // as on record, not as the held phone says
 	UPN        string     // who asks
-	HolderUPN  string     // who holds the device; empty when nobody does any more
+	HolderUPN  string     // who else holds the device; empty when nobody does (any more)
+	Act        mdm.Action // what it would have evaded when it came, as that stands now: ID, EnrollmentID, Kind, State, RequestedBy, RequestedAt; zero when nothing
 }
 
 // PushStore keeps what a wake-up needs. internal/store implements it.

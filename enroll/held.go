@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sallyport/enroll/directory"
@@ -13,7 +14,8 @@ import (
 )
 
 // Held returns the enrolments that wait for an admin, oldest first: a phone that
-// is on record for one user came with the identity of another. It is told
+// is on record for one user came with the identity of another, or one came back
+// under an old invitation after an act that took its mail away. It is told
 // nothing, and nothing of the other enrolment was touched.
 func (s *Service) Held(ctx context.Context, page directory.Page) ([]HeldRow, error) {
 	page, err := whole(page)
@@ -25,6 +27,21 @@ func (s *Service) Held(ctx context.Context, page directory.Page) ([]HeldRow, err
 		return nil, fmt.Errorf("list held enrolments: %w", err)
 	}
 	return rows, nil
+}
+
+// Why says what stands in the way of a held enrolment.
+func (r HeldRow) Why() string {
+	var why []string
+	if r.HolderUPN != "" {
+		why = append(why, "the phone is enrolled for "+r.HolderUPN)
+	}
+	if r.Act.ID != "" {
+		why = append(why, fmt.Sprintf("it would evade %s, ordered by %s", inWords(r.Act.Kind), r.Act.RequestedBy))
+	}
+	if len(why) == 0 {
+		return "the phone was enrolled for another user when it came"
+	}
+	return strings.Join(why, "; ")
 }
 
 // AdmitHeld gives the device to who asks: the held enrolment goes on where it

@@ -3,6 +3,7 @@ package enroll
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -146,5 +147,48 @@ func TestBothAuthenticated(t *testing.T) {
 	}
 	if second.enrollment(t).State != mdm.Enrolled || first.enrollment(t).State != mdm.Held {
 		t.Errorf("got %s and %s", second.enrollment(t).State, first.enrollment(t).State)
+	}
+}
+
+// TestEvadingAnActIsHeld: the same user comes with an invitation from before the
+// act. It waits for an admin, who reads why; a new invitation does not.
+func TestEvadingAnActIsHeld(t *testing.T) {
+	t.Parallel()
+	h, p := configured(t)
+	spare := h.newPhone(t, h.alice.UPN, udidA, 1)
+	h.sleep(time.Minute)
+	act := p.ask(t, p.request(t, mdm.ActionWipe))
+	if err := p.checkOut(t); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.standing(t, act.ID); got.State != mdm.ActionFailed || got.Error != "the enrolment ended" {
+		t.Errorf("got %+v", got)
+	}
+	h.sleep(time.Minute)
+	spare.join(t)
+	sameTypes(t, spare.connect(t), nil)
+	rows, err := h.enroll.Held(t.Context(), directory.Page{})
+	if err != nil || len(rows) != 1 || rows[0].Act.ID != act.ID || rows[0].Why() != "it would evade a full wipe, ordered by carol" {
+		t.Fatalf("got %+v, %v", rows, err)
+	}
+	if err := h.enroll.AdmitHeld(carol(t), spare.enrollment(t).ID); err != nil {
+		t.Fatal(err)
+	}
+	sameTypes(t, spare.connect(t), everything)
+}
+
+// TestWhyHeld: each reason in words.
+func TestWhyHeld(t *testing.T) {
+	t.Parallel()
+	act := mdm.Action{ID: "A", Kind: mdm.ActionSelectiveWipe, RequestedBy: "carol"}
+	for want, row := range map[string]HeldRow{
+		"the phone is enrolled for bob":                                                    {HolderUPN: "bob"},
+		"it would evade a selective wipe, ordered by carol":                                {Act: act},
+		"the phone is enrolled for bob; it would evade a selective wipe, ordered by carol": {HolderUPN: "bob", Act: act},
+		"the phone was enrolled for another user when it came":                             {},
+	} {
+		if got := row.Why(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

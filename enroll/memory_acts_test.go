@@ -29,7 +29,9 @@ func (m *memory) end(id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Ti
 		case a.Kind == mdm.ActionRetire && a.State != mdm.ActionUnapproved && (state == mdm.CheckedOut || state == mdm.Retired):
 			state = mdm.Retired
 			m.turn(i, mdm.ActionAcknowledged, "", now)
-		case a.State != mdm.ActionSent:
+		case a.State == mdm.ActionSent, a.State == mdm.ActionPending && a.Kind.Withholds() == mdm.WithholdEverything:
+			m.turn(i, mdm.ActionFailed, "the enrolment ended", now)
+		default:
 			m.turn(i, mdm.ActionCancelled, "the enrolment ended", now)
 		}
 	}
@@ -57,32 +59,60 @@ func (m *memory) turn(i int, to mdm.ActionState, reason string, at time.Time) {
 	m.event(mdm.EventAction, m.acts[i].EnrollmentID, at)
 }
 
-// withhold follows from the acts: see CreateAction.
-func (m *memory) withhold(id mdm.EnrollmentID) {
-	var done, open []mdm.Withholding
+// withholding are the acts upon an enrolment that count: see CreateAction.
+func (m *memory) withholding(id mdm.EnrollmentID) []mdm.Action {
+	var done, open []mdm.Action
 	for _, a := range m.acts {
 		if a.EnrollmentID != id {
 			continue
 		}
 		switch a.State {
 		case mdm.ActionPending, mdm.ActionSent:
-			open = append(open, a.Kind.Withholds())
+			open = append(open, a)
 		case mdm.ActionAcknowledged, mdm.ActionFailed, mdm.ActionExpired:
-			done = append(done, a.Kind.Withholds())
+			done = append(done, a)
 		case mdm.ActionUnapproved, mdm.ActionCancelled:
 		}
 		if a.Kind == mdm.ActionResend && a.State != mdm.ActionUnapproved {
 			done = nil
 		}
 	}
+	return append(done, open...)
+}
+
+// withhold follows from the acts.
+func (m *memory) withhold(id mdm.EnrollmentID) {
 	e := m.enrollments[id]
 	e.Withheld = mdm.WithholdNothing
-	for _, w := range append(done, open...) {
-		if w == mdm.WithholdEverything || e.Withheld == mdm.WithholdNothing {
+	for _, a := range m.withholding(id) {
+		if w := a.Kind.Withholds(); w == mdm.WithholdEverything || e.Withheld == mdm.WithholdNothing {
 			e.Withheld = w
 		}
 	}
 	m.enrollments[id] = e
+}
+
+// evaded is an act that e would evade: see Admit.
+func (m *memory) evaded(e mdm.Enrollment) (evaded mdm.Action, evades bool) {
+	var last mdm.Enrollment
+	for id, x := range m.enrollments {
+		if id != e.ID && x.DeviceID == e.DeviceID && x.EnrolledAt.After(last.EnrolledAt) {
+			last = x
+		}
+	}
+	invited := m.invitations[InvitationID(e.InvitationID)].CreatedAt
+	for id, x := range m.enrollments {
+		if id == e.ID || x.DeviceID != e.DeviceID {
+			continue
+		}
+		for _, a := range m.withholding(id) {
+			flips := e.Ownership == mdm.Personal && last.Ownership == mdm.Corporate && last.ID == id && a.State != mdm.ActionAcknowledged
+			if a.Kind.Withholds() == mdm.WithholdEverything && a.RequestedAt.After(m.admitted[e.ID]) && (flips || a.RequestedAt.After(invited)) {
+				return a, true
+			}
+		}
+	}
+	return mdm.Action{}, false
 }
 
 func (m *memory) CreateAction(_ context.Context, a mdm.Action, entry audit.Entry) error {
@@ -251,6 +281,7 @@ func (m *memory) ListHeld(_ context.Context, page directory.Page) ([]HeldRow, er
 				row.HolderUPN = m.users[other.UserID].UPN
 			}
 		}
+		row.Act, _ = m.evaded(e)
 		rows = append(rows, row)
 	}
 	return rows, m.broken
@@ -262,6 +293,7 @@ func (m *memory) AdmitHeld(_ context.Context, id mdm.EnrollmentID, now time.Time
 	if e.State != mdm.Held {
 		return ErrConflict
 	}
+	m.admitted[id] = now
 	if said, ok := m.said[id]; ok {
 		m.devices[e.DeviceID] = said
 	}

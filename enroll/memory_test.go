@@ -33,6 +33,7 @@ type memory struct {
 	acts        []mdm.Action  // oldest first
 	wakes       map[mdm.EnrollmentID]time.Time
 	said        map[mdm.EnrollmentID]mdm.Device // what the phones of held enrolments say of themselves
+	admitted    map[mdm.EnrollmentID]time.Time  // when an admin let them in
 	events      []mdm.Event
 	audit       []audit.Entry
 	revisions   []templates.Revision
@@ -58,6 +59,7 @@ func newMemory() *memory {
 		reports:     map[mdm.EnrollmentID]mdm.Report{},
 		wakes:       map[mdm.EnrollmentID]time.Time{},
 		said:        map[mdm.EnrollmentID]mdm.Device{},
+		admitted:    map[mdm.EnrollmentID]time.Time{},
 		grants:      map[string]certs.Grant{},
 		ttl:         map[string]time.Duration{},
 		certs:       map[string]certs.Certificate{},
@@ -201,7 +203,7 @@ func (m *memory) Admit(_ context.Context, d mdm.Device, e mdm.Enrollment, entry 
 			d.ID, e.DeviceID, d.CreatedAt, d.Label = id, id, known.CreatedAt, known.Label
 		}
 	}
-	if m.foreign(e) {
+	if _, evades := m.evaded(e); evades || m.foreign(e) {
 		e.State = mdm.Held
 		m.enrollments[e.ID], m.said[e.ID] = e, d
 		m.audit = append(m.audit, hold(entry))
@@ -246,7 +248,7 @@ func (m *memory) Activate(_ context.Context, id mdm.EnrollmentID, push mdm.Push,
 	if e.State.Active() || e.State == mdm.Held {
 		return nil
 	}
-	if m.foreign(e) {
+	if _, evades := m.evaded(e); evades || m.foreign(e) {
 		e.State = mdm.Held
 		m.enrollments[id] = e
 		m.audit = append(m.audit, hold(entry))

@@ -43,14 +43,22 @@ type EnrollmentStore interface {
 	// "enrollment.hold" is written instead of the entry; what its phone says of
 	// itself is kept with it alone, for AdmitHeld. ErrNotFound when the user is
 	// unknown.
+	//
+	// So it is for whatever user, the same one too, when it would evade an act: one
+	// upon another enrolment of the device that withholds everything, counts for
+	// Enrollment.Withheld as CreateAction says (not cancelled by an admin, not lifted by a resend),
+	// and was ordered after the invitation was made and after AdmitHeld. An
+	// invitation that is not on record is older than every act. Where the device's
+	// last enrolment besides is Corporate and the new one Personal, an act upon that
+	// one which is not Acknowledged counts even if the invitation is newer.
 	Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error)
 	// Activate stores the push data (sealed) and turns Authenticated into
 	// Enrolled at now; other active enrolments of the device become Replaced, and
 	// what the same user began on it earlier (Authenticated, Held) with them. It
 	// writes the entry and EventEnrolled, EventEnded. For an already active
 	// enrolment only the push data change, and for one that is Held: it stays so.
-	// When the device meanwhile has an active enrolment of another user it
-	// becomes Held as in Admit, with its push data. ErrConflict when it has ended.
+	// When the device meanwhile has an active enrolment of another user, or this one
+	// would evade an act, it becomes Held as in Admit, with its push data. ErrConflict when it has ended.
 	// An empty UnlockToken leaves the one on record. Push data that others have
 	// followed since are those of a recorded message: they change nothing, unless
 	// the token on record is dead. A token other than the one
@@ -61,9 +69,10 @@ type EnrollmentStore interface {
 	// with the entry and EventEnded; one that has ended stays as it is, without
 	// error. Its open challenges become void and nobody wakes it any more. Acts of
 	// kind retire that are Pending or Sent become Acknowledged, and CheckedOut is
-	// Retired then: it is what was asked for. Other acts that are Unapproved or
-	// Pending become Cancelled; those that are Sent wait for a late answer until
-	// they expire. Each has its EventAction and an audit entry. Retired revokes the
+	// Retired then: it is what was asked for. Other acts that are Sent become Failed
+	// ("the enrolment ended"), as nobody hears an answer any more, and so do Pending
+	// ones that withhold everything: an end is not an admin who takes them back.
+	// Those that are Unapproved, or Pending otherwise, become Cancelled. Each has its EventAction and an audit entry. Retired revokes the
 	// enrolment's certificates.
 	End(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time, entry audit.Entry) error
 }

@@ -144,29 +144,35 @@ func (t *tx) withhold(ctx context.Context, id mdm.EnrollmentID, at time.Time) er
 	return err
 }
 
-// withheldBy is what acts, the oldest first, withhold together. What is open
-// counts until it is cancelled; what has come to its end until a resend: a lost
-// phone that nobody could wipe in time must not get its mail back by itself.
+// withheldBy is what acts, the oldest first, withhold together.
 func withheldBy(acts []mdm.Action) mdm.Withholding {
-	var done, open []mdm.Withholding
+	withheld := mdm.WithholdNothing
+	for _, a := range withholding(acts) {
+		if w := a.Kind.Withholds(); withheld != mdm.WithholdEverything && w != mdm.WithholdNothing {
+			withheld = w
+		}
+	}
+	return withheld
+}
+
+// withholding are those of an enrolment's acts, the oldest first, of which what
+// they withhold counts. What is open counts until it is cancelled; what has come
+// to its end until a resend: a lost phone that nobody could wipe in time must not
+// get its mail back by itself.
+func withholding(acts []mdm.Action) []mdm.Action {
+	var done, open []mdm.Action
 	for _, a := range acts {
 		switch a.State {
 		case mdm.ActionPending, mdm.ActionSent:
-			open = append(open, a.Kind.Withholds())
+			open = append(open, a)
 		case mdm.ActionAcknowledged, mdm.ActionFailed, mdm.ActionExpired:
-			done = append(done, a.Kind.Withholds())
+			done = append(done, a)
 		}
 		if a.Kind == mdm.ActionResend && a.State != mdm.ActionUnapproved {
 			done = nil
 		}
 	}
-	all := append(done, open...)
-	for _, most := range []mdm.Withholding{mdm.WithholdEverything, mdm.WithholdPolicies} {
-		if slices.Contains(all, most) {
-			return most
-		}
-	}
-	return mdm.WithholdNothing
+	return append(done, open...)
 }
 
 func (t *tx) action(ctx context.Context, id mdm.ActionID) (mdm.Action, error) {
@@ -314,10 +320,13 @@ func (t *tx) closeActs(ctx context.Context, id mdm.EnrollmentID, state mdm.Enrol
 	retired := false
 	for _, a := range acts {
 		to, reason := mdm.ActionCancelled, "the enrolment ended"
-		if a.Kind == mdm.ActionRetire && a.State != mdm.ActionUnapproved && (state == mdm.CheckedOut || state == mdm.Retired) {
+		switch ordered := a.State != mdm.ActionUnapproved; {
+		case ordered && a.Kind == mdm.ActionRetire && (state == mdm.CheckedOut || state == mdm.Retired):
 			to, reason, retired = mdm.ActionAcknowledged, "", true
-		} else if a.State == mdm.ActionSent {
-			continue // the phone may still tell, or may have told nobody but done it
+		case a.State == mdm.ActionSent, ordered && a.Kind.Withholds() == mdm.WithholdEverything:
+			// Nobody hears whether the phone has done it. And what shut the mailbox
+			// is not taken back because the user un-enrolled: see evaded.
+			to = mdm.ActionFailed
 		}
 		if err := t.finishAct(ctx, a, to, reason, now); err != nil {
 			return false, err

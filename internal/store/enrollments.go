@@ -117,12 +117,12 @@ func (t *tx) admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry au
 	if err != nil {
 		return e, err
 	}
-	foreign, err := t.heldByAnother(ctx, e)
+	why, err := t.hindrance(ctx, e)
 	if err != nil {
 		return e, err
 	}
-	if foreign {
-		return t.hold(ctx, d, e, entry)
+	if !why.none() {
+		return t.hold(ctx, d, e, why, entry)
 	}
 	if e.DeviceID, err = t.admitDevice(ctx, d); err != nil {
 		return e, err
@@ -209,20 +209,20 @@ func (s *Enrollments) Activate(ctx context.Context, id mdm.EnrollmentID, push md
 
 // activate turns Authenticated into Enrolled. Two users' phones may both have
 // been admitted while neither was active: the first one to get here holds the
-// device.
+// device. And an act may have been ordered since this one was admitted.
 func (t *tx) activate(ctx context.Context, e mdm.Enrollment, now time.Time, entry audit.Entry) error {
-	foreign, err := t.heldByAnother(ctx, e)
+	why, err := t.hindrance(ctx, e)
 	if err != nil {
 		return err
 	}
 	if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET last_seen_at = $2 WHERE id = $1`, e.ID, micros(now)); err != nil {
 		return err
 	}
-	if foreign {
+	if !why.none() {
 		if err := t.moveEnrollment(ctx, e.ID, mdm.Authenticated, mdm.Held, now); err != nil {
 			return err
 		}
-		return t.audit(ctx, holdEntry(entry, e))
+		return t.noteHold(ctx, e, why, entry)
 	}
 	if err := t.enroll(ctx, e, now); err != nil {
 		return err

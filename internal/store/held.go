@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -48,22 +47,13 @@ func (t *tx) heldByAnother(ctx context.Context, e mdm.Enrollment) (bool, error) 
 }
 
 // hold admits a phone without touching anything of the one that it claims to be.
-func (t *tx) hold(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error) {
+func (t *tx) hold(ctx context.Context, d mdm.Device, e mdm.Enrollment, why hindrance, entry audit.Entry) (mdm.Enrollment, error) {
 	e.State = mdm.Held
 	e, err := t.insertEnrollment(ctx, e, &d)
 	if err != nil {
 		return e, err
 	}
-	return e, t.audit(ctx, holdEntry(entry, e))
-}
-
-// holdEntry is what the trail says in the place of entry.
-func holdEntry(entry audit.Entry, e mdm.Enrollment) audit.Entry {
-	entry.Action, entry.Target, entry.Outcome = "enrollment.hold", string(e.ID), audit.Refused
-	detail := map[string]string{"reason": "the device is enrolled for another user", "device": string(e.DeviceID)}
-	maps.Copy(detail, entry.Detail)
-	entry.Detail = detail
-	return entry
+	return e, t.noteHold(ctx, e, why, entry)
 }
 
 // ListHeld returns the held enrolments, oldest first.
@@ -71,15 +61,19 @@ func (s *Held) ListHeld(ctx context.Context, page directory.Page) ([]enroll.Held
 	rows, err := s.db.reader.QueryContext(ctx, `SELECT `+enrollmentColumns+`, `+deviceColumns+`, COALESCE(u.upn, ''),
 			COALESCE((SELECT h.upn FROM enroll_enrollments x JOIN directory_users h ON h.id = x.user_id AND h.removed_at = 0
 				WHERE x.device_id = e.device_id AND x.user_id <> e.user_id AND x.state IN `+activeStates+`
-				ORDER BY x.id DESC LIMIT 1), '')
+				ORDER BY x.id DESC LIMIT 1), ''),
+			COALESCE(a.id, ''), COALESCE(a.enrollment_id, ''), COALESCE(a.kind, ''), COALESCE(a.state, ''),
+			COALESCE(a.requested_by, ''), COALESCE(a.requested_at, 0)
 		FROM enroll_enrollments e
 		JOIN enroll_devices d ON d.id = e.device_id
 		LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0
+		LEFT JOIN enroll_actions a ON a.id = e.held_act
 		WHERE e.state = 'held' AND e.id > $1 ORDER BY e.id LIMIT $2`, page.After, pageLimit(page.Limit))
 	list, err := collect(rows, err, func(row scanner) (enroll.HeldRow, error) {
 		var r enroll.HeldRow
 		fields := append(enrollmentFields(&r.Enrollment), deviceFields(&r.Device)...)
-		err := row.Scan(append(fields, &r.UPN, &r.HolderUPN)...)
+		err := row.Scan(append(fields, &r.UPN, &r.HolderUPN, &r.Act.ID, &r.Act.EnrollmentID, &r.Act.Kind, &r.Act.State,
+			&r.Act.RequestedBy, stamp{&r.Act.RequestedAt})...)
 		return r, err
 	})
 	if err != nil {
@@ -105,6 +99,10 @@ func (s *Held) AdmitHeld(ctx context.Context, id mdm.EnrollmentID, now time.Time
 			return err
 		}
 		if err := t.takeOver(ctx, e); err != nil {
+			return err
+		}
+		// From now on it evades nothing that was ordered until now.
+		if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET admitted_at = $2 WHERE id = $1`, id, micros(now)); err != nil {
 			return err
 		}
 		push, err := t.pushOnRecord(ctx, id)

@@ -451,18 +451,23 @@ func testWipe(make Maker) func(*testing.T) {
 func testActsAtEnd(make Maker) func(*testing.T) {
 	return func(t *testing.T) {
 		tests := []struct {
-			name   string
-			end    mdm.EnrollmentState
-			send   bool // before the end
-			retire bool
-			state  mdm.EnrollmentState
-			act    mdm.ActionState
+			name  string
+			end   mdm.EnrollmentState
+			send  bool // before the end
+			kind  mdm.ActionKind
+			state mdm.EnrollmentState
+			act   mdm.ActionState
 		}{
-			{"checked out", mdm.CheckedOut, false, false, mdm.CheckedOut, mdm.ActionCancelled},
-			{"checked out, sent", mdm.CheckedOut, true, false, mdm.CheckedOut, mdm.ActionSent},
-			{"checked out as asked", mdm.CheckedOut, true, true, mdm.Retired, mdm.ActionAcknowledged},
-			{"checked out before it was asked", mdm.CheckedOut, false, true, mdm.Retired, mdm.ActionAcknowledged},
-			{"retired by force", mdm.Retired, false, true, mdm.Retired, mdm.ActionAcknowledged},
+			{"checked out", mdm.CheckedOut, false, mdm.ActionLock, mdm.CheckedOut, mdm.ActionCancelled},
+			{"checked out, sent", mdm.CheckedOut, true, mdm.ActionLock, mdm.CheckedOut, mdm.ActionFailed},
+			{"checked out as asked", mdm.CheckedOut, true, mdm.ActionRetire, mdm.Retired, mdm.ActionAcknowledged},
+			{"checked out before it was asked", mdm.CheckedOut, false, mdm.ActionRetire, mdm.Retired, mdm.ActionAcknowledged},
+			{"a wipe is not taken back by it", mdm.CheckedOut, false, mdm.ActionWipe, mdm.CheckedOut, mdm.ActionFailed},
+			{"a wipe sent", mdm.Replaced, true, mdm.ActionWipe, mdm.Replaced, mdm.ActionFailed},
+			{"a selective wipe", mdm.CheckedOut, false, mdm.ActionSelectiveWipe, mdm.CheckedOut, mdm.ActionFailed},
+			{"retired by another way", mdm.Replaced, false, mdm.ActionRetire, mdm.Replaced, mdm.ActionFailed},
+			{"policies", mdm.CheckedOut, false, mdm.ActionRemovePolicies, mdm.CheckedOut, mdm.ActionCancelled},
+			{"retired by force", mdm.Retired, false, mdm.ActionRetire, mdm.Retired, mdm.ActionAcknowledged},
 		}
 		w := newWorld(t, make)
 		for i, tt := range tests {
@@ -470,16 +475,16 @@ func testActsAtEnd(make Maker) func(*testing.T) {
 				u := w.user(fmt.Sprintf("user%d@example.test", i))
 				e := w.enrolled(u, fmt.Sprint("U", i))
 				mail := w.issue(w.challenge(mailGrant(u, e.ID)))
-				kind := mdm.ActionLock
-				if tt.retire {
-					kind = mdm.ActionRetire
-				}
-				a := w.ordered(e.ID, kind)
+				a := w.ordered(e.ID, tt.kind)
 				if tt.send {
 					w.sent(a)
 				}
 				w.ok(w.DB.Enrollments().End(w.ctx, e.ID, tt.end, w.later(), w.entry("enrollment.end", "")))
-				w.same([]any{w.enrollment(e.ID).State, w.action(a.ID).State}, []any{tt.state, tt.act})
+				got := w.action(a.ID)
+				w.same([]any{w.enrollment(e.ID).State, got.State}, []any{tt.state, tt.act})
+				if got.State == mdm.ActionFailed {
+					w.same([]any{got.Error, got.DoneAt, w.enrollment(e.ID).Withheld}, []any{"the enrolment ended", stored(w.now()), tt.kind.Withholds()})
+				}
 				cert, err := w.DB.Certificates().CertificateByHash(w.ctx, mail.SHA256)
 				w.ok(err)
 				w.same(!cert.RevokedAt.IsZero(), tt.state == mdm.Retired)

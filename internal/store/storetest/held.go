@@ -61,6 +61,8 @@ func testHeld(t *testing.T, make Maker) {
 	t.Run("the second one to be active", testLateHold(make))
 	t.Run("overtaken by itself", testOvertakenHold(make))
 	t.Run("nobody holds it", testNotHeld(make))
+	t.Run("evading an act", testEvade(make))
+	t.Run("evading an act, in between", testEvadeBetween(make))
 	t.Run("admit", testAdmitHeld(make))
 	t.Run("admit without a token", testAdmitEarly(make))
 	t.Run("refuse", testRefuseHeld(make))
