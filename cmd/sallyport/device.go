@@ -26,7 +26,7 @@ type deviceCmd struct {
 	Cancel         deviceCancelCmd         `cmd:"" help:"Take an act back before the phone has taken it."`
 	Commands       deviceCommandsCmd       `cmd:"" help:"List what was handed to a phone, newest first."`
 	Ownership      deviceOwnershipCmd      `cmd:"" help:"Say whose phone it is: corporate becomes personal."`
-	Held           deviceHeldCmd           `cmd:"" help:"Phones that came under another user and wait for an admin."`
+	Held           deviceHeldCmd           `cmd:"" help:"Phones that came under another user, or again after an act that took their mail, and wait for an admin."`
 }
 
 type deviceListCmd struct {

@@ -59,8 +59,8 @@ func (c *heldListCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return list(p, c.Output, held, "ID PHONE SERIAL ASKS HOLDS OWNERSHIP SINCE", func(h adminapi.HeldEnrollment) []string {
-		return []string{h.ID, h.Device, h.Serial, h.User, h.Holder, h.Ownership, stamp(h.CreatedAt)}
+	return list(p, c.Output, held, "ID PHONE SERIAL ASKS HOLDS OWNERSHIP SINCE WHY", func(h adminapi.HeldEnrollment) []string {
+		return []string{h.ID, h.Device, h.Serial, h.User, h.Holder, h.Ownership, stamp(h.CreatedAt), h.Reason}
 	})
 }
 

@@ -19,7 +19,8 @@ type HeldService interface {
 	RefuseHeld(ctx context.Context, id mdm.EnrollmentID) error
 }
 
-// HeldEnrollment is a known device that came with the identity of another user.
+// HeldEnrollment is a known device that came with the identity of another user,
+// or back under an old invitation after an act that took its mail away.
 type HeldEnrollment struct {
 	ID        string    `json:"id"` // of the enrolment
 	DeviceID  string    `json:"device_id"`
@@ -28,6 +29,8 @@ type HeldEnrollment struct {
 	Serial    string    `json:"serial,omitempty"`
 	User      string    `json:"user,omitempty"`   // who asks, by UPN; empty when that user was removed
 	Holder    string    `json:"holder,omitempty"` // who has the device; empty when nobody has it any more
+	Act       string    `json:"act,omitempty"`    // ID of the act that it would evade, upon another enrolment of the device
+	Reason    string    `json:"reason"`           // why it is held, in words
 	Ownership string    `json:"ownership"`        // as the new invitation says
 	CreatedAt time.Time `json:"created_at"`
 }
@@ -55,7 +58,7 @@ func (a *API) ListHeld(w http.ResponseWriter, r *http.Request) error {
 	for i, row := range rows {
 		out.Held[i] = HeldEnrollment{
 			ID: string(row.Enrollment.ID), DeviceID: string(row.Device.ID), Device: deviceTitle(row.Device), UDID: row.Device.UDID, Serial: row.Device.Serial,
-			User: row.UPN, Holder: row.HolderUPN, Ownership: string(row.Enrollment.Ownership), CreatedAt: row.Enrollment.CreatedAt,
+			User: row.UPN, Holder: row.HolderUPN, Act: string(row.Act.ID), Reason: row.Why(), Ownership: string(row.Enrollment.Ownership), CreatedAt: row.Enrollment.CreatedAt,
 		}
 	}
 	return wire.WriteJSON(w, http.StatusOK, out)
