@@ -29,8 +29,11 @@ func TestOnPostgres(t *testing.T) {
 			args[i] = "-test.v=false"
 		}
 	}
-	// Those know of no database but the file's.
-	args = append(args, "-test.skip=^(TestOnPostgres|"+strings.Join(fileOnly, "|")+")$")
+	left := append([]string{"TestOnPostgres"}, fileOnly...)
+	if raceDetector {
+		left = append(left, besideTheStore...)
+	}
+	args = append(args, "-test.skip=^("+strings.Join(left, "|")+")$")
 	child := exec.Command(os.Args[0], args...)
 	child.Env = append(os.Environ(), envEngine+"=postgres")
 	out, err := child.CombinedOutput()
@@ -40,6 +43,11 @@ func TestOnPostgres(t *testing.T) {
 	}
 	t.Logf("on PostgreSQL: %s", out[strings.LastIndex(strings.TrimSpace(string(out)), "\n")+1:])
 }
+
+// besideTheStore are tests of thousands of messages whose subject is what comes
+// before the store. They take minutes each under the race detector, where one
+// engine is enough for them.
+var besideTheStore = []string{"TestNothingUnenrolsAPhone", "TestNeverErased", "TestRubbishDoesNotFillTheTrail"}
 
 // fileOnly are tests that look into the database's file, or fill its disk.
 var fileOnly = []string{"TestEverySettingReachesThePhone", "TestFullDisk", "TestReplayedEnrolmentChangesNothing", "TestReplayedTokenChangesNothing"}
