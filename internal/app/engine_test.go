@@ -3,6 +3,7 @@ package app_test
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +16,7 @@ import (
 // data directory has a database of its own.
 const envEngine = "E2E_ENGINE"
 
-// TestOnPostgres runs every test of this binary once more, on PostgreSQL.
+// TestOnPostgres runs the tests of this binary once more, on PostgreSQL.
 func TestOnPostgres(t *testing.T) {
 	if os.Getenv(envEngine) != "" {
 		t.Skip("this is the other engine")
@@ -29,11 +30,10 @@ func TestOnPostgres(t *testing.T) {
 			args[i] = "-test.v=false"
 		}
 	}
-	left := append([]string{"TestOnPostgres"}, fileOnly...)
-	if raceDetector {
-		left = append(left, besideTheStore...)
+	args = append(args, "-test.skip=^(TestOnPostgres|"+strings.Join(fileOnly, "|")+")$")
+	if raceDetector && !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "-test.run=") }) {
+		args = append(args, "-test.run=^("+strings.Join(endToEnd, "|")+")$")
 	}
-	args = append(args, "-test.skip=^("+strings.Join(left, "|")+")$")
 	child := exec.Command(os.Args[0], args...)
 	child.Env = append(os.Environ(), envEngine+"=postgres")
 	out, err := child.CombinedOutput()
@@ -44,10 +44,12 @@ func TestOnPostgres(t *testing.T) {
 	t.Logf("on PostgreSQL: %s", out[strings.LastIndex(strings.TrimSpace(string(out)), "\n")+1:])
 }
 
-// besideTheStore are tests of thousands of messages whose subject is what comes
-// before the store. They take minutes each under the race detector, where one
-// engine is enough for them.
-var besideTheStore = []string{"TestNothingUnenrolsAPhone", "TestNeverErased", "TestRubbishDoesNotFillTheTrail"}
+// endToEnd are the tests that lead phones and admins through the whole house, and
+// those of several servers and of their death. Under the race detector, where all
+// of them would take longer than CI may, these run on both engines; without it
+// every test does.
+var endToEnd = []string{"TestScenarios", "TestStory", "TestTemplateChange", "TestLeave", "TestTakeoverIsHeld", "TestRetireShutsTheMailbox",
+	"TestNextPoll", "TestTwoServers", "TestRestoredDump", "TestCrash", "TestKilledAtRandom"}
 
 // fileOnly are tests that look into the database's file, or fill its disk.
 var fileOnly = []string{"TestEverySettingReachesThePhone", "TestFullDisk", "TestReplayedEnrolmentChangesNothing", "TestReplayedTokenChangesNothing"}
