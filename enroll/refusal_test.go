@@ -213,14 +213,6 @@ func TestTroubleIsNoRefusal(t *testing.T) {
 	}
 }
 
-// reset puts an enrolment into a state, as if time had gone another way.
-func (h *house) reset(id mdm.EnrollmentID, state mdm.EnrollmentState) {
-	defer h.lock()()
-	e := h.enrollments[id]
-	e.State = state
-	h.enrollments[id] = e
-}
-
 func (p *phone) enrollmentID() mdm.EnrollmentID {
 	for id := range maps.Keys(p.h.enrollments) {
 		return id
