@@ -35,6 +35,11 @@ test: ## every test; tells loudly what was skipped and how to get it (RACE=1: ra
 	@$(GO) -C tools test ./testsum
 	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 14m ./...
 
+.PHONY: race
+race: ## the race detector over rooms where things run at once, and the phone scenarios on both engines
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m ./access ./certs/... ./compliance ./enroll/... ./internal/auth ./internal/cms ./internal/server/... ./internal/work ./mdm/apple/...
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run '^(TestScenarios|TestOnPostgres)$$' ./internal/app
+
 .PHONY: bench
 bench: ## CPU time: poll and delivery beside a bare handler on both engines, decision, render, signing, check of 10,000 users, preview, enrolment
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./...
@@ -68,7 +73,8 @@ soak: ## what takes hours: fuzz, 1,000 templates x 1,000 users, 1,000 kills, ord
 
 .PHONY: ci
 ci: ## what .ci/run runs after its installs
-	$(MAKE) test RACE=1
+	$(MAKE) test
+	$(MAKE) race
 	$(MAKE) lint
 
 .PHONY: clean
