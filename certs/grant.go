@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/secret"
 )
 
 var (
@@ -28,6 +29,9 @@ const (
 	RuleProfileSigner RuleName = "profile-signer" // ours, signs profiles
 	RuleServer        RuleName = "server"         // ours, TLS of the embedded default
 	RuleRA            RuleName = "scep-ra"        // ours, RSA, opens and signs SCEP messages
+
+	RuleSMIMESigning    RuleName = "smime-signing"    // signs a user's mail
+	RuleSMIMEEncryption RuleName = "smime-encryption" // a user's mail is encrypted to it; we keep the key, so that old mail stays readable
 )
 
 // Grant is what a challenge entitles its bearer to: resolved when the
@@ -38,8 +42,11 @@ type Grant struct {
 	UPN          string   `json:"upn,omitempty"`  // otherName 1.3.6.1.4.1.311.20.2.3
 	Mail         string   `json:"mail,omitempty"` // rfc822Name
 	UserID       string   `json:"user_id"`
-	InvitationID string   `json:"invitation_id,omitempty"` // mdm-identity: the invitation that issuing burns
-	EnrollmentID string   `json:"enrollment_id,omitempty"` // mail-identity: the phone it was pushed to
+	InvitationID string   `json:"invitation_id,omitempty"` // mdm-identity of a phone that enrols: the invitation that issuing burns
+	EnrollmentID string   `json:"enrollment_id,omitempty"` // the phone that it was pushed to, or whose certificate it renews
+	Profile      string   `json:"profile,omitempty"`       // identifier of the mail profile that it was pushed with
+	AccessRights int      `json:"access_rights,omitempty"` // mdm-identity: what the enrolment profile that it was pushed with asks for
+	RequestedBy  string   `json:"requested_by,omitempty"`  // owner of the token by which an admin asked for it by hand; neither invitation nor enrolment then
 }
 
 // Challenge is a one-time password for SCEP, as stored: the hash only.
@@ -77,10 +84,48 @@ type Certificate struct {
 	Rule         RuleName
 	UserID       string
 	InvitationID string
-	EnrollmentID string
+	EnrollmentID string // of an mdm-identity from its enrolment on
+	Profile      string // as in Grant
+	Issuer       string // lower-case hex of the issuing certificate's SubjectKeyId; empty on rows older than this field
 	NotBefore    time.Time
 	NotAfter     time.Time
 	RevokedAt    time.Time // zero while valid
+	Reason       RevocationReason
+}
+
+// RevocationReason is why a certificate was revoked (RFC 5280, section 5.3.1).
+type RevocationReason int
+
+const (
+	ReasonUnspecified          RevocationReason = 0
+	ReasonKeyCompromise        RevocationReason = 1
+	ReasonAffiliationChanged   RevocationReason = 3
+	ReasonSuperseded           RevocationReason = 4 // its successor is in use
+	ReasonCessationOfOperation RevocationReason = 5 // the enrolment was retired
+)
+
+// CertificateFilter selects certificates. Zero fields select everything.
+type CertificateFilter struct {
+	UserID         string
+	EnrollmentID   string
+	Rule           RuleName
+	ExpiringBefore time.Time // only those that are neither revoked nor expired now, and end before
+	Now            time.Time // for ExpiringBefore
+	After          string    // SHA256 of the last one of the page before
+	Limit          int       // 1-1000, 0 = 100
+}
+
+// Revoked is one line of a CRL.
+type Revoked struct {
+	Serial    string // lower-case hex
+	RevokedAt time.Time
+	Reason    RevocationReason
+}
+
+// RevocationMark changes whenever a certificate is revoked.
+type RevocationMark struct {
+	Count int64     // of revoked certificates
+	Last  time.Time // when the last one was revoked
 }
 
 // Store keeps challenges and certificates. internal/store implements it.
@@ -88,7 +133,7 @@ type Store interface {
 	SaveChallenge(ctx context.Context, c Challenge) error
 	// ClaimChallenge claims the challenge for claim, together with the audit
 	// entry (the intent) and, in the same transaction, makes void every other
-	// challenge of the same invitation or of the same enrolment and rule. The
+	// challenge of the same invitation or of the same enrolment, rule and profile. The
 	// same transaction ID and key hash again return the claim on record and, if
 	// there is one, its certificate. Everything else is ErrChallengeInvalid,
 	// wrapped with a reason that is fit for the audit trail only: unknown,
@@ -99,7 +144,8 @@ type Store interface {
 	// RecordIssued writes the certificate under its claimed challenge, with the
 	// entry, and burns the invitation of the grant in the same transaction. When
 	// the challenge already has a certificate that one is returned and nothing is
-	// written. ErrChallengeInvalid when the claim was made void meanwhile.
+	// written. ErrChallengeInvalid when the claim was made void meanwhile. The
+	// enrolment's mdm.Renewal of that rule and profile is done with it.
 	RecordIssued(ctx context.Context, hash []byte, cert Certificate, now time.Time, entry audit.Entry) (Certificate, error)
 	// CertificateByHash looks up by SHA-256 in lower-case hex. ErrNotFound when unknown.
 	CertificateByHash(ctx context.Context, sha256 string) (Certificate, error)
@@ -107,12 +153,49 @@ type Store interface {
 	Certificates(ctx context.Context, enrollmentID string, rule RuleName) ([]Certificate, error)
 }
 
+// RenewalStore keeps what a certificate is renewed by. internal/store implements it.
+type RenewalStore interface {
+	// ClaimRenewal claims, once for each certificate, the right to replace it by
+	// its own signature, with the entry: as ClaimChallenge does with a challenge
+	// whose hash is RenewalHash(signer), which comes into being with the claim. The
+	// grant is that of the certificate, without its invitation, with the names of
+	// the user as they are now. The same transaction ID and key hash again return
+	// the claim on record and, if there is one, its certificate, and so for ever.
+	//
+	// ErrChallengeInvalid, with a reason for the audit trail, when the certificate
+	// is unknown, revoked, expired at now, of a rule that no challenge names,
+	// claimed by another, of an enrolment that is not active or a user who was
+	// removed; an mdm-identity that is not the pinned one of its enrolment; any
+	// other that is not the newest of its enrolment (or user, where there is none), rule and profile.
+	ClaimRenewal(ctx context.Context, signer string, claim Claim, now time.Time, entry audit.Entry) (Claimed, error)
+}
+
+// RevocationStore keeps what is on record about what we issued. internal/store implements it.
+type RevocationStore interface {
+	// ListCertificates returns them in the order of SHA256, without DER.
+	ListCertificates(ctx context.Context, f CertificateFilter) ([]Certificate, error)
+	// Revoke marks a certificate at now, with the entry and, when it is an active
+	// enrolment's, EventIdentity. One that is revoked already stays as it is, and
+	// nothing is written; ErrNotFound when unknown.
+	Revoke(ctx context.Context, sha256 string, reason RevocationReason, now time.Time, entry audit.Entry) (Certificate, error)
+	// RevocationMark is cheap: it is asked at every request for a CRL.
+	RevocationMark(ctx context.Context) (RevocationMark, error)
+	// RevokedBy lists what an issuing certificate (hex of its SubjectKeyId) signed,
+	// was revoked, and had not expired before since. Rows without an issuer are read for theirs.
+	RevokedBy(ctx context.Context, issuer string, since time.Time) ([]Revoked, error)
+	// CountValid counts, for each issuer, the certificates that are neither
+	// revoked nor expired at now.
+	CountValid(ctx context.Context, now time.Time) (map[string]int, error)
+}
+
 // KeyRecord is one of the authority's own certificates with its private key.
 type KeyRecord struct {
-	Role        string // "root", "issuing", "scep-ra", "profile-signer", "server"; RolePush, RolePushRequest
-	Certificate []byte // DER; of RolePushRequest the request
-	Key         []byte // PKCS#8 DER; the store seals it
+	Role        string // "root", "intermediate", "issuing", "issuing-request", "scep-ra", "profile-signer", "server"; RolePush, RolePushRequest
+	Certificate []byte // DER; of the requests a PKCS#10 request
+	Key         []byte // PKCS#8 DER; the store seals it. Empty where the key is elsewhere: an offline root, a corporate CA
 	CreatedAt   time.Time
+	ActiveAt    time.Time // from when on it is used; zero while it is staged: trusted, and not used to sign
+	RetiredAt   time.Time // from when on it is neither used nor trusted; zero while it is
 }
 
 // KeyStore keeps the authority's own keys, sealed.
@@ -122,3 +205,14 @@ type KeyStore interface {
 	// SaveKeys adds records, all or none, with the entry.
 	SaveKeys(ctx context.Context, records []KeyRecord, entry audit.Entry) error
 }
+
+// KeyMover moves the authority's keys through their life. internal/store implements it.
+type KeyMover interface {
+	// MoveKeys sets ActiveAt and RetiredAt of the records with these Certificates,
+	// all or none, with the entry; ErrNotFound when one is not on record.
+	MoveKeys(ctx context.Context, records []KeyRecord, entry audit.Entry) error
+}
+
+// RenewalHash takes the place of a challenge's hash for the one renewal that a
+// certificate (SHA-256 in lower-case hex) is good for.
+func RenewalHash(sha256 string) []byte { return secret.Hash("renewal of " + sha256) }

@@ -148,7 +148,7 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("%s changed:\n%s", key, diff)
 				}
 			}
-			if e, _ := h.EnrollmentByID(context.Background(), victim.ID); e != victim {
+			if e, _ := h.EnrollmentByID(context.Background(), victim.ID); !cmp.Equal(e, victim) {
 				t.Errorf("the enrolment changed: %+v", e)
 			}
 		})

@@ -33,7 +33,10 @@ type EnrollmentStore interface {
 	EnrollmentByCertificate(ctx context.Context, certificateHash string) (mdm.Enrollment, error)
 	EnrollmentByID(ctx context.Context, id mdm.EnrollmentID) (mdm.Enrollment, error)
 	// Pinned is EnrollmentByCertificate together with our row of that certificate,
-	// at one moment; zero when it is not on record.
+	// at one moment; zero when it is not on record. An mdm-identity that was issued
+	// for an enrolment which is not pinned to it (its successor that was never
+	// used, or one that has been replaced) finds that enrolment too: the caller
+	// compares CertificateHash, and looks at the row.
 	Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, certs.Certificate, error)
 	// Admit creates the enrolment in state Authenticated and, if needed, its
 	// device (by platform and UDID), with the entry. The enrolment that the

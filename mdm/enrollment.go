@@ -53,7 +53,28 @@ type Enrollment struct {
 	LastSeenAt      time.Time // last authenticated message of any kind; to the minute where it brought nothing new
 	IdleAt          time.Time // last Idle that is on record: when the current connection began
 	EndedAt         time.Time // zero while not ended
+	Renewals        []Renewal // identities that are due to be replaced, the oldest first
 }
+
+// Renewal is an identity of an enrolment that is due to be replaced: the profile
+// that brought it is sent again, with the same identifiers and payload UUIDs and a
+// fresh challenge. It is done when the successor was issued.
+type Renewal struct {
+	Rule        string        `json:"rule"`              // issuance rule, as certs.RuleName
+	Profile     string        `json:"profile,omitempty"` // identifier of the mail profile; empty: the enrolment profile
+	Certificate string        `json:"certificate"`       // lower-case hex SHA-256 of what is replaced
+	DueAt       time.Time     `json:"due_at"`
+	Reason      RenewalReason `json:"reason"`
+}
+
+// RenewalReason is why an identity is replaced.
+type RenewalReason string
+
+const (
+	RenewalExpiry RenewalReason = "expiry" // it ends soon
+	RenewalTrust  RenewalReason = "trust"  // its profile brings another root along
+	RenewalRights RenewalReason = "rights" // the device became personal: the right to erase it goes
+)
 
 // Push is what a wake-up needs. The store seals Token, Magic and UnlockToken.
 type Push struct {

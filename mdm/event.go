@@ -14,6 +14,7 @@ const (
 	EventPolicyChanged  EventKind = "policy_changed"  // EnrollmentID is empty: all are concerned
 	EventTemplateChange EventKind = "template_change" // EnrollmentID is empty: all are concerned
 	EventVerdict        EventKind = "verdict"         // a verdict's state changed
+	EventIdentity       EventKind = "identity"        // a certificate of the enrolment was revoked or took the place of another
 	EventAction         EventKind = "action"          // an act was ordered, cancelled or has come to its end
 )
 
