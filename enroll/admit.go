@@ -38,19 +38,23 @@ const enrolAgain = "remove the management profile and enrol again with a new inv
 // Pinned implements apple.Admitter.
 func (s *Service) Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, error) {
 	e, cert, err := s.Enrollments.Pinned(ctx, certificateHash)
-	if errors.Is(err, ErrNotFound) {
-		return mdm.Enrollment{}, refusal.New(apple.ErrUnknownIdentity, "", "no enrolment belongs to this identity certificate", enrolAgain)
-	}
-	if err != nil {
-		return mdm.Enrollment{}, fmt.Errorf("look up enrolment: %w", err)
-	}
-	if e.State.Ended() {
-		return e, nil // told nothing, but never refused: its phone may not have noticed yet
-	}
-	if err := s.usable(cert); err != nil {
+	if err := s.pinned(e, cert, err); err != nil {
 		return mdm.Enrollment{}, err
 	}
 	return e, nil
+}
+
+// pinned judges what was found of a phone by its identity certificate.
+func (s *Service) pinned(e mdm.Enrollment, cert certs.Certificate, err error) error {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return refusal.New(apple.ErrUnknownIdentity, "", "no enrolment belongs to this identity certificate", enrolAgain)
+	case err != nil:
+		return fmt.Errorf("look up enrolment: %w", err)
+	case e.State.Ended():
+		return nil // told nothing, but never refused: its phone may not have noticed yet
+	}
+	return s.usable(cert)
 }
 
 // identity returns our row of an identity certificate that may be used now.

@@ -2,7 +2,6 @@ package enroll
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/certs"
-	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
 	"sallyport/internal/cms"
 	"sallyport/internal/logkey"
@@ -28,12 +26,32 @@ const pushedChallengeTTL = 7 * 24 * time.Hour
 // commands must not wait for it.
 var errUnrenderable = errors.New("profile cannot be rendered")
 
-// Next implements apple.Planner.
-func (s *Service) Next(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*apple.Order, error) {
+// Visit implements apple.Planner.
+func (s *Service) Visit(ctx context.Context, identity apple.Identity) (apple.Visit, error) {
+	have, cert, err := s.Plans.PinnedPlan(ctx, identity.Hash)
+	if err := s.pinned(have.Enrollment, cert, err); err != nil {
+		return nil, err
+	}
+	return &visit{s, identity, have}, nil
+}
+
+// visit is one poll of a phone, with what was known of it when it came.
+type visit struct {
+	s        *Service
+	identity apple.Identity
+	have     Have
+}
+
+// Enrollment implements apple.Visit.
+func (v *visit) Enrollment() mdm.Enrollment { return v.have.Enrollment }
+
+// Next implements apple.Visit.
+func (v *visit) Next(ctx context.Context, c mdm.Contact) (*apple.Order, error) {
+	s, e := v.s, v.have.Enrollment
 	if !e.State.Active() {
 		return nil, nil
 	}
-	w, err := s.meet(ctx, e.ID, c)
+	w, err := s.meet(ctx, v, c)
 	if errors.Is(err, ErrNotFound) {
 		return nil, s.unknownResult(ctx, e, c)
 	}
@@ -42,7 +60,7 @@ func (s *Service) Next(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*a
 	}
 	order, err := s.next(ctx, w, c)
 	if errors.Is(err, errPending) || errors.Is(err, ErrHeard) {
-		if w, err = s.note(ctx, e.ID, c); err != nil {
+		if w, err = s.note(ctx, v, c); err != nil {
 			return nil, err
 		}
 		order, err = s.next(ctx, w, c)
@@ -88,7 +106,8 @@ func (s *Service) next(ctx context.Context, w *job, c mdm.Contact) (*apple.Order
 // job is everything that the next command may be made of.
 type job struct {
 	have     Have
-	pending  *mdm.Contact // not on record yet, though have is what it will make of it; nil otherwise
+	identity apple.Identity // that the phone has shown
+	pending  *mdm.Contact   // not on record yet, though have is what it will make of it; nil otherwise
 	assigned []assignment
 	want     Want
 }
@@ -226,7 +245,7 @@ func (s *Service) command(ctx context.Context, w *job, a Action) (apple.Command,
 	case installProfile:
 		for _, p := range w.assigned {
 			if p.identifier == a.Subject && p.uuid == a.Revision {
-				payload, err := s.payload(ctx, w.have.Enrollment, w.have.User, p)
+				payload, err := s.payload(ctx, w, p)
 				if err != nil {
 					return nil, err
 				}
@@ -240,15 +259,8 @@ func (s *Service) command(ctx context.Context, w *job, a Action) (apple.Command,
 // payload makes the bytes of one profile for one phone: encrypted to the phone's
 // identity, signed, and a mail profile with a fresh challenge. One whose command
 // does not go on record is a challenge that nobody knows.
-func (s *Service) payload(ctx context.Context, e mdm.Enrollment, u directory.User, a assignment) ([]byte, error) {
-	row, err := s.Certificates.Lookup(ctx, e.CertificateHash)
-	if err != nil {
-		return nil, fmt.Errorf("look up identity of enrolment %s: %w", e.ID, err)
-	}
-	to, err := x509.ParseCertificate(row.DER)
-	if err != nil {
-		return nil, fmt.Errorf("parse identity of enrolment %s: %w", e.ID, err)
-	}
+func (s *Service) payload(ctx context.Context, w *job, a assignment) ([]byte, error) {
+	e, u := w.have.Enrollment, w.have.User
 	profile := a.profile
 	if a.mail {
 		profile = a.rendered.Profile
@@ -267,7 +279,7 @@ func (s *Service) payload(ctx context.Context, e mdm.Enrollment, u directory.Use
 		}
 		profile = a.rendered.WithChallenge(challenge)
 	}
-	sealed, err := mobileconfig.Encrypt(profile, to)
+	sealed, err := mobileconfig.Encrypt(profile, w.identity.Certificate)
 	if err != nil {
 		return nil, fmt.Errorf("%w: encrypt to enrolment %s: %w", errUnrenderable, e.ID, err)
 	}

@@ -17,7 +17,7 @@ const seenEvery = time.Minute
 // errPending says that the contact must be on record before the plan goes on.
 var errPending = errors.New("contact is not on record yet")
 
-// meet notes a contact and reads what is known of the phone after it.
+// meet notes a contact, and makes of what is known what is known after it.
 //
 // What can wait is not noted at once, but goes on record with the command that
 // answers it, in one commit (SaveCommand): the plan is made as if it were there.
@@ -32,32 +32,27 @@ var errPending = errors.New("contact is not on record yet")
 // at worst one query fewer until the next Idle.
 //
 // A result waits when it is the first of a command that carries out no act.
-func (s *Service) meet(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) (*job, error) {
-	w, err := s.load(ctx, id)
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) meet(ctx context.Context, v *visit, c mdm.Contact) (*job, error) {
+	w := &job{have: v.have, identity: v.identity}
 	if w.take(c) {
 		w.pending = &c
 		return w, nil
 	}
-	return s.note(ctx, id, c)
+	return s.note(ctx, v, c)
 }
 
-// note puts a contact on record before anything is planned.
-func (s *Service) note(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) (*job, error) {
+// note puts a contact on record before anything is planned, and reads what is
+// known after it.
+func (s *Service) note(ctx context.Context, v *visit, c mdm.Contact) (*job, error) {
+	id := v.have.Enrollment.ID
 	if err := s.Plans.SaveContact(ctx, id, c); err != nil {
 		return nil, fmt.Errorf("save contact of enrolment %s: %w", id, err)
 	}
-	return s.load(ctx, id)
-}
-
-func (s *Service) load(ctx context.Context, id mdm.EnrollmentID) (*job, error) {
 	have, err := s.Plans.LoadPlan(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("load plan of enrolment %s: %w", id, err)
 	}
-	return &job{have: have}, nil
+	return &job{have: have, identity: v.identity}, nil
 }
 
 // take applies a contact that may wait to what was read before it. Times on record

@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"sallyport/mdm"
+	"sallyport/mdm/apple"
 )
 
 // TestIdleIsNoted: an Idle that changes nothing else is noted with the command
@@ -112,7 +114,7 @@ func (w *world) hear(t *rapid.T, c mdm.Contact, nth int) string {
 			c.Report = w.facts(old.RequestType, c.At)
 		}
 	}
-	order, err := w.h.enroll.Next(t.Context(), e, c)
+	order, err := w.h.hear(t.Context(), e, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +122,24 @@ func (w *world) hear(t *rapid.T, c mdm.Contact, nth int) string {
 		return ""
 	}
 	return order.Command.RequestType()
+}
+
+// hear hands one contact of an enrolment's phone to the service, behind all that
+// is checked of a message.
+func (h *house) hear(ctx context.Context, e mdm.Enrollment, c mdm.Contact) (*apple.Order, error) {
+	row, err := h.Lookup(ctx, e.CertificateHash)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(row.DER)
+	if err != nil {
+		return nil, err
+	}
+	v, err := h.enroll.Visit(ctx, apple.Identity{Certificate: cert, Hash: e.CertificateHash})
+	if err != nil {
+		return nil, err
+	}
+	return v.Next(ctx, c)
 }
 
 // facts are what an honest phone answers to a query.
@@ -168,21 +188,21 @@ func TestPendingIsNotOnRecord(t *testing.T) {
 	w := newWorld(t)
 	p := w.phones[0]
 	e := w.h.enrollments[p.e]
-	order, err := w.h.enroll.Next(t.Context(), e, mdm.Contact{At: w.h.now(), Status: mdm.StatusIdle})
+	order, err := w.h.hear(t.Context(), e, mdm.Contact{At: w.h.now(), Status: mdm.StatusIdle})
 	if err != nil || order == nil {
 		t.Fatal(order, err)
 	}
 	before := w.h.state()
 	w.h.enroll.Plans = dyingPlans{w.h.memory}
 	result := mdm.Contact{At: w.h.now(), Status: mdm.StatusAcknowledged, CommandID: order.ID, Report: w.obey(p, order)}
-	if order, err := w.h.enroll.Next(t.Context(), e, result); order != nil || !errors.Is(err, errDied) {
+	if order, err := w.h.hear(t.Context(), e, result); order != nil || !errors.Is(err, errDied) {
 		t.Fatal(order, err)
 	}
 	if !reflect.DeepEqual(w.h.state(), before) {
 		t.Error("something of the result is on record")
 	}
 	w.h.enroll.Plans = w.h.memory
-	if order, err := w.h.enroll.Next(t.Context(), e, result); order == nil || err != nil || len(w.h.commands) != 2 || w.h.commands[0].State != mdm.Acknowledged {
+	if order, err := w.h.hear(t.Context(), e, result); order == nil || err != nil || len(w.h.commands) != 2 || w.h.commands[0].State != mdm.Acknowledged {
 		t.Errorf("the phone says it again: %v, %v, %+v", order, err, w.h.commands)
 	}
 }

@@ -330,6 +330,15 @@ func (m *memory) saveContact(id mdm.EnrollmentID, c mdm.Contact) (changed bool, 
 	return changed, nil
 }
 
+func (m *memory) PinnedPlan(ctx context.Context, hash string) (Have, certs.Certificate, error) {
+	e, cert, err := m.Pinned(ctx, hash)
+	if err != nil {
+		return Have{}, certs.Certificate{}, err
+	}
+	have, err := m.LoadPlan(ctx, e.ID)
+	return have, cert, err
+}
+
 func (m *memory) LoadPlan(_ context.Context, id mdm.EnrollmentID) (Have, error) {
 	defer m.lock()()
 	e, ok := m.enrollments[id]

@@ -56,7 +56,7 @@ func (w *world) contact(t *rapid.T, p *handset, c mdm.Contact, lost bool) *apple
 	}
 	c.At = w.h.now()
 	p.said = append(p.said, c)
-	order, err := w.h.enroll.Next(t.Context(), e, c)
+	order, err := w.h.hear(t.Context(), e, c)
 	if err != nil {
 		t.Fatalf("%s: %v", c.Status, err)
 	}

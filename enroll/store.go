@@ -104,6 +104,10 @@ type PlanStore interface {
 	SaveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error
 	// LoadPlan reads what Plan needs, at one moment.
 	LoadPlan(ctx context.Context, id mdm.EnrollmentID) (Have, error)
+	// PinnedPlan is LoadPlan for the enrolment that is pinned to the certificate
+	// with this SHA-256, together with what our row of that certificate says of its
+	// use (SHA256, Rule, NotBefore, NotAfter, RevokedAt); zero when it is not on record.
+	PinnedPlan(ctx context.Context, certificateHash string) (Have, certs.Certificate, error)
 	// SaveCommand writes a command's row in state Sent. One with an ActionID
 	// turns its act from Pending or Sent into Sent, with the command's ID;
 	// ErrConflict, and no row, when the act is in another state (cancelled

@@ -29,6 +29,9 @@ func TestQueryPlans(t *testing.T) {
 		sorts       bool   // a handful of rows
 	}{
 		{"plan: enrolment", planQuery, []any{""}, "sqlite_autoindex_enroll_enrollments_1", true},
+		{"plan: enrolment of a certificate", pinnedPlan, []any{""}, "certificate_hash", true},
+		{"plan: certificate", pinnedPlan, []any{""}, "sqlite_autoindex_certs_certificates_1", true},
+		{"plan: commands of a certificate", pinnedPlan, []any{""}, "enroll_commands_recent", true},
 		{"pinned: enrolment", pinnedQuery, []any{""}, "certificate_hash", false},
 		{"pinned: certificate", pinnedQuery, []any{""}, "sqlite_autoindex_certs_certificates_1", false},
 		{"plan: user", planQuery, []any{""}, "sqlite_autoindex_directory_users_1", true},

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 
+	"sallyport/certs"
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
 	"sallyport/mdm"
@@ -28,50 +29,76 @@ func (db *DB) Plans() *Plans { return &Plans{db} }
 // recentCommands is how many commands of one request type and subject a plan sees.
 const recentCommands = "5"
 
-// What every poll of every phone reads, in one statement: the enrolment, then its
-// commands, by look-ups in indexes (TestQueryPlans). Only the revisions are counted,
-// in the index of their numbers: there are a few for each template. Acts are
-// rare, so they are read only where there is one.
+// What every poll of every phone reads, in one statement: rows of several kinds,
+// by look-ups in indexes (TestQueryPlans). Only the revisions are counted, in the
+// index of their numbers: there are a few for each template. Acts are rare, so
+// they are read only where there is one.
+//
+// A column holds values of one type in all kinds of rows, which are as wide as an
+// enrolment. One that a command needs holds no NULL in any.
 const (
-	planEnrollment = `SELECT 0 AS part, 0 AS nth, ` + enrollmentColumns + `, e.report,
-			COALESCE(u.id, ''), COALESCE(u.upn, ''), COALESCE(u.email, ''), COALESCE(u.username, ''), COALESCE(u.domain_name, ''),
-			COALESCE(u.display_name, ''), COALESCE(u.first_name, ''), COALESCE(u.middle_name, ''), COALESCE(u.last_name, ''),
-			COALESCE(u.group_names, 'null'), COALESCE(u.shared_mailbox, FALSE), COALESCE(u.created_at, 0), COALESCE(u.updated_at, 0),
-			(SELECT COUNT(*) FROM templates_revisions), (SELECT COUNT(*) FROM templates_security_policies),
-			EXISTS (SELECT 1 FROM enroll_actions a WHERE a.enrollment_id = e.id AND a.state IN ` + openActs + `)`
-	// The columns of a command lie where an enrolment has some of the same type.
-	planCommands = `SELECT 1, seq, id, enrollment_id, request_type, subject, revision, state, error, chain, action_id,
-			NULL, NULL, NULL, sent_at, done_at, NULL, NULL, NULL, NULL, NULL,
-			NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-		FROM enroll_commands WHERE enrollment_id = $1 AND recent = TRUE`
-	planQuery = planEnrollment + `
-		FROM enroll_enrollments e LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0 WHERE e.id = $1
-		UNION ALL ` + planCommands
+	planEnrollment = `SELECT 0 AS part, 0 AS nth, ` + enrollmentColumns + ` FROM enroll_enrollments e WHERE `
+	planUser       = ` UNION ALL SELECT 1, 0, COALESCE(u.id, ''), COALESCE(u.upn, ''), COALESCE(u.email, ''), COALESCE(u.username, ''),
+			COALESCE(u.domain_name, ''), COALESCE(u.display_name, ''), COALESCE(u.first_name, ''), COALESCE(u.middle_name, ''),
+			COALESCE(u.last_name, ''), (SELECT COUNT(*) FROM templates_revisions), COALESCE(u.group_names, 'null'),
+			COALESCE(u.shared_mailbox, FALSE), COALESCE(u.created_at, 0), COALESCE(u.updated_at, 0),
+			(SELECT COUNT(*) FROM templates_security_policies), CASE WHEN EXISTS (SELECT 1 FROM enroll_actions a
+				WHERE a.enrollment_id = e.id AND a.state IN ` + openActs + `) THEN 1 ELSE 0 END, 0, e.report
+		FROM enroll_enrollments e LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0 WHERE `
+	planCommands = ` UNION ALL SELECT 2, seq, id, enrollment_id, request_type, subject, revision, state, error, chain, action_id,
+			NULL, NULL, NULL, sent_at, done_at, NULL, NULL, NULL, NULL
+		FROM enroll_commands WHERE recent = TRUE AND enrollment_id = `
+	planCertificate = ` UNION ALL SELECT 3, 0, sha256, rule, '', '', '', '', '', '', '', NULL, NULL, NULL, not_before, not_after,
+			revoked_at, NULL, NULL, NULL
+		FROM certs_certificates WHERE sha256 = $1`
+
+	planQuery   = planEnrollment + `e.id = $1` + planUser + `e.id = $1` + planCommands + `$1`
+	pinnedPlan  = planEnrollment + pinnedTo + planUser + pinnedTo + planCommands + `(SELECT e.id FROM enroll_enrollments e WHERE ` + pinnedTo + `)` + planCertificate
+	pinnedTo    = `e.certificate_hash = $1`
 	planActions = `SELECT ` + actionColumns + ` FROM enroll_actions
 		WHERE enrollment_id = $1 AND state IN ` + openActs + ` AND state <> 'unapproved' ORDER BY id`
 )
 
 // LoadPlan reads what Plan needs, at one moment.
 func (s *Plans) LoadPlan(ctx context.Context, id mdm.EnrollmentID) (enroll.Have, error) {
-	have, acts, err := loadPlan(ctx, s.db.reader, id)
+	p, err := s.loadPlan(ctx, planQuery, string(id))
+	return p.have, err
+}
+
+// PinnedPlan reads it for the phone of a certificate.
+func (s *Plans) PinnedPlan(ctx context.Context, certificateHash string) (enroll.Have, certs.Certificate, error) {
+	p, err := s.loadPlan(ctx, pinnedPlan, certificateHash)
+	return p.have, p.certificate, err
+}
+
+func (s *Plans) loadPlan(ctx context.Context, query, key string) (plan, error) {
+	p, err := readPlan(ctx, s.db.reader, query, key)
 	if err != nil {
-		return enroll.Have{}, fmt.Errorf("load plan: %w", err)
+		return plan{}, fmt.Errorf("load plan: %w", err)
 	}
-	if !acts {
-		return have, nil
+	if !p.acts {
+		return p, nil
 	}
 	err = s.db.read(ctx, "load plan", func(t *tx) error {
-		if have, acts, err = loadPlan(ctx, t, id); err != nil {
+		if p, err = readPlan(ctx, t, query, key); err != nil {
 			return err
 		}
-		rows, err := t.QueryContext(ctx, planActions, id)
-		have.Actions, err = collect(rows, err, s.db.scanAction)
+		rows, err := t.QueryContext(ctx, planActions, p.have.Enrollment.ID)
+		p.have.Actions, err = collect(rows, err, s.db.scanAction)
 		return err
 	})
 	if err != nil {
-		return enroll.Have{}, err
+		return plan{}, err
 	}
-	return have, nil
+	return p, nil
+}
+
+// plan is what the rows of one plan come to.
+type plan struct {
+	have        enroll.Have
+	certificate certs.Certificate // of the phone, where it was asked for
+	acts        bool              // there are some, which are not read yet
+	numbers     []int64           // of the commands
 }
 
 // querier is a transaction, or a pool of connections.
@@ -79,87 +106,88 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// loadPlan reads all but the acts, and says whether there are any.
-func loadPlan(ctx context.Context, q querier, id mdm.EnrollmentID) (have enroll.Have, acts bool, err error) {
-	rows, err := q.QueryContext(ctx, planQuery, id)
+// readPlan reads all but the acts.
+func readPlan(ctx context.Context, q querier, query, key string) (plan, error) {
+	p := plan{have: enroll.Have{Commands: []mdm.Command{}, Actions: []mdm.Action{}}}
+	rows, err := q.QueryContext(ctx, query, key)
 	if err != nil {
-		return have, false, err
+		return p, err
 	}
 	defer func() { _ = rows.Close() }()
-	have.Commands, have.Actions = []mdm.Command{}, []mdm.Action{}
-	enrollment := append([]any{skip{}, skip{}}, enrollmentFields(&have.Enrollment)...)
-	enrollment = append(append(enrollment, document{&have.Report}), userFields(&have.User)...)
-	enrollment = append(enrollment, &have.Catalog.Templates, &have.Catalog.Policies, &acts)
 	var row planRow
-	command := append(row.fields(), skips(len(enrollment)-planRowFields)...)
-	numbers, found := []int64{}, false
+	command := row.fields()
 	for rows.Next() {
 		row = planRow{}
 		if err := rows.Scan(command...); err != nil {
-			return have, false, err
+			return p, err
 		}
-		if row.part == 0 {
-			if err := rows.Scan(enrollment...); err != nil {
-				return have, false, err
-			}
-			found = true
-			continue
+		switch row.part {
+		case 0:
+			err = rows.Scan(append([]any{skip{}, skip{}}, enrollmentFields(&p.have.Enrollment)...)...)
+		case 1:
+			err = rows.Scan(p.userFields()...)
+		case 2:
+			err = p.add(&row)
+		case 3:
+			err = rows.Scan(p.certificateFields()...)
 		}
-		c, err := row.command()
 		if err != nil {
-			return have, false, err
+			return p, err
 		}
-		// The newest first: sorting here is cheaper than having wide rows sorted.
-		i, _ := slices.BinarySearchFunc(numbers, row.seq, func(a, b int64) int { return cmp.Compare(b, a) })
-		numbers, have.Commands = slices.Insert(numbers, i, row.seq), slices.Insert(have.Commands, i, c)
 	}
 	if err := rows.Err(); err != nil {
-		return have, false, err
+		return p, err
 	}
-	if !found {
-		return have, false, enroll.ErrNotFound
+	if p.have.Enrollment.ID == "" {
+		return p, enroll.ErrNotFound
 	}
-	return have, acts, nil
+	return p, nil
 }
 
-// planRow is a command as planQuery returns it. An enrolment can be read as one,
-// too, which tells that it is none.
+func (p *plan) userFields() []any {
+	u, at := &p.have.User, &p.have.Catalog
+	return []any{skip{}, skip{}, &u.ID, &u.UPN, &u.Email, &u.Username, &u.DomainName, &u.DisplayName, &u.FirstName, &u.MiddleName,
+		&u.LastName, &at.Templates, document{&u.Groups}, &u.SharedMailbox, stamp{&u.CreatedAt}, stamp{&u.UpdatedAt},
+		&at.Policies, &p.acts, skip{}, document{&p.have.Report}}
+}
+
+func (p *plan) certificateFields() []any {
+	c := &p.certificate
+	return []any{skip{}, skip{}, &c.SHA256, &c.Rule, skip{}, skip{}, skip{}, skip{}, skip{}, skip{}, skip{}, skip{}, skip{}, skip{},
+		stamp{&c.NotBefore}, stamp{&c.NotAfter}, stamp{&c.RevokedAt}, skip{}, skip{}, skip{}}
+}
+
+// add puts a command in its place, the newest first: sorting here is cheaper than
+// having wide rows sorted.
+func (p *plan) add(r *planRow) error {
+	if r.chain != "null" {
+		if err := (document{&r.c.Chain}).Scan(r.chain); err != nil {
+			return err
+		}
+	}
+	i, _ := slices.BinarySearchFunc(p.numbers, r.seq, func(a, b int64) int { return cmp.Compare(b, a) })
+	p.numbers, p.have.Commands = slices.Insert(p.numbers, i, r.seq), slices.Insert(p.have.Commands, i, r.c)
+	return nil
+}
+
+// planRow is a command as a plan returns it. A row of any other kind can be read
+// as one, too, which tells what it is.
 type planRow struct {
 	part, seq int64
 	c         mdm.Command
 	chain     string
 }
 
-// planRowFields is how many columns of a row a command takes, with those between.
-const planRowFields = 16
-
 func (r *planRow) fields() []any {
 	c := &r.c
 	return []any{&r.part, &r.seq, &c.ID, &c.EnrollmentID, &c.RequestType, &c.Subject, &c.Revision, &c.State, &c.Error,
-		&r.chain, &c.ActionID, skip{}, skip{}, skip{}, stamp{&c.SentAt}, stamp{&c.DoneAt}}
-}
-
-func (r *planRow) command() (mdm.Command, error) {
-	if r.chain != "null" {
-		if err := (document{&r.c.Chain}).Scan(r.chain); err != nil {
-			return mdm.Command{}, err
-		}
-	}
-	return r.c, nil
+		&r.chain, &c.ActionID, skip{}, skip{}, skip{}, stamp{&c.SentAt}, stamp{&c.DoneAt}, skip{}, skip{}, skip{}, skip{}}
 }
 
 // skip scans a column that a kind of row does not have.
 type skip struct{}
 
 func (skip) Scan(any) error { return nil }
-
-func skips(n int) []any {
-	list := make([]any, n)
-	for i := range list {
-		list[i] = skip{}
-	}
-	return list
-}
 
 const commandColumns = `id, enrollment_id, request_type, subject, revision, state, error, chain, action_id, sent_at, done_at`
 

@@ -81,7 +81,16 @@ func (o *secondOpinion) CheckOut(context.Context, mdm.Enrollment) error {
 	return nil
 }
 
-func (o *secondOpinion) Next(_ context.Context, _ mdm.Enrollment, c mdm.Contact) (*apple.Order, error) {
+func (o *secondOpinion) Visit(ctx context.Context, id apple.Identity) (apple.Visit, error) {
+	if _, err := o.Pinned(ctx, id.Hash); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *secondOpinion) Enrollment() mdm.Enrollment { return o.identity }
+
+func (o *secondOpinion) Next(_ context.Context, c mdm.Contact) (*apple.Order, error) {
 	o.contact = c
 	if len(o.orders) == 0 {
 		return nil, nil

@@ -84,22 +84,40 @@ func (s *Service) handle(ctx context.Context, r Request, t *trail) ([]byte, erro
 		}
 		return nil, s.Admitter.Authenticate(ctx, identity, message)
 	}
-	e, err := s.Admitter.Pinned(ctx, identity.Hash)
+	if k == kindCheckin {
+		e, err := s.Admitter.Pinned(ctx, identity.Hash)
+		if err != nil {
+			return nil, err
+		}
+		if ctx, err = t.belongs(ctx, e, m); err != nil {
+			return nil, err
+		}
+		if e.State == mdm.Retired {
+			return nil, retired(m)
+		}
+		return nil, s.checkin(ctx, e, m, t)
+	}
+	v, err := s.Planner.Visit(ctx, identity)
 	if err != nil {
 		return nil, err
 	}
+	if ctx, err = t.belongs(ctx, v.Enrollment(), m); err != nil {
+		return nil, err
+	}
+	if v.Enrollment().State == mdm.Retired {
+		return nil, retired(m)
+	}
+	return s.poll(ctx, v, m, t)
+}
+
+// belongs refuses a message of another phone than the one that its certificate
+// is pinned to. From here on the trail, and the context, name the enrolment.
+func (t *trail) belongs(ctx context.Context, e mdm.Enrollment, m message) (context.Context, error) {
 	t.enrollment = e.ID
-	ctx = audit.WithActor(ctx, "phone:"+string(e.ID))
 	if !strings.EqualFold(m.UDID, e.UDID) {
 		return nil, refusal.New(ErrUnauthenticated, "UDID", "is not the phone that this identity certificate belongs to", "")
 	}
-	if e.State == mdm.Retired {
-		return nil, retired(m)
-	}
-	if k == kindCheckin {
-		return nil, s.checkin(ctx, e, m, t)
-	}
-	return s.poll(ctx, e, m, t)
+	return audit.WithActor(ctx, "phone:"+string(e.ID)), nil
 }
 
 // retired answers the phone of an enrolment that an admin has ended: it shall
@@ -135,8 +153,9 @@ func (s *Service) checkin(ctx context.Context, e mdm.Enrollment, m message, t *t
 
 // poll takes note of a result and answers with the next command. An enrolment
 // that has ended, has not begun, or is held, is told nothing and never refused.
-func (s *Service) poll(ctx context.Context, e mdm.Enrollment, m message, t *trail) ([]byte, error) {
+func (s *Service) poll(ctx context.Context, v Visit, m message, t *trail) ([]byte, error) {
 	t.action = "mdm.poll"
+	e := v.Enrollment()
 	contact, err := m.contact(s.now())
 	if err != nil {
 		return nil, err
@@ -147,7 +166,7 @@ func (s *Service) poll(ctx context.Context, e mdm.Enrollment, m message, t *trai
 	if contact.Status == mdm.StatusAcknowledged && contact.Result.IsZero() {
 		s.log().InfoContext(ctx, "result too large to be kept", logkey.Enrollment, e.ID, logkey.Command, contact.CommandID, "bytes", len(m.body))
 	}
-	order, err := s.Planner.Next(ctx, e, contact)
+	order, err := v.Next(ctx, contact)
 	if err != nil || order == nil {
 		return nil, err
 	}

@@ -56,7 +56,16 @@ func (u *upstairs) CheckOut(context.Context, mdm.Enrollment) error {
 	return u.err
 }
 
-func (u *upstairs) Next(ctx context.Context, _ mdm.Enrollment, c mdm.Contact) (*Order, error) {
+func (u *upstairs) Visit(ctx context.Context, id Identity) (Visit, error) {
+	if _, err := u.Pinned(ctx, id.Hash); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+func (u *upstairs) Enrollment() mdm.Enrollment { return u.enrollment }
+
+func (u *upstairs) Next(ctx context.Context, c mdm.Contact) (*Order, error) {
 	u.calls = append(u.calls, "Next "+string(c.Status)+" as "+audit.Actor(ctx))
 	u.contact = c
 	return u.order, u.err

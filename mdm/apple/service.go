@@ -24,9 +24,19 @@ type Admitter interface {
 
 // Planner decides what a phone is told next. enroll implements it.
 type Planner interface {
+	// Visit is Admitter.Pinned for a phone that asks for its next command:
+	// whatever is needed to answer is read at once.
+	Visit(ctx context.Context, identity Identity) (Visit, error)
+}
+
+// Visit is one message of a phone that tells a result, or asks what to do.
+type Visit interface {
+	// Enrollment is as Admitter.Pinned would return it.
+	Enrollment() mdm.Enrollment
 	// Next takes note of the contact and returns the next command, whose row is
-	// committed before it is returned; nil when there is nothing to do.
-	Next(ctx context.Context, e mdm.Enrollment, contact mdm.Contact) (*Order, error)
+	// committed before it is returned; nil when there is nothing to do. It is
+	// asked once at most.
+	Next(ctx context.Context, contact mdm.Contact) (*Order, error)
 }
 
 // Order is a command on its way to a phone.

@@ -332,6 +332,10 @@ func testCertificates(t *testing.T, make Maker) {
 	w.ok(err)
 	w.same(pinned, e)
 	w.same(recorded, identity)
+	have, use, err := w.DB.Plans().PinnedPlan(w.ctx, identity.SHA256)
+	w.ok(err)
+	w.same(have, w.plan(e.ID))
+	w.same(use, certs.Certificate{SHA256: identity.SHA256, Rule: identity.Rule, NotBefore: identity.NotBefore, NotAfter: identity.NotAfter})
 
 	// One certificate cannot be recorded under two challenges.
 	c := w.challenge(mailGrant(u, "G"))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sallyport/certs"
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
 	"sallyport/mdm"
@@ -34,6 +35,8 @@ func testPlans(t *testing.T, make Maker) {
 		w := newWorld(t, make)
 		_, err := w.DB.Plans().LoadPlan(w.ctx, "unknown")
 		w.is(err, enroll.ErrNotFound)
+		_, _, err = w.DB.Plans().PinnedPlan(w.ctx, "unknown")
+		w.is(err, enroll.ErrNotFound)
 		u := w.user("alice@example.test")
 		e, other := w.enrolled(u, "U1"), w.enrolled(u, "U2")
 		w.same(w.plan(e.ID), enroll.Have{Enrollment: e, User: u, Commands: []mdm.Command{}, Actions: []mdm.Action{}})
@@ -51,6 +54,10 @@ func testPlans(t *testing.T, make Maker) {
 		want = append(want, once)
 		slices.Reverse(want)
 		w.same(w.plan(e.ID).Commands, want)
+		pinned, unrecorded, err := w.DB.Plans().PinnedPlan(w.ctx, e.CertificateHash)
+		w.ok(err)
+		w.same(pinned, w.plan(e.ID))
+		w.same(unrecorded, certs.Certificate{})
 	})
 	t.Run("a user, and a catalog, that change", func(t *testing.T) {
 		w := newWorld(t, make)
