@@ -18,6 +18,7 @@ import (
 	"sallyport/certs"
 	"sallyport/enroll"
 	"sallyport/internal/audit"
+	"sallyport/internal/lapse"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/mdm"
@@ -162,7 +163,7 @@ func TestFromRequestToCertificate(t *testing.T) {
 	}
 	for range 2 { // the second time changes nothing
 		s, err := p.Import(t.Context(), enroll.PushImport{Certificate: file})
-		if err != nil || !s.Ready || s.Stage != apns.StageFine || s.DaysLeft != 365 || len(s.Lacks) != 0 {
+		if err != nil || !s.Ready || s.Stage != lapse.Fine || s.DaysLeft != 365 || len(s.Lacks) != 0 {
 			t.Errorf("got %+v, %v", s, err)
 		}
 	}
@@ -255,7 +256,7 @@ func TestExpiredCertificate(t *testing.T) {
 	if _, err := p.Import(t.Context(), enroll.PushImport{Certificate: w.portal(t, request(t, p), pushTopic, end)}); err != nil {
 		t.Fatal(err)
 	}
-	for left, want := range map[time.Duration]apns.Stage{59 * 24 * time.Hour: apns.Stage60, 20 * 24 * time.Hour: apns.Stage30, time.Hour: apns.Stage7, 0: apns.StageExpired} {
+	for left, want := range map[time.Duration]lapse.Stage{59 * 24 * time.Hour: lapse.Days60, 20 * 24 * time.Hour: lapse.Days30, time.Hour: lapse.Days7, 0: lapse.Expired} {
 		w.now = end.Add(-left)
 		s, err := p.Status(t.Context())
 		if err != nil || s.Stage != want || len(s.Lacks) != 1 || !strings.Contains(s.Next, "renew the same entry") || s.Ready != (left > 0) {

@@ -6,24 +6,24 @@ import (
 	"log/slog"
 	"time"
 
-	"sallyport/mdm/apple/apns"
+	"sallyport/internal/lapse"
 )
 
 // PushStatus is what push can do now, in facts and in words.
 type PushStatus struct {
-	Ready       bool       `json:"ready"` // there is a certificate, and it is valid
-	Stage       apns.Stage `json:"stage,omitempty"`
-	DaysLeft    int        `json:"days_left"`
-	Topic       string     `json:"topic,omitempty"`
-	Serial      string     `json:"serial,omitempty"`
-	Issuer      string     `json:"issuer,omitempty"`
-	NotBefore   time.Time  `json:"not_before,omitzero"`
-	NotAfter    time.Time  `json:"not_after,omitzero"`
-	RequestedAt time.Time  `json:"requested_at,omitzero"` // of the newest request
-	Phones      PushPhones `json:"phones"`
-	Works       []string   `json:"works"`
-	Lacks       []string   `json:"lacks"` // empty when nothing is to be done
-	Next        string     `json:"next,omitempty"`
+	Ready       bool        `json:"ready"` // there is a certificate, and it is valid
+	Stage       lapse.Stage `json:"stage,omitempty"`
+	DaysLeft    int         `json:"days_left"`
+	Topic       string      `json:"topic,omitempty"`
+	Serial      string      `json:"serial,omitempty"`
+	Issuer      string      `json:"issuer,omitempty"`
+	NotBefore   time.Time   `json:"not_before,omitzero"`
+	NotAfter    time.Time   `json:"not_after,omitzero"`
+	RequestedAt time.Time   `json:"requested_at,omitzero"` // of the newest request
+	Phones      PushPhones  `json:"phones"`
+	Works       []string    `json:"works"`
+	Lacks       []string    `json:"lacks"` // empty when nothing is to be done
+	Next        string      `json:"next,omitempty"`
 }
 
 // PushPhones counts active enrolments.
@@ -58,9 +58,9 @@ func (p *Pusher) status(held pushKeys, fleet PushState) PushStatus {
 	s := PushStatus{RequestedAt: held.requestedAt, Phones: PushPhones(fleet), Works: []string{}, Lacks: []string{}}
 	if held.there() {
 		c, now := held.certificate, p.now()
-		s.Stage = apns.StageAt(c.NotAfter, now)
-		s.Ready = s.Stage != apns.StageExpired
-		s.DaysLeft = max(0, int(c.NotAfter.Sub(now)/(24*time.Hour)))
+		s.Stage = lapse.At(c.NotAfter, now)
+		s.Ready = s.Stage != lapse.Expired
+		s.DaysLeft = lapse.DaysLeft(c.NotAfter, now)
 		s.Topic, s.Serial, s.Issuer = c.Topic, c.SerialNumber.Text(16), c.Issuer.CommonName
 		s.NotBefore, s.NotAfter = c.NotBefore.UTC(), c.NotAfter.UTC()
 	} else {
@@ -83,13 +83,13 @@ func (s *PushStatus) speak() {
 			"waking phones: an iPhone contacts the server only when it is woken, so changes, wipes and questions do not reach it",
 			"a phone that enrols now can never be woken, also later: it has to enrol again once there is a push certificate")
 		s.Next = "sallyport push csr, then follow docs/push-certificate.md"
-	case apns.StageExpired:
+	case lapse.Expired:
 		s.Lacks = append(s.Lacks, "waking phones: the push certificate has expired. Enrolled phones stay enrolled and keep their mail, but learn of nothing until it is renewed")
 		s.Next = renew
-	case apns.Stage60, apns.Stage30, apns.Stage7:
+	case lapse.Days60, lapse.Days30, lapse.Days7:
 		s.Lacks = append(s.Lacks, fmt.Sprintf("a renewed push certificate: this one ends in %d days", s.DaysLeft))
 		s.Next = renew
-	case apns.StageFine:
+	case lapse.Fine:
 	}
 	for _, group := range []struct {
 		n    int
@@ -120,9 +120,9 @@ func (p *Pusher) Alarm(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	end := held.certificate.NotAfter
-	switch stage := apns.StageAt(end, p.now()); stage {
-	case apns.StageFine:
-	case apns.Stage60, apns.Stage30, apns.Stage7, apns.StageExpired:
+	switch stage := lapse.At(end, p.now()); stage {
+	case lapse.Fine:
+	case lapse.Days60, lapse.Days30, lapse.Days7, lapse.Expired:
 		p.log().WarnContext(ctx, "push certificate ends: renew the same entry with the same account in identity.apple.com",
 			slog.String("stage", string(stage)), slog.Time("not_after", end.UTC()))
 	}

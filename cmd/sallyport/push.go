@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"sallyport/enroll"
+	"sallyport/internal/lapse"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm/apple/apns"
 )
@@ -173,9 +174,9 @@ func pushCertificateFact(s enroll.PushStatus) string {
 	switch s.Stage {
 	case "":
 		return "none"
-	case apns.StageExpired:
+	case lapse.Expired:
 		return "expired on " + stamp(s.NotAfter)
-	case apns.StageFine, apns.Stage60, apns.Stage30, apns.Stage7:
+	case lapse.Fine, lapse.Days60, lapse.Days30, lapse.Days7:
 	}
 	return fmt.Sprintf("good until %s (%d days)", stamp(s.NotAfter), s.DaysLeft)
 }
@@ -247,11 +248,11 @@ func pushChecks(p *program, api *client) []check {
 	switch s.Stage {
 	case "":
 		c.Grade, c.Fact = gap, "no push certificate. Works: "+strings.Join(s.Works, "; ")+". Does not: "+strings.Join(s.Lacks, "; ")
-	case apns.StageExpired:
+	case lapse.Expired:
 		c.Grade = broken
-	case apns.Stage7, apns.Stage30, apns.Stage60:
+	case lapse.Days7, lapse.Days30, lapse.Days60:
 		c.Grade = warn
-	case apns.StageFine:
+	case lapse.Fine:
 		if s.Next != "" {
 			c.Grade, c.Fact = warn, c.Fact+"; "+strings.Join(s.Lacks, "; ")
 		}

@@ -48,7 +48,7 @@ func plan() map[string]room {
 	for _, path := range []string{
 		"api", "enroll/directory",
 		"internal/appleschema", "internal/audit", "internal/auth", "internal/bounded", "internal/cms", "internal/cms/openssltest", "internal/config",
-		"internal/house", "internal/logkey", "internal/notify", "internal/refusal", "internal/secret", "internal/web",
+		"internal/house", "internal/lapse", "internal/logkey", "internal/notify", "internal/refusal", "internal/secret", "internal/web",
 		"internal/work", "internal/yamldoc",
 	} {
 		rooms[path] = room{floor: leaf}

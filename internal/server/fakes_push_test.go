@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sallyport/enroll"
+	"sallyport/internal/lapse"
 	"sallyport/mdm"
 	"sallyport/mdm/apple/apns"
 )
@@ -14,7 +15,7 @@ type pushFake struct{ w *world }
 
 func (f pushFake) Status(context.Context) (enroll.PushStatus, error) {
 	return enroll.PushStatus{
-		Ready: true, Stage: apns.Stage30, DaysLeft: 29, Topic: "com.apple.mgmt.External.0d6f1c1e", Serial: "1f", Issuer: "Example CA",
+		Ready: true, Stage: lapse.Days30, DaysLeft: 29, Topic: "com.apple.mgmt.External.0d6f1c1e", Serial: "1f", Issuer: "Example CA",
 		NotBefore: noon.AddDate(-1, 0, 29), NotAfter: noon.AddDate(0, 0, 29), RequestedAt: noon,
 		Phones: enroll.PushPhones{Active: 3, Reachable: 2, PollOnly: 1, LastPushAt: noon},
 		Works:  []string{"waking phones"}, Lacks: []string{"a renewed push certificate"}, Next: "renew it",

@@ -176,30 +176,3 @@ func (c Certificate) Fits(keys []crypto.Signer, now time.Time) (crypto.Signer, e
 	return nil, refuse(field, "belongs to no key of this server: it was made from another request",
 		"sallyport push csr, upload that request (Renew, not Create, where phones are enrolled), and import what comes back")
 }
-
-// Stage is how near a certificate's end is.
-type Stage string
-
-const (
-	StageFine    Stage = "fine"
-	Stage60      Stage = "60_days" // renew it
-	Stage30      Stage = "30_days" // renew it this week
-	Stage7       Stage = "7_days"  // renew it today
-	StageExpired Stage = "expired" // no phone can be woken
-)
-
-// StageAt tells the stage of a certificate that ends at end.
-func StageAt(end, now time.Time) Stage {
-	const day = 24 * time.Hour
-	switch left := end.Sub(now); {
-	case left <= 0:
-		return StageExpired
-	case left <= 7*day:
-		return Stage7
-	case left <= 30*day:
-		return Stage30
-	case left <= 60*day:
-		return Stage60
-	}
-	return StageFine
-}

@@ -161,19 +161,6 @@ func TestImportChecks(t *testing.T) {
 	}
 }
 
-func TestStages(t *testing.T) {
-	t.Parallel()
-	const day = 24 * time.Hour
-	for left, want := range map[time.Duration]apns.Stage{
-		300 * day: apns.StageFine, 60*day + 1: apns.StageFine, 60 * day: apns.Stage60, 30*day + 1: apns.Stage60,
-		30 * day: apns.Stage30, 7 * day: apns.Stage7, 1: apns.Stage7, 0: apns.StageExpired, -day: apns.StageExpired,
-	} {
-		if got := apns.StageAt(noon.Add(left), noon); got != want {
-			t.Errorf("%s left: got %s, want %s", left, got, want)
-		}
-	}
-}
-
 func TestVendorRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
