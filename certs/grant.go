@@ -87,6 +87,7 @@ type Certificate struct {
 	EnrollmentID string // of an mdm-identity from its enrolment on
 	Profile      string // as in Grant
 	Issuer       string // lower-case hex of the issuing certificate's SubjectKeyId; empty on rows older than this field
+	KeyHash      string // lower-case hex of the SHA-256 of its SubjectPublicKeyInfo; empty on rows older than this field
 	NotBefore    time.Time
 	NotAfter     time.Time
 	RevokedAt    time.Time // zero while valid
@@ -168,6 +169,9 @@ type RenewalStore interface {
 	// removed; an mdm-identity that is not the pinned one of its enrolment; any
 	// other that is not the newest of its enrolment (or user, where there is none), rule and profile.
 	ClaimRenewal(ctx context.Context, signer string, claim Claim, now time.Time, entry audit.Entry) (Claimed, error)
+	// KeyHolder returns the newest certificate, valid or not, of the key with this
+	// Certificate.KeyHash. ErrNotFound when nobody was certified with it.
+	KeyHolder(ctx context.Context, keyHash string) (Certificate, error)
 }
 
 // RevocationStore keeps what is on record about what we issued. internal/store implements it.
