@@ -20,13 +20,15 @@ const (
 	Office365  HostType = "office365"   // Exchange Online; host outlook.office365.com unless another is given
 )
 
-// IdentitySource says where the client certificate of an account comes from.
+// IdentitySource says where a certificate of an account comes from, with its
+// private key.
 type IdentitySource string
 
 const (
 	IdentityNone   IdentitySource = "none"
-	IdentitySCEP   IdentitySource = "scep"   // issued by our own CA when the profile is installed
+	IdentitySCEP   IdentitySource = "scep"   // to sign in: issued by our own CA when the profile is installed, for a key that never leaves the phone
 	IdentityPKCS12 IdentitySource = "pkcs12" // uploaded by an admin
+	IdentitySMIME  IdentitySource = "smime"  // for mail: the user's own S/MIME certificate on record, imported or else issued by our CA
 )
 
 // ExchangeAccount is one EAS account. In a template its strings may hold

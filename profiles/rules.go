@@ -40,11 +40,20 @@ func secretName(field, name, remedy string) *refusal.Error {
 	return refusal.Line(ErrInvalid, field, name, maxSecretName)
 }
 
-// identity checks where a client certificate comes from. path is that of the
-// dictionary that holds both fields, with a dot at its end.
-func identity(path string, source IdentitySource, pkcs12 string) refusal.List {
+// signInIdentity checks where a client certificate comes from.
+func signInIdentity(source IdentitySource, pkcs12 string) refusal.List {
+	if source == IdentitySMIME {
+		return refusal.List{refusal.New(ErrInvalid, "identity", "is a certificate for mail, which proves to no server who signs in",
+			"use scep: the phone makes its own key and asks our CA for the certificate")}
+	}
+	return identity("", source, pkcs12, IdentitySCEP)
+}
+
+// identity checks where a certificate comes from: from nowhere, a file, or ours.
+// path is that of the dictionary that holds both fields, with a dot at its end.
+func identity(path string, source IdentitySource, pkcs12 string, ours IdentitySource) refusal.List {
 	var list refusal.List
-	known := oneOf(path+"identity", string(source), string(IdentityNone), string(IdentitySCEP), string(IdentityPKCS12))
+	known := oneOf(path+"identity", string(source), string(IdentityNone), string(ours), string(IdentityPKCS12))
 	list.Add(known)
 	switch {
 	case source == IdentityPKCS12:
@@ -106,12 +115,12 @@ func smimeIdentity(path string, source IdentitySource, pkcs12 string) refusal.Li
 	switch source {
 	case IdentitySCEP:
 		return refusal.List{refusal.New(ErrInvalid, path+"identity",
-			"asks our own CA for an S/MIME certificate, which it does not issue yet: what it issues is for signing in only",
-			"use pkcs12 with a stored .p12 file, or let the user choose with user_may_change_identity")}
+			"has the phone make a key for mail that nobody else holds: with the phone, all mail that was encrypted to it would be lost",
+			"use smime: the user's own S/MIME certificate on record, imported or else issued by our CA")}
 	case "":
 		source = IdentityNone
 	}
-	return identity(path, source, pkcs12)
+	return identity(path, source, pkcs12, IdentitySMIME)
 }
 
 func services(s Sync) *refusal.Error {

@@ -3,6 +3,8 @@ package profiles
 import (
 	"strings"
 	"testing"
+
+	"sallyport/internal/refusal"
 )
 
 // TestRules is what one field means for another, and the form of each.
@@ -52,8 +54,13 @@ func TestRules(t *testing.T) {
 		{"S/MIME", func(a *account) {
 			a.SMIME = SMIME{Sign: SMIMESign{Enabled: true, Identity: IdentityPKCS12, PKCS12: "a"}, Encrypt: SMIMEEncrypt{ByDefault: true, Identity: IdentityPKCS12, PKCS12: "b"}}
 		}, ""},
-		{"S/MIME signing by our CA", func(a *account) { a.SMIME.Sign.Identity = IdentitySCEP }, "smime.sign.identity"},
-		{"S/MIME encryption by our CA", func(a *account) { a.SMIME.Encrypt.Identity = IdentitySCEP }, "smime.encrypt.identity"},
+		{"S/MIME on record", func(a *account) {
+			a.SMIME = SMIME{Sign: SMIMESign{Enabled: true, Identity: IdentitySMIME}, Encrypt: SMIMEEncrypt{ByDefault: true, Identity: IdentitySMIME}}
+		}, ""},
+		{"S/MIME on record, with a file", func(a *account) { a.SMIME.Sign = SMIMESign{Identity: IdentitySMIME, PKCS12: "a"} }, "smime.sign.pkcs12"},
+		{"S/MIME signing by SCEP", func(a *account) { a.SMIME.Sign.Identity = IdentitySCEP }, "smime.sign.identity"},
+		{"S/MIME encryption by SCEP", func(a *account) { a.SMIME.Encrypt.Identity = IdentitySCEP }, "smime.encrypt.identity"},
+		{"S/MIME to sign in with", func(a *account) { a.Identity = IdentitySMIME }, "identity"},
 		{"S/MIME without name", func(a *account) { a.SMIME.Sign.Identity = IdentityPKCS12 }, "smime.sign.pkcs12"},
 		{"S/MIME name for nothing", func(a *account) { a.SMIME.Encrypt.PKCS12 = "a" }, "smime.encrypt.pkcs12"},
 		{"S/MIME identity", func(a *account) { a.SMIME.Sign.Identity = "acme" }, "smime.sign.identity"},
@@ -108,6 +115,9 @@ func TestWarnings(t *testing.T) {
 		{"override", func(a *account) { a.OverridePreviousPassword, a.Password = true, &PasswordSource{"x"} }, ""},
 		{"nothing to sign with", func(a *account) { a.SMIME.Sign.Enabled = true }, "smime.sign.enabled"},
 		{"the user chooses", func(a *account) { a.SMIME.Sign = SMIMESign{Enabled: true, UserMayChangeIdentity: true} }, ""},
+		{"signs by what is on record", func(a *account) { a.SMIME.Sign = SMIMESign{Enabled: true, Identity: IdentitySMIME} }, ""},
+		{"never signs by what is on record", func(a *account) { a.SMIME.Sign.Identity = IdentitySMIME }, "smime.sign.identity"},
+		{"decrypts by what is on record", func(a *account) { a.SMIME.Encrypt = SMIMEEncrypt{ByDefault: true, Identity: IdentitySMIME} }, ""},
 		{"never signs", func(a *account) { a.SMIME.Sign = SMIMESign{Identity: IdentityPKCS12, PKCS12: "x"} }, "smime.sign.identity"},
 		{"nothing to decrypt with", func(a *account) { a.SMIME.Encrypt.ByDefault = true }, "smime.encrypt.identity"},
 		{"reads only", func(a *account) { a.SMIME.Encrypt = SMIMEEncrypt{Identity: IdentityPKCS12, PKCS12: "x"} }, ""},
@@ -131,5 +141,25 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.fields)
 			}
 		})
+	}
+}
+
+// TestRefusedIdentitiesNameTheRightOne: whoever mixed the two up learns which
+// one was meant.
+func TestRefusedIdentitiesNameTheRightOne(t *testing.T) {
+	for field, c := range map[string]struct {
+		change func(*ExchangeAccount)
+		remedy string
+	}{
+		"smime.sign.identity":    {func(a *ExchangeAccount) { a.SMIME.Sign.Identity = IdentitySCEP }, "smime"},
+		"smime.encrypt.identity": {func(a *ExchangeAccount) { a.SMIME.Encrypt.Identity = IdentitySCEP }, "smime"},
+		"identity":               {func(a *ExchangeAccount) { a.Identity = IdentitySMIME }, "scep"},
+	} {
+		a := account()
+		c.change(&a)
+		list := refusal.All(a.Validate())
+		if len(list) != 1 || list[0].Field != field || !strings.Contains(list[0].Remedy, c.remedy) {
+			t.Errorf("%s: got %v, want a remedy that names %s", field, list, c.remedy)
+		}
 	}
 }

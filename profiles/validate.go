@@ -36,7 +36,7 @@ func (a ExchangeAccount) Validate() error {
 		ssl(a),
 		password(a),
 	)
-	list.Add(identity("", a.Identity, a.PKCS12)...)
+	list.Add(signInIdentity(a.Identity, a.PKCS12)...)
 	list.Add(oauth(a)...)
 	list.Add(audioCallApp(a.AudioCallApp))
 	list.Add(smime(a.SMIME)...)

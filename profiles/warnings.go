@@ -54,7 +54,7 @@ func oauthWarnings(a ExchangeAccount) refusal.List {
 
 func signWarnings(s SMIMESign) refusal.List {
 	var list refusal.List
-	has := s.Identity == IdentityPKCS12
+	has := s.Identity == IdentityPKCS12 || s.Identity == IdentitySMIME
 	list.Add(
 		warn(s.Enabled && !has && !s.UserMayChangeIdentity, "smime.sign.enabled", "is on, but there is no certificate to sign with and the user may not choose one: nothing will be signed",
 			"give smime.sign.identity, or set user_may_change_identity"),
@@ -65,7 +65,7 @@ func signWarnings(s SMIMESign) refusal.List {
 
 func encryptWarnings(s SMIMEEncrypt) refusal.List {
 	var list refusal.List
-	has := s.Identity == IdentityPKCS12
+	has := s.Identity == IdentityPKCS12 || s.Identity == IdentitySMIME
 	encrypts := s.ByDefault || s.PerMessageSwitch
 	list.Add(
 		warn(encrypts && !has && !s.UserMayChangeIdentity, "smime.encrypt.identity", "is missing and the user may not choose one: the phone can neither read encrypted answers nor its own sent copies",

@@ -82,6 +82,9 @@ func examples() []example {
 		{"smime_sign_identity", "smime.sign.identity", "pkcs12", func(a *account) {
 			a.SMIME.Sign = profiles.SMIMESign{Enabled: true, Identity: profiles.IdentityPKCS12, PKCS12: "alice"}
 		}},
+		{"smime_sign_identity_on_record", "smime.sign.identity", "smime", func(a *account) {
+			a.SMIME.Sign = profiles.SMIMESign{Enabled: true, Identity: profiles.IdentitySMIME}
+		}},
 		{"smime_sign_pkcs12", "smime.sign.pkcs12", "a stored one", func(a *account) {
 			a.SMIME.Sign.Identity, a.SMIME.Sign.PKCS12 = profiles.IdentityPKCS12, "alice"
 		}},
@@ -90,6 +93,9 @@ func examples() []example {
 		{"smime_encrypt", "smime.encrypt.by_default", "true", func(a *account) { a.SMIME.Encrypt.ByDefault = true }},
 		{"smime_encrypt_identity", "smime.encrypt.identity", "pkcs12", func(a *account) {
 			a.SMIME.Encrypt = profiles.SMIMEEncrypt{ByDefault: true, Identity: profiles.IdentityPKCS12, PKCS12: "alice"}
+		}},
+		{"smime_encrypt_identity_on_record", "smime.encrypt.identity", "smime", func(a *account) {
+			a.SMIME.Encrypt = profiles.SMIMEEncrypt{ByDefault: true, Identity: profiles.IdentitySMIME}
 		}},
 		{"smime_encrypt_pkcs12", "smime.encrypt.pkcs12", "a stored one", func(a *account) {
 			a.SMIME.Encrypt.Identity, a.SMIME.Encrypt.PKCS12 = profiles.IdentityPKCS12, "alice"

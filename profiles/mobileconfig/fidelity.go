@@ -98,15 +98,27 @@ func habits(r *report, a profiles.ExchangeAccount) {
 	r.needs(a.AudioCallApp != "", version{10, 0}, "audio_call_app", "calls with Phone and FaceTime only", "")
 }
 
+// olderKeys is why an old iOS passes over S/MIME.
+const olderKeys = "reads older S/MIME keys, which are not written"
+
+func smimeIdentity(r *report, field string, source profiles.IdentitySource) {
+	row := applied(field, "")
+	if source == profiles.IdentitySMIME {
+		row.Why = "key and certificate come along, in a profile that is encrypted to the phone only"
+	}
+	made := source == profiles.IdentityPKCS12 || source == profiles.IdentitySMIME
+	r.since(made, version{5, 0}, row, unsupported(field, "iOS before 5.0 "+olderKeys, ""))
+}
+
 func smime(r *report, s profiles.SMIME) {
-	const old = "reads older S/MIME keys, which are not written"
+	const old = olderKeys
 	r.needs(s.Sign.Enabled, version{10, 3}, "smime.sign.enabled", old, "update the phone")
-	r.needs(s.Sign.Identity == profiles.IdentityPKCS12, version{5, 0}, "smime.sign.identity", old, "")
+	smimeIdentity(r, "smime.sign.identity", s.Sign.Identity)
 	r.needs(s.Sign.PKCS12 != "", version{5, 0}, "smime.sign.pkcs12", old, "")
 	r.needs(s.Sign.UserMayChange, version{12, 0}, "smime.sign.user_may_change", "gives the user no such switch", "update the phone")
 	r.needs(s.Sign.UserMayChangeIdentity, version{12, 0}, "smime.sign.user_may_change_identity", "gives the user no such choice", "update the phone")
 	r.needs(s.Encrypt.ByDefault, version{12, 0}, "smime.encrypt.by_default", old, "update the phone")
-	r.needs(s.Encrypt.Identity == profiles.IdentityPKCS12, version{5, 0}, "smime.encrypt.identity", old, "")
+	smimeIdentity(r, "smime.encrypt.identity", s.Encrypt.Identity)
 	r.needs(s.Encrypt.PKCS12 != "", version{5, 0}, "smime.encrypt.pkcs12", old, "")
 	changes := applied("smime.encrypt.user_may_change", "")
 	if !s.Encrypt.PerMessageSwitch {

@@ -116,6 +116,13 @@ func TestFidelityByVersion(t *testing.T) {
 	if row := rowOf(t, Fidelity(a, ""), "smime.encrypt.user_may_change"); row.Status != degraded {
 		t.Errorf("no switch: got %+v", row)
 	}
+	a.SMIME.Sign.Identity = profiles.IdentitySMIME
+	if row := rowOf(t, Fidelity(a, ""), "smime.sign.identity"); row.Status != applied || row.Why == "" {
+		t.Errorf("S/MIME on record: got %+v", row)
+	}
+	if row := rowOf(t, Fidelity(a, "4.3"), "smime.sign.identity"); row.Status != unsupported {
+		t.Errorf("S/MIME on record, on iOS 4: got %+v", row)
+	}
 	if row := rowOf(t, Fidelity(a, "12.0"), "sync.mail"); row.Status != applied {
 		t.Errorf("on and free on an old iOS: got %+v", row)
 	}

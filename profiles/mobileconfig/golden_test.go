@@ -79,10 +79,16 @@ func smimeGoldens() []golden {
 		{"smime_sign", func(a *account) {
 			a.SMIME.Sign = profiles.SMIMESign{Enabled: true, Identity: file, PKCS12: "alice"}
 		}, signing, map[string]any{"SMIMESigningEnabled": true, "SMIMESigningCertificateUUID": signingUUID}},
+		{"smime_sign_on_record", func(a *account) {
+			a.SMIME.Sign = profiles.SMIMESign{Enabled: true, Identity: profiles.IdentitySMIME}
+		}, signing, map[string]any{"SMIMESigningEnabled": true, "SMIMESigningCertificateUUID": signingUUID}},
 		{"smime_sign_user_may_change", func(a *account) { a.SMIME.Sign.UserMayChange = true }, Refs{}, map[string]any{"SMIMESigningUserOverrideable": true}},
 		{"smime_sign_user_may_change_identity", func(a *account) { a.SMIME.Sign.UserMayChangeIdentity = true }, Refs{}, map[string]any{"SMIMESigningCertificateUUIDUserOverrideable": true}},
 		{"smime_encrypt", func(a *account) {
 			a.SMIME.Encrypt = profiles.SMIMEEncrypt{ByDefault: true, Identity: file, PKCS12: "alice"}
+		}, encryption, map[string]any{"SMIMEEncryptByDefault": true, "SMIMEEncryptionCertificateUUID": encryptionUUID}},
+		{"smime_encrypt_on_record", func(a *account) {
+			a.SMIME.Encrypt = profiles.SMIMEEncrypt{ByDefault: true, Identity: profiles.IdentitySMIME}
 		}, encryption, map[string]any{"SMIMEEncryptByDefault": true, "SMIMEEncryptionCertificateUUID": encryptionUUID}},
 		{"smime_encrypt_user_may_change", func(a *account) { a.SMIME.Encrypt.UserMayChange = true }, Refs{}, map[string]any{"SMIMEEncryptByDefaultUserOverrideable": true}},
 		{"smime_encrypt_user_may_change_identity", func(a *account) { a.SMIME.Encrypt.UserMayChangeIdentity = true }, Refs{}, map[string]any{"SMIMEEncryptionCertificateUUIDUserOverrideable": true}},

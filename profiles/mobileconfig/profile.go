@@ -37,8 +37,8 @@ type Profile struct {
 	KeptRevision string
 }
 
-// Payload is one part of a profile: EAS, SCEP, PKCS12, Passcode, MDM, Certificate
-// or Foreign.
+// Payload is one part of a profile: EAS, SCEP, PKCS12, AwaitedPKCS12, Passcode,
+// MDM, Certificate or Foreign.
 type Payload interface {
 	// Type is the PayloadType.
 	Type() string
