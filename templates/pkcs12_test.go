@@ -11,6 +11,7 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
+	"sallyport/internal/bounded"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 )
@@ -96,7 +97,7 @@ func TestReadSecretRefuses(t *testing.T) {
 		{"no key", "data", "one private key", file(trust)},
 		{"another's key", "data", "does not belong", file(mixed)},
 		{"expired", "data", "expired on 2026-11-20", file(holder{notAfter: noon.AddDate(0, 0, -1)}.file(t, pkcs12.Modern))},
-		{"endless key derivation", "data", "key derivation", file(pkcs12Asking(t, maxIterations+1))},
+		{"endless key derivation", "data", "key derivation", file(pkcs12Asking(t, bounded.MaxDerivations+1))},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -135,7 +136,7 @@ func FuzzOpenPKCS12(f *testing.F) {
 	}
 	f.Add([]byte{0x30, 0x80})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if n := iterations(data); n > 10_000 && n <= maxIterations {
+		if n := bounded.Derivations(data); n > 10_000 && n <= bounded.MaxDerivations {
 			t.Skip("takes its time, as it may")
 		}
 		s := Secret{Name: "mail", Kind: SecretPKCS12, Value: secret.New(filePassword), Data: data}
@@ -181,7 +182,7 @@ func TestIterations(t *testing.T) {
 		"RC2":        {pkcs12.LegacyRC2.WithIterations(3000), 9000},
 		"triple DES": {pkcs12.LegacyDES, 2 * 2048},
 	} {
-		if got := iterations(holder{}.file(t, test.encoder)); got != test.want {
+		if got := bounded.Derivations(holder{}.file(t, test.encoder)); got != test.want {
 			t.Errorf("%s: got %d, want %d", name, got, test.want)
 		}
 	}
