@@ -21,7 +21,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	issuer := &certs.Issuer{Authority: authority, Store: store}
+	issuer := &certs.Issuer{Authority: authority, Store: store, Renewals: renewals{store}}
 	challenge, err := issuer.Mint(ctx, certs.Grant{
 		Rule: certs.RuleMDMIdentity, CommonName: "alice@example.test", Mail: "alice@example.test",
 		UserID: "user-1", InvitationID: "invitation-1",

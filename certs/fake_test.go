@@ -21,7 +21,8 @@ type memory struct {
 	certs      []certs.Certificate
 	keys       []certs.KeyRecord
 	entries    []audit.Entry
-	fail       error // of every write, when set
+	pinned     map[string]string // enrolment: SHA-256 of its MDM identity
+	fail       error             // of every write, when set
 }
 
 type row struct {
@@ -197,7 +198,9 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{store: newMemory(), clock: newClock()}
 	f.store.keys = slices.Clone(madeKeys())
 	f.authority = open(t, f.store, f.clock)
-	f.issuer = &certs.Issuer{Authority: f.authority, Store: f.store, Now: f.clock.Now}
+	f.issuer = &certs.Issuer{
+		Authority: f.authority, Store: f.store, Renewals: renewals{f.store}, Revocations: revocations{f.store}, Now: f.clock.Now,
+	}
 	return f
 }
 

@@ -3,7 +3,11 @@ package certs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/secret"
@@ -47,6 +51,40 @@ type Grant struct {
 	Profile      string   `json:"profile,omitempty"`       // identifier of the mail profile that it was pushed with
 	AccessRights int      `json:"access_rights,omitempty"` // mdm-identity: what the enrolment profile that it was pushed with asks for
 	RequestedBy  string   `json:"requested_by,omitempty"`  // owner of the token by which an admin asked for it by hand; neither invitation nor enrolment then
+}
+
+// validate refuses what no certificate is made of.
+func (g Grant) validate() error {
+	switch {
+	case !issuanceRules[g.Rule].byChallenge:
+		return fmt.Errorf("%w: rule %q", ErrGrantInvalid, g.Rule)
+	case g.CommonName == "" || g.UserID == "":
+		return fmt.Errorf("%w: no common name or user", ErrGrantInvalid)
+	}
+	for _, text := range []string{g.CommonName, g.UPN, g.Mail} {
+		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			return fmt.Errorf("%w: control character in a name", ErrGrantInvalid)
+		}
+	}
+	return nil
+}
+
+// mintable is validate for a grant that a challenge is made for: it must be
+// known whom the challenge is given to.
+func (g Grant) mintable() error {
+	if err := g.validate(); err != nil {
+		return err
+	}
+	byHand := g.RequestedBy != ""
+	switch {
+	case byHand && (g.InvitationID != "" || g.EnrollmentID != "" || g.Profile != ""):
+		return fmt.Errorf("%w: asked for by hand, and pushed", ErrGrantInvalid)
+	case g.Rule == RuleMDMIdentity && g.InvitationID == "" && g.EnrollmentID == "":
+		return fmt.Errorf("%w: no invitation and no enrolment", ErrGrantInvalid)
+	case g.Rule != RuleMDMIdentity && g.EnrollmentID == "" && !byHand:
+		return fmt.Errorf("%w: no enrolment", ErrGrantInvalid)
+	}
+	return nil
 }
 
 // Challenge is a one-time password for SCEP, as stored: the hash only.

@@ -28,11 +28,14 @@ const (
 	actionIssue      = "certificate.issue"
 )
 
-// Issuer turns challenges into certificates.
+// Issuer turns challenges, and certificates that are due, into certificates.
 type Issuer struct {
-	Authority *Authority
-	Store     Store
-	Now       func() time.Time // nil means time.Now
+	Authority   *Authority
+	Store       Store
+	Renewals    RenewalStore
+	Revocations RevocationStore
+	Window      time.Duration    // how long before its end a certificate may be renewed; 0 means a third of its life
+	Now         func() time.Time // nil means time.Now
 }
 
 func (i *Issuer) now() time.Time {
@@ -46,7 +49,7 @@ func (i *Issuer) now() time.Time {
 // Mint makes a one-time challenge of 256 bits that entitles its bearer to one
 // certificate under g within ttl. Only its hash is stored.
 func (i *Issuer) Mint(ctx context.Context, g Grant, ttl time.Duration) (secret.Value, error) {
-	if err := g.validate(); err != nil {
+	if err := g.mintable(); err != nil {
 		return secret.Value{}, fmt.Errorf("mint challenge: %w", err)
 	}
 	if ttl <= 0 {
@@ -63,28 +66,9 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, ttl time.Duration) (secret.V
 	return secret.New(text), nil
 }
 
-func (g Grant) validate() error {
-	switch {
-	case !issuanceRules[g.Rule].byChallenge:
-		return fmt.Errorf("%w: rule %q", ErrGrantInvalid, g.Rule)
-	case g.CommonName == "" || g.UserID == "":
-		return fmt.Errorf("%w: no common name or user", ErrGrantInvalid)
-	case g.Rule == RuleMDMIdentity && g.InvitationID == "":
-		return fmt.Errorf("%w: no invitation", ErrGrantInvalid)
-	case g.Rule == RuleMailIdentity && g.EnrollmentID == "":
-		return fmt.Errorf("%w: no enrolment", ErrGrantInvalid)
-	}
-	for _, text := range []string{g.CommonName, g.UPN, g.Mail} {
-		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-			return fmt.Errorf("%w: control character in a name", ErrGrantInvalid)
-		}
-	}
-	return nil
-}
-
 // Request is all that a client contributes to its certificate.
 type Request struct {
-	Challenge     secret.Value
+	Challenge     secret.Value // of Issue alone
 	PublicKey     crypto.PublicKey
 	TransactionID string
 }
@@ -92,92 +76,166 @@ type Request struct {
 // Issue claims the challenge for this transaction and key and issues the
 // certificate that its grant describes. The same request again, at any time,
 // gives the same certificate. ErrKeyRefused is said before the challenge is
-// touched; ErrChallengeInvalid changes nothing either.
+// touched; ErrChallengeInvalid changes nothing either. Only who shows the key of
+// another device's certificate has used up his challenge: whose it is follows from
+// the claim.
 //
 // An intent is on record before anything is signed and the certificate before
 // it leaves; signing happens between two transactions, not in one.
 func (i *Issuer) Issue(ctx context.Context, r Request) (*x509.Certificate, error) {
-	if err := CheckKey(r.PublicKey); err != nil {
+	s, err := i.start(ctx, r)
+	if err != nil {
 		return nil, fmt.Errorf("issue: %w", err)
-	}
-	if i.Authority.members().owns(r.PublicKey) {
-		return nil, fmt.Errorf("issue: %w: it is one of the authority's own", ErrKeyRefused)
 	}
 	if r.Challenge.IsZero() {
 		return nil, fmt.Errorf("issue: %w: there is none", ErrChallengeInvalid)
 	}
-	if n := len(r.TransactionID); n == 0 || n > maxTransactionID {
-		return nil, fmt.Errorf("issue: %w: transaction identifier of %d bytes", ErrChallengeInvalid, n)
+	s.hash = secret.Hash(r.Challenge.Reveal())
+	claimed, err := i.Store.ClaimChallenge(ctx, s.hash, s.claim, s.now, s.intent)
+	if err != nil {
+		return nil, fmt.Errorf("issue: claim challenge: %w", err)
 	}
-	claimed, err := i.claim(ctx, r)
+	cert, err := i.finish(ctx, s, claimed)
 	if err != nil {
 		return nil, fmt.Errorf("issue: %w", err)
 	}
-	if claimed.Certificate != nil {
-		return parse(claimed.Certificate)
-	}
-	cert, err := i.sign(claimed, r.PublicKey)
-	if err != nil {
-		return nil, fmt.Errorf("issue: %w", err)
-	}
-	return i.record(ctx, r, claimed, cert)
+	return cert, nil
 }
 
-func (i *Issuer) claim(ctx context.Context, r Request) (Claimed, error) {
-	spki, err := x509.MarshalPKIXPublicKey(r.PublicKey)
-	if err != nil {
-		return Claimed{}, fmt.Errorf("%w: %w", ErrKeyRefused, err)
-	}
-	now := i.now()
-	claim := Claim{TransactionID: r.TransactionID, KeyHash: secret.Hash(string(spki)), Serial: newSerial()}
-	claim.NotBefore, claim.NotAfter = rule{lifetime: identityLifetime}.period(now)
-	entry := audit.New(ctx, now, actionIssue, hex.EncodeToString(claim.KeyHash), audit.Intent,
-		"transaction", printable(r.TransactionID), "serial", hex.EncodeToString(claim.Serial))
-	claimed, err := i.Store.ClaimChallenge(ctx, secret.Hash(r.Challenge.Reveal()), claim, now, entry)
-	if err != nil {
-		return Claimed{}, fmt.Errorf("claim challenge: %w", err)
-	}
-	if claimed.Claim.TransactionID != claim.TransactionID || !bytes.Equal(claimed.Claim.KeyHash, claim.KeyHash) {
-		return Claimed{}, fmt.Errorf("claim challenge: %w: the store returned another's claim", ErrChallengeInvalid)
-	}
-	return claimed, nil
+// issuance is one request on its way to a certificate.
+type issuance struct {
+	key    crypto.PublicKey
+	now    time.Time
+	claim  Claim
+	intent audit.Entry
+	holder *Certificate // the newest certificate of this key; nil where there is none
+	hash   []byte       // of the challenge, or what stands in its place
 }
 
-func (i *Issuer) sign(c Claimed, key crypto.PublicKey) (*x509.Certificate, error) {
-	if err := c.Grant.validate(); err != nil {
+// start checks what can be checked before anything is claimed.
+func (i *Issuer) start(ctx context.Context, r Request) (*issuance, error) {
+	if err := CheckKey(r.PublicKey); err != nil {
 		return nil, err
 	}
-	issuer := i.Authority.newest(roleIssuing)
-	cert, err := sign(issuanceRules[c.Grant.Rule], content{
+	if i.Authority.members().owns(r.PublicKey) {
+		return nil, fmt.Errorf("%w: it is one of the authority's own", ErrKeyRefused)
+	}
+	if n := len(r.TransactionID); n == 0 || n > maxTransactionID {
+		return nil, fmt.Errorf("%w: transaction identifier of %d bytes", ErrChallengeInvalid, n)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(r.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeyRefused, err)
+	}
+	s := &issuance{key: r.PublicKey, now: i.now()}
+	s.claim = Claim{TransactionID: r.TransactionID, KeyHash: secret.Hash(string(spki)), Serial: newSerial()}
+	s.claim.NotBefore, s.claim.NotAfter = rule{lifetime: longestByChallenge()}.period(s.now)
+	s.intent = audit.New(ctx, s.now, actionIssue, hex.EncodeToString(s.claim.KeyHash), audit.Intent,
+		"transaction", printable(r.TransactionID), "serial", hex.EncodeToString(s.claim.Serial))
+	if i.Renewals == nil {
+		return s, nil
+	}
+	holder, err := i.Renewals.KeyHolder(ctx, hex.EncodeToString(s.claim.KeyHash))
+	switch {
+	case err == nil:
+		s.holder = &holder
+	case !errors.Is(err, ErrNotFound):
+		return nil, fmt.Errorf("look up key: %w", err)
+	}
+	return s, nil
+}
+
+// finish issues what was claimed, or returns what was issued under it before.
+func (i *Issuer) finish(ctx context.Context, s *issuance, c Claimed) (*x509.Certificate, error) {
+	if c.Claim.TransactionID != s.claim.TransactionID || !bytes.Equal(c.Claim.KeyHash, s.claim.KeyHash) {
+		return nil, fmt.Errorf("%w: the store returned another's claim", ErrChallengeInvalid)
+	}
+	if c.Certificate != nil {
+		return parse(c.Certificate)
+	}
+	if err := s.mayHold(c.Grant); err != nil {
+		return nil, err
+	}
+	cert, issuer, err := i.sign(c, s.key)
+	if err != nil {
+		return nil, err
+	}
+	return i.record(ctx, s.hash, c, cert, issuer)
+}
+
+// mayHold refuses the key of another device, and one that was lost: a certificate
+// says who has the key, and two cannot.
+func (s *issuance) mayHold(g Grant) error {
+	switch {
+	case s.holder == nil:
+		return nil
+	case s.holder.UserID != g.UserID || s.holder.EnrollmentID != g.EnrollmentID:
+		return fmt.Errorf("%w: it is another device's", ErrKeyRefused)
+	case s.holder.Reason == ReasonKeyCompromise && !s.holder.RevokedAt.IsZero():
+		return fmt.Errorf("%w: it was compromised", ErrKeyRefused)
+	}
+	return nil
+}
+
+func (i *Issuer) sign(c Claimed, key crypto.PublicKey) (cert, issuer *x509.Certificate, err error) {
+	if err := c.Grant.validate(); err != nil {
+		return nil, nil, err
+	}
+	r := issuanceRules[c.Grant.Rule]
+	ca := i.Authority.newest(roleIssuing)
+	cert, err = sign(r, content{
 		subject: pkix.Name{
 			Organization: []string{i.Authority.organization}, CommonName: commonName(c.Grant.CommonName),
 		},
 		names:     names{upn: c.Grant.UPN, mail: c.Grant.Mail},
 		serial:    c.Claim.Serial,
-		notBefore: c.Claim.NotBefore, notAfter: c.Claim.NotAfter,
+		notBefore: c.Claim.NotBefore, notAfter: earlier(c.Claim.NotAfter, c.Claim.NotBefore.Add(r.lifetime)),
 		key: key,
-	}, &issuer, nil)
+	}, &ca, nil)
 	if err != nil {
-		return nil, fmt.Errorf("sign certificate: %w", err)
+		return nil, nil, fmt.Errorf("sign certificate: %w", err)
 	}
-	return cert, nil
+	return cert, ca.cert, nil
+}
+
+// longestByChallenge is what a claim reserves: it is made before the grant, and
+// so its rule, is known. What is signed lasts as long as its rule says.
+func longestByChallenge() time.Duration {
+	var longest time.Duration
+	for _, r := range issuanceRules {
+		if r.byChallenge {
+			longest = max(longest, r.lifetime)
+		}
+	}
+	return longest
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // record stores the certificate, or returns the one that a parallel run of the
 // same transaction stored first.
-func (i *Issuer) record(ctx context.Context, r Request, c Claimed, cert *x509.Certificate) (*x509.Certificate, error) {
+func (i *Issuer) record(ctx context.Context, hashed []byte, c Claimed, cert, issuer *x509.Certificate) (*x509.Certificate, error) {
 	now := i.now()
 	row := Certificate{
 		SHA256: hash(cert.Raw), DER: cert.Raw, Serial: hex.EncodeToString(c.Claim.Serial), Rule: c.Grant.Rule,
-		UserID: c.Grant.UserID, InvitationID: c.Grant.InvitationID, EnrollmentID: c.Grant.EnrollmentID,
+		UserID: c.Grant.UserID, InvitationID: c.Grant.InvitationID, EnrollmentID: c.Grant.EnrollmentID, Profile: c.Grant.Profile,
+		Issuer: hex.EncodeToString(issuer.SubjectKeyId), KeyHash: hex.EncodeToString(c.Claim.KeyHash),
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 	}
 	entry := audit.New(ctx, now, actionIssue, row.SHA256, audit.Done,
-		"key", hex.EncodeToString(c.Claim.KeyHash), "serial", row.Serial, "rule", string(row.Rule),
+		"key", row.KeyHash, "serial", row.Serial, "rule", string(row.Rule),
 		"user", row.UserID, "invitation", row.InvitationID, "enrollment", row.EnrollmentID)
-	kept, err := i.Store.RecordIssued(ctx, secret.Hash(r.Challenge.Reveal()), row, now, entry)
+	kept, err := i.Store.RecordIssued(ctx, hashed, row, now, entry)
 	if err != nil {
-		return nil, fmt.Errorf("issue: record certificate: %w", err)
+		return nil, fmt.Errorf("record certificate: %w", err)
+	}
+	if kept.SHA256 == row.SHA256 {
+		return cert, nil
 	}
 	return parse(kept.DER)
 }

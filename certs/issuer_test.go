@@ -38,7 +38,7 @@ func TestIssueFollowsTheRule(t *testing.T) {
 	f := newFixture(t)
 	ec := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
 	mail := grant()
-	mail.Rule, mail.InvitationID, mail.EnrollmentID = certs.RuleMailIdentity, "", "enrollment-1"
+	mail.Rule, mail.InvitationID, mail.EnrollmentID, mail.Profile = certs.RuleMailIdentity, "", "enrollment-1", "profile-1"
 	for name, tt := range map[string]struct {
 		grant certs.Grant
 		key   crypto.PublicKey
@@ -79,7 +79,8 @@ func TestIssueFollowsTheRule(t *testing.T) {
 		}
 		row, err := f.issuer.Lookup(t.Context(), strings.ToUpper(hexText(secret.Hash(string(cert.Raw)))))
 		if err != nil || row.Rule != tt.grant.Rule || row.UserID != "user-1" || row.InvitationID != tt.grant.InvitationID ||
-			row.EnrollmentID != tt.grant.EnrollmentID || row.Serial != fmt.Sprintf("%x", cert.SerialNumber) {
+			row.EnrollmentID != tt.grant.EnrollmentID || row.Profile != tt.grant.Profile || row.Issuer != hexText(f.authority.Issuing().SubjectKeyId) ||
+			row.KeyHash != hexText(secret.Hash(string(must(x509.MarshalPKIXPublicKey(tt.key))))) || row.Serial != fmt.Sprintf("%x", cert.SerialNumber) {
 			t.Errorf("%s: Lookup = %+v, %v", name, row, err)
 		}
 	}
@@ -157,8 +158,12 @@ func TestMintRefuses(t *testing.T) {
 		"no user":       func(g *certs.Grant) { g.UserID = "" },
 		"no invitation": func(g *certs.Grant) { g.InvitationID = "" },
 		"no enrolment":  func(g *certs.Grant) { g.Rule = certs.RuleMailIdentity },
-		"NUL in UPN":    func(g *certs.Grant) { g.UPN = "a\x00b" },
-		"bad UTF-8":     func(g *certs.Grant) { g.CommonName = "\xff" },
+		"MDM by hand":   func(g *certs.Grant) { g.InvitationID, g.RequestedBy = "", "ann" },
+		"hand and push": func(g *certs.Grant) {
+			g.Rule, g.RequestedBy, g.EnrollmentID = certs.RuleMailIdentity, "ann", "enrollment-1"
+		},
+		"NUL in UPN": func(g *certs.Grant) { g.UPN = "a\x00b" },
+		"bad UTF-8":  func(g *certs.Grant) { g.CommonName = "\xff" },
 	}
 	for name, change := range tests {
 		g := grant()
@@ -288,7 +293,7 @@ func TestIssueAfterACrash(t *testing.T) {
 	challenge := f.mint(t, grant())
 	request := certs.Request{Challenge: challenge, PublicKey: phoneKey().Public(), TransactionID: "t"}
 	crash := &crashing{memory: f.store}
-	if _, err := (&certs.Issuer{Authority: f.authority, Store: crash, Now: f.clock.Now}).Issue(t.Context(), request); !errors.Is(err, errCrash) {
+	if _, err := (&certs.Issuer{Authority: f.authority, Store: crash, Renewals: renewals{f.store}, Now: f.clock.Now}).Issue(t.Context(), request); !errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}
 	claim := f.store.challenges[string(secret.Hash(challenge.Reveal()))].claim
@@ -297,7 +302,7 @@ func TestIssueAfterACrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(cert.SerialNumber.Bytes(), claim.Serial) || !cert.NotBefore.Equal(claim.NotBefore) || !cert.NotAfter.Equal(claim.NotAfter) {
+	if !bytes.Equal(cert.SerialNumber.Bytes(), claim.Serial) || !cert.NotBefore.Equal(claim.NotBefore) || cert.NotAfter.Sub(claim.NotBefore) != 365*day || cert.NotAfter.After(claim.NotAfter) {
 		t.Error("serial or validity is not the claimed one")
 	}
 }
@@ -373,7 +378,7 @@ func TestStoreThatMixesUpClaims(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	request := certs.Request{Challenge: f.mint(t, grant()), PublicKey: phoneKey().Public(), TransactionID: "t"}
-	issuer := &certs.Issuer{Authority: f.authority, Store: confused{f.store}, Now: f.clock.Now}
+	issuer := &certs.Issuer{Authority: f.authority, Store: confused{f.store}, Renewals: renewals{f.store}, Now: f.clock.Now}
 	if _, err := issuer.Issue(t.Context(), request); !errors.Is(err, certs.ErrChallengeInvalid) {
 		t.Errorf("got %v, want ErrChallengeInvalid", err)
 	}
