@@ -21,6 +21,11 @@ const filePassword = "file-canary-4711"
 // noon is the time of every test that needs one.
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
+var (
+	oidUPN            = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
+	oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+)
+
 // holder is what a test certificate says of its holder.
 type holder struct {
 	commonName string
@@ -100,8 +105,4 @@ func (h holder) identity(t testing.TB, name string) Secret {
 
 func passwordSecret(name, value string) Secret {
 	return Secret{Name: name, Kind: SecretPassword, Revision: "revision-" + name, Value: secret.New(value)}
-}
-
-func extension(altName []byte) pkix.Extension {
-	return pkix.Extension{Id: oidSubjectAltName, Value: altName}
 }
