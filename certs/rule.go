@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
@@ -23,9 +24,8 @@ const (
 	// has the certificate before it is issued.
 	backdate = time.Hour
 
-	// identityLifetime is the same for every rule that a challenge may name: the
-	// claim fixes the validity before the grant, and so its rule, is known.
 	identityLifetime = 365 * day
+	mailLifetime     = 730 * day // of S/MIME: a correspondent has to fetch each new one
 )
 
 const (
@@ -40,6 +40,8 @@ type rule struct {
 	usage       x509.KeyUsage
 	extUsage    []x509.ExtKeyUsage
 	byChallenge bool // a grant may name it
+	listed      bool // others look up whether it was revoked: it says where the CRL is
+	rsa         bool // for RSA keys alone
 	ca          bool
 	pathLen     int // for a CA
 }
@@ -51,18 +53,32 @@ var issuanceRules = map[RuleName]rule{
 
 	// A profile is encrypted to the phone's identity: hence the encipherment.
 	RuleMDMIdentity: {
-		lifetime: identityLifetime, byChallenge: true,
+		lifetime: identityLifetime, byChallenge: true, listed: true,
 		usage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	},
 	RuleMailIdentity: {
-		lifetime: identityLifetime, byChallenge: true,
+		lifetime: identityLifetime, byChallenge: true, listed: true,
 		usage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	},
+	// One key signs and another is encrypted to, as RFC 8551, section 4 advises: the
+	// second is kept by us, and what signs for a person must not be.
+	RuleSMIMESigning: {
+		lifetime: mailLifetime, byChallenge: true, listed: true,
+		usage:    x509.KeyUsageDigitalSignature,
+		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+	},
+	// Mail is encrypted to a key by RSA: not every mail program can agree on keys
+	// by elliptic curves (RFC 8551, section 2.3).
+	RuleSMIMEEncryption: {
+		lifetime: mailLifetime, listed: true, rsa: true,
+		usage:    x509.KeyUsageKeyEncipherment,
+		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+	},
 	// `openssl cms -verify` wants emailProtection or no extended usage at all.
 	RuleProfileSigner: {
-		lifetime: 730 * day,
+		lifetime: 730 * day, listed: true,
 		usage:    x509.KeyUsageDigitalSignature,
 		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 	},
@@ -75,8 +91,8 @@ var issuanceRules = map[RuleName]rule{
 	// SCEP clients check the two key usages of an RA; an extended usage makes
 	// those that are built on OpenSSL refuse its signature.
 	RuleRA: {
-		lifetime: 730 * day,
-		usage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		lifetime: 730 * day, rsa: true,
+		usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 	},
 }
 
@@ -101,6 +117,9 @@ func (r rule) template(c content) (*x509.Certificate, error) {
 	keyID, err := cryptoutil.GenerateSubjectKeyID(c.key)
 	if err != nil {
 		return nil, fmt.Errorf("identify key: %w", err)
+	}
+	if _, ok := c.key.(*rsa.PublicKey); r.rsa && !ok {
+		return nil, fmt.Errorf("%w: a %T, and it must be RSA", ErrKeyRefused, c.key)
 	}
 	usage := r.usage
 	if _, elliptic := c.key.(*ecdsa.PublicKey); elliptic {
