@@ -33,6 +33,7 @@ func (a *App) openFronts(cfg config.Config) error {
 			Users: r.users, Templates: r.templates, Revisions: r.templates, Viewer: r.viewer, Security: r.templates, Secrets: r.templates,
 			Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens, Push: r.push.keeper,
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
+			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
 			Audit: a.db.Audit(), Authority: r.authority, Backup: backups{a.db}, Now: a.now,
 		},
 		Access: accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},

@@ -28,6 +28,7 @@ type rooms struct {
 	authority  *certs.Authority
 	issuer     *certs.Issuer
 	scep       *scep.Service
+	hand       *enroll.HandMinter
 	users      *directory.Service
 	templates  *templates.Service
 	viewer     *templates.Viewer
@@ -73,6 +74,9 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	}
 	if err := r.enroll.Validate(); err != nil {
 		return err
+	}
+	r.hand = &enroll.HandMinter{
+		Users: a.db.Users(), Certificates: r.issuer, Audit: a.db.Audit(), URL: a.publicURL + "/scep", Root: authority.Root, Now: a.now,
 	}
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, Options: r.enroll.RenderOptions()}
 	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}

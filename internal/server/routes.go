@@ -125,6 +125,11 @@ func (f *front) table() []route {
 		{method: "POST", pattern: "/api/v1/push/certificate", plane: adminPlane, roles: admins, maxBody: 2 * small, handler: f.admin.ImportPush},
 		{method: "POST", pattern: "/api/v1/devices/{id}/push", plane: adminPlane, roles: operators, handler: f.admin.SendPush},
 
+		{method: "GET", pattern: "/api/v1/certificates", plane: adminPlane, roles: readers, handler: f.admin.ListCertificates},
+		{method: "GET", pattern: "/api/v1/certificates/{sha256}", plane: adminPlane, roles: readers, handler: f.admin.GetCertificate},
+		{method: "POST", pattern: "/api/v1/certificates/{sha256}/revoke", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RevokeCertificate},
+		{method: "POST", pattern: "/api/v1/scep/challenges", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.MintChallenge},
+
 		{method: "GET", pattern: "/api/v1/tokens", plane: adminPlane, roles: auditors, handler: f.admin.ListTokens},
 		{method: "POST", pattern: "/api/v1/tokens", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.CreateToken},
 		{method: "DELETE", pattern: "/api/v1/tokens/{id}", plane: adminPlane, roles: admins, handler: f.admin.RevokeToken},

@@ -94,23 +94,26 @@ type Backup interface {
 
 // Deps is what the handlers work with; all of it is needed.
 type Deps struct {
-	Users       UserService
-	Templates   TemplateService
-	Revisions   RevisionService
-	Viewer      TemplateViewer
-	Security    SecurityService
-	Secrets     SecretService
-	Compliance  ComplianceService
-	Invitations InvitationService
-	Tokens      TokenService
-	Actions     ActionService
-	Devices     DeviceService
-	Held        HeldService
-	Push        PushService
-	Audit       audit.Log
-	Authority   Authority
-	Backup      Backup
-	Now         func() time.Time // nil means time.Now
+	Users        UserService
+	Templates    TemplateService
+	Revisions    RevisionService
+	Viewer       TemplateViewer
+	Security     SecurityService
+	Secrets      SecretService
+	Compliance   ComplianceService
+	Invitations  InvitationService
+	Tokens       TokenService
+	Actions      ActionService
+	Devices      DeviceService
+	Held         HeldService
+	Push         PushService
+	Certificates CertificateService
+	People       People
+	Hand         HandService
+	Audit        audit.Log
+	Authority    Authority
+	Backup       Backup
+	Now          func() time.Time // nil means time.Now
 }
 
 // API holds the handlers. Who may call them, and how much they read, is in the

@@ -73,6 +73,7 @@ var table = []row{
 	{templates.ErrRender, http.StatusConflict, "render", "Template cannot be rendered for this user"},
 	{compliance.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid compliance policy"},
 	{apns.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid push certificate"},
+	{certs.ErrReasonInvalid, http.StatusBadRequest, "invalid", "Invalid revocation reason"},
 	{enroll.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid request"},
 	{access.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid decision request"},
 	{auth.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid token request"},
