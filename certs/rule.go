@@ -110,6 +110,7 @@ type content struct {
 	notBefore time.Time
 	notAfter  time.Time
 	key       crypto.PublicKey
+	crl       []string // where the CRL of its issuer is
 }
 
 // template is the certificate to be signed.
@@ -136,6 +137,7 @@ func (r rule) template(c content) (*x509.Certificate, error) {
 		IsCA:                  r.ca,
 		MaxPathLen:            -1,
 		SubjectKeyId:          keyID,
+		CRLDistributionPoints: c.crl,
 	}
 	if r.ca {
 		t.MaxPathLen, t.MaxPathLenZero = r.pathLen, r.pathLen == 0
