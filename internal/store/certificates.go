@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"time"
@@ -10,7 +11,8 @@ import (
 	"sallyport/internal/audit"
 )
 
-const certificateColumns = `sha256, der, serial, rule, user_id, invitation_id, enrollment_id, not_before, not_after, revoked_at`
+const certificateColumns = `sha256, der, serial, rule, user_id, invitation_id, enrollment_id,
+	profile, issuer, key_hash, not_before, not_after, revoked_at, reason`
 
 func scanCertificate(row scanner) (certs.Certificate, error) {
 	var c certs.Certificate
@@ -20,7 +22,7 @@ func scanCertificate(row scanner) (certs.Certificate, error) {
 
 func certificateFields(c *certs.Certificate) []any {
 	return []any{&c.SHA256, &c.DER, &c.Serial, &c.Rule, &c.UserID, &c.InvitationID, &c.EnrollmentID,
-		stamp{&c.NotBefore}, stamp{&c.NotAfter}, stamp{&c.RevokedAt}}
+		&c.Profile, &c.Issuer, &c.KeyHash, stamp{&c.NotBefore}, stamp{&c.NotAfter}, stamp{&c.RevokedAt}, &c.Reason}
 }
 
 func (t *tx) certificate(ctx context.Context, sha256 string) (certs.Certificate, error) {
@@ -44,6 +46,7 @@ func (s *Certificates) RecordIssued(ctx context.Context, hash []byte, cert certs
 		if err := matchesClaim(cert, row.claim); err != nil {
 			return err
 		}
+		cert.KeyHash = hex.EncodeToString(row.claim.KeyHash)
 		if err := t.fulfil(ctx, hash, cert.SHA256); err != nil {
 			return err
 		}
@@ -51,6 +54,9 @@ func (s *Certificates) RecordIssued(ctx context.Context, hash []byte, cert certs
 			return err
 		}
 		if stored, err = t.insertCertificate(ctx, cert, now); err != nil {
+			return err
+		}
+		if err := t.endRenewal(ctx, row.grant); err != nil {
 			return err
 		}
 		return t.audit(ctx, entry)
@@ -66,6 +72,9 @@ func matchesClaim(cert certs.Certificate, claim certs.Claim) error {
 	serial, ok := new(big.Int).SetString(cert.Serial, 16)
 	if !ok || serial.Cmp(new(big.Int).SetBytes(claim.Serial)) != 0 {
 		return fmt.Errorf("serial %q is not the claimed one: %w", cert.Serial, certs.ErrChallengeInvalid)
+	}
+	if cert.KeyHash != "" && cert.KeyHash != hex.EncodeToString(claim.KeyHash) {
+		return fmt.Errorf("key %q is not the claimed one: %w", cert.KeyHash, certs.ErrChallengeInvalid)
 	}
 	return nil
 }
@@ -93,10 +102,10 @@ func (t *tx) burnInvitation(ctx context.Context, id string, now time.Time) error
 
 func (t *tx) insertCertificate(ctx context.Context, c certs.Certificate, now time.Time) (certs.Certificate, error) {
 	return scanCertificate(t.QueryRowContext(ctx, `INSERT INTO certs_certificates (sha256, der, serial, rule, user_id,
-			invitation_id, enrollment_id, not_before, not_after, issued_at, revoked_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING `+certificateColumns,
-		c.SHA256, c.DER, c.Serial, c.Rule, c.UserID, c.InvitationID, c.EnrollmentID,
-		micros(c.NotBefore), micros(c.NotAfter), micros(now), micros(c.RevokedAt)))
+			invitation_id, enrollment_id, profile, issuer, key_hash, not_before, not_after, issued_at, revoked_at, reason)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING `+certificateColumns,
+		c.SHA256, c.DER, c.Serial, c.Rule, c.UserID, c.InvitationID, c.EnrollmentID, c.Profile, c.Issuer, c.KeyHash,
+		micros(c.NotBefore), micros(c.NotAfter), micros(now), micros(c.RevokedAt), c.Reason))
 }
 
 // CertificateByHash looks up by SHA-256 in lower-case hex.

@@ -21,14 +21,18 @@ func (db *DB) Certificates() *Certificates { return &Certificates{db} }
 // SaveChallenge writes an open challenge.
 func (s *Certificates) SaveChallenge(ctx context.Context, c certs.Challenge) error {
 	return s.db.write(ctx, "save challenge", func(t *tx) error {
-		_, err := t.ExecContext(ctx, `INSERT INTO certs_challenges (hash, rule, entitlement, user_id, invitation_id,
-				enrollment_id, created_at, expires_at, void_at, claimed_at, transaction_id, key_hash, serial,
-				not_before, not_after, certificate_sha256)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, '', NULL, NULL, 0, 0, '')`,
-			c.Hash, c.Grant.Rule, document{c.Grant}, c.Grant.UserID, c.Grant.InvitationID, c.Grant.EnrollmentID,
-			micros(c.CreatedAt), micros(c.ExpiresAt))
-		return err
+		return t.insertChallenge(ctx, c)
 	})
+}
+
+func (t *tx) insertChallenge(ctx context.Context, c certs.Challenge) error {
+	_, err := t.ExecContext(ctx, `INSERT INTO certs_challenges (hash, rule, entitlement, user_id, invitation_id,
+			enrollment_id, profile, created_at, expires_at, void_at, claimed_at, transaction_id, key_hash, serial,
+			not_before, not_after, certificate_sha256)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', NULL, NULL, 0, 0, '')`,
+		c.Hash, c.Grant.Rule, document{c.Grant}, c.Grant.UserID, c.Grant.InvitationID, c.Grant.EnrollmentID, c.Grant.Profile,
+		micros(c.CreatedAt), micros(c.ExpiresAt))
+	return err
 }
 
 // voidChallenges ends the challenges that match and have no certificate yet.
@@ -85,8 +89,7 @@ func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim ce
 		if err != nil {
 			return err
 		}
-		// Each claim ends its siblings: two of them would wait for each other's rows.
-		if err := t.db.engine.turn(ctx, t, siblings(row.grant)); err != nil {
+		if err := t.takeTurn(ctx, row.grant); err != nil {
 			return err
 		}
 		taken, err := t.takeChallenge(ctx, hash, claim, now)
@@ -126,12 +129,16 @@ func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, 
 	return n == 1, err
 }
 
-// siblings names what voidSiblings ends.
-func siblings(g certs.Grant) string {
-	if g.InvitationID != "" {
-		return "invitation " + g.InvitationID
+// takeTurn lets the claims of siblings pass one by one: each ends the others, so
+// two of them would wait for each other's rows.
+func (t *tx) takeTurn(ctx context.Context, g certs.Grant) error {
+	switch {
+	case g.InvitationID != "":
+		return t.db.engine.turn(ctx, t, "invitation "+g.InvitationID)
+	case g.EnrollmentID != "":
+		return t.db.engine.turn(ctx, t, "enrolment "+g.EnrollmentID+" "+string(g.Rule)+" "+g.Profile)
 	}
-	return "enrolment " + g.EnrollmentID + " " + string(g.Rule)
+	return nil // one that was asked for by hand has none
 }
 
 // voidSiblings ends every other challenge for the same thing.
@@ -142,7 +149,8 @@ func (t *tx) voidSiblings(ctx context.Context, hash []byte, g certs.Grant, now t
 		}
 	}
 	if g.EnrollmentID != "" {
-		return t.voidChallenges(ctx, now, `enrollment_id = $2 AND rule = $3 AND hash <> $4`, g.EnrollmentID, g.Rule, hash)
+		return t.voidChallenges(ctx, now, `enrollment_id = $2 AND rule = $3 AND profile = $4 AND hash <> $5`,
+			g.EnrollmentID, g.Rule, g.Profile, hash)
 	}
 	return nil
 }

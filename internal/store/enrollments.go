@@ -34,12 +34,12 @@ const (
 // enrollmentColumns are read by enrollmentFields, in that order; e is the table.
 const enrollmentColumns = `e.id, e.device_id, e.user_id, e.invitation_id, e.platform, e.ownership, e.state, e.udid,
 	e.certificate_hash, e.access_rights, e.topic, e.poll_only, e.created_at, e.enrolled_at, e.last_seen_at,
-	e.idle_at, e.ended_at, e.withheld`
+	e.idle_at, e.ended_at, e.withheld, e.renewals`
 
 func enrollmentFields(e *mdm.Enrollment) []any {
 	return []any{&e.ID, &e.DeviceID, &e.UserID, &e.InvitationID, &e.Platform, &e.Ownership, &e.State, &e.UDID,
 		&e.CertificateHash, &e.AccessRights, &e.Topic, &e.PollOnly, stamp{&e.CreatedAt}, stamp{&e.EnrolledAt},
-		stamp{&e.LastSeenAt}, stamp{&e.IdleAt}, stamp{&e.EndedAt}, &e.Withheld}
+		stamp{&e.LastSeenAt}, stamp{&e.IdleAt}, stamp{&e.EndedAt}, &e.Withheld, renewals{&e.Renewals}}
 }
 
 func scanEnrollment(row scanner) (mdm.Enrollment, error) {
@@ -54,17 +54,30 @@ func (s *Enrollments) EnrollmentByCertificate(ctx context.Context, certificateHa
 }
 
 // pinnedQuery is asked for every message of a phone: two look-ups (TestQueryPlans).
-const pinnedQuery = `SELECT ` + enrollmentColumns + `, COALESCE(c.sha256, ''), c.der, COALESCE(c.serial, ''), COALESCE(c.rule, ''),
-		COALESCE(c.user_id, ''), COALESCE(c.invitation_id, ''), COALESCE(c.enrollment_id, ''),
-		COALESCE(c.not_before, 0), COALESCE(c.not_after, 0), COALESCE(c.revoked_at, 0)
-	FROM enroll_enrollments e LEFT JOIN certs_certificates c ON c.sha256 = e.certificate_hash WHERE e.certificate_hash = $1`
+// issuedQuery is asked where it finds nothing: for the first use of a phone's new
+// identity, and for strangers.
+const (
+	pinnedColumns = `SELECT ` + enrollmentColumns + `, COALESCE(c.sha256, ''), c.der, COALESCE(c.serial, ''), COALESCE(c.rule, ''),
+		COALESCE(c.user_id, ''), COALESCE(c.invitation_id, ''), COALESCE(c.enrollment_id, ''), COALESCE(c.profile, ''),
+		COALESCE(c.issuer, ''), COALESCE(c.key_hash, ''),
+		COALESCE(c.not_before, 0), COALESCE(c.not_after, 0), COALESCE(c.revoked_at, 0), COALESCE(c.reason, 0)`
+	pinnedQuery = pinnedColumns + `
+		FROM enroll_enrollments e LEFT JOIN certs_certificates c ON c.sha256 = e.certificate_hash WHERE e.certificate_hash = $1`
+	issuedQuery = pinnedColumns + `
+		FROM certs_certificates c JOIN enroll_enrollments e ON e.id = c.enrollment_id
+		WHERE c.sha256 = $1 AND c.rule = 'mdm-identity'`
+)
 
 // Pinned finds both the enrolment and the certificate.
 func (s *Enrollments) Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, certs.Certificate, error) {
 	var e mdm.Enrollment
 	var c certs.Certificate
 	fields := append(enrollmentFields(&e), certificateFields(&c)...)
-	if err := s.db.reader.QueryRowContext(ctx, pinnedQuery, certificateHash).Scan(fields...); err != nil {
+	err := s.db.reader.QueryRowContext(ctx, pinnedQuery, certificateHash).Scan(fields...)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = s.db.reader.QueryRowContext(ctx, issuedQuery, certificateHash).Scan(fields...)
+	}
+	if err != nil {
 		return mdm.Enrollment{}, certs.Certificate{}, fmt.Errorf("load pinned enrolment: %w", orNotFound(err, enroll.ErrNotFound))
 	}
 	return e, c, nil
@@ -181,7 +194,25 @@ func (t *tx) insertEnrollment(ctx context.Context, e mdm.Enrollment, said *mdm.D
 	if err != nil {
 		return e, err
 	}
+	if err := t.giveIdentity(ctx, e); err != nil {
+		return e, err
+	}
 	return t.enrollment(ctx, e.ID)
+}
+
+// giveIdentity makes the identity that a phone enrols with its enrolment's: until
+// now there was none.
+func (t *tx) giveIdentity(ctx context.Context, e mdm.Enrollment) error {
+	n, err := t.change(ctx, `UPDATE certs_certificates SET enrollment_id = $2 WHERE sha256 = $1 AND enrollment_id = '' AND rule = 'mdm-identity'`, e.CertificateHash, e.ID)
+	if err != nil || n == 1 {
+		return err
+	}
+	var others int
+	err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM certs_certificates WHERE sha256 = $1`, e.CertificateHash).Scan(&others)
+	if err == nil && others > 0 {
+		err = fmt.Errorf("the certificate was issued for another enrolment: %w", enroll.ErrConflict)
+	}
+	return err
 }
 
 // Activate stores the push data and makes an authenticated enrolment enrolled.
@@ -333,10 +364,12 @@ func (t *tx) retire(ctx context.Context, id mdm.EnrollmentID, now time.Time) err
 	return t.revokeCertificates(ctx, id, now)
 }
 
-// revokeCertificates revokes what was issued for an enrolment, and the identity
-// that its phone enrolled with, which is older than the enrolment.
+// revokeCertificates revokes what was issued for an enrolment. The identity that
+// its phone enrolled with may not say so in its row: a program that knows no more
+// than 0003 leaves it out.
 func (t *tx) revokeCertificates(ctx context.Context, id mdm.EnrollmentID, now time.Time) error {
-	_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET revoked_at = $2 WHERE revoked_at = 0
-		AND (enrollment_id = $1 OR sha256 IN (SELECT certificate_hash FROM enroll_enrollments WHERE id = $1))`, id, micros(now))
+	_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET revoked_at = $2, reason = $3 WHERE revoked_at = 0
+		AND (enrollment_id = $1 OR sha256 IN (SELECT certificate_hash FROM enroll_enrollments WHERE id = $1))`,
+		id, micros(now), certs.ReasonCessationOfOperation)
 	return err
 }

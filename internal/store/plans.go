@@ -43,13 +43,13 @@ const (
 			COALESCE(u.last_name, ''), (SELECT COUNT(*) FROM templates_revisions), COALESCE(u.group_names, 'null'),
 			COALESCE(u.shared_mailbox, FALSE), COALESCE(u.created_at, 0), COALESCE(u.updated_at, 0),
 			(SELECT COUNT(*) FROM templates_security_policies), CASE WHEN EXISTS (SELECT 1 FROM enroll_actions a
-				WHERE a.enrollment_id = e.id AND a.state IN ` + openActs + `) THEN 1 ELSE 0 END, 0, e.report
+				WHERE a.enrollment_id = e.id AND a.state IN ` + openActs + `) THEN 1 ELSE 0 END, 0, e.report, NULL
 		FROM enroll_enrollments e LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0 WHERE `
 	planCommands = ` UNION ALL SELECT 2, seq, id, enrollment_id, request_type, subject, revision, state, error, chain, action_id,
-			NULL, NULL, NULL, sent_at, done_at, NULL, NULL, NULL, NULL
+			NULL, NULL, NULL, sent_at, done_at, NULL, NULL, NULL, NULL, NULL
 		FROM enroll_commands WHERE recent = TRUE AND enrollment_id = `
 	planCertificate = ` UNION ALL SELECT 3, 0, sha256, rule, '', '', '', '', '', '', '', NULL, NULL, NULL, not_before, not_after,
-			revoked_at, NULL, NULL, NULL
+			revoked_at, NULL, NULL, NULL, NULL
 		FROM certs_certificates WHERE sha256 = $1`
 
 	planQuery   = planEnrollment + `e.id = $1` + planUser + `e.id = $1` + planCommands + `$1`
@@ -148,13 +148,13 @@ func (p *plan) userFields() []any {
 	u, at := &p.have.User, &p.have.Catalog
 	return []any{skip{}, skip{}, &u.ID, &u.UPN, &u.Email, &u.Username, &u.DomainName, &u.DisplayName, &u.FirstName, &u.MiddleName,
 		&u.LastName, &at.Templates, document{&u.Groups}, &u.SharedMailbox, stamp{&u.CreatedAt}, stamp{&u.UpdatedAt},
-		&at.Policies, &p.acts, skip{}, document{&p.have.Report}}
+		&at.Policies, &p.acts, skip{}, document{&p.have.Report}, skip{}}
 }
 
 func (p *plan) certificateFields() []any {
 	c := &p.certificate
 	return []any{skip{}, skip{}, &c.SHA256, &c.Rule, skip{}, skip{}, skip{}, skip{}, skip{}, skip{}, skip{}, skip{}, skip{}, skip{},
-		stamp{&c.NotBefore}, stamp{&c.NotAfter}, stamp{&c.RevokedAt}, skip{}, skip{}, skip{}}
+		stamp{&c.NotBefore}, stamp{&c.NotAfter}, stamp{&c.RevokedAt}, skip{}, skip{}, skip{}, skip{}}
 }
 
 // add puts a command in its place, the newest first: sorting here is cheaper than
@@ -181,7 +181,7 @@ type planRow struct {
 func (r *planRow) fields() []any {
 	c := &r.c
 	return []any{&r.part, &r.seq, &c.ID, &c.EnrollmentID, &c.RequestType, &c.Subject, &c.Revision, &c.State, &c.Error,
-		&r.chain, &c.ActionID, skip{}, skip{}, skip{}, stamp{&c.SentAt}, stamp{&c.DoneAt}, skip{}, skip{}, skip{}, skip{}}
+		&r.chain, &c.ActionID, skip{}, skip{}, skip{}, stamp{&c.SentAt}, stamp{&c.DoneAt}, skip{}, skip{}, skip{}, skip{}, skip{}}
 }
 
 // skip scans a column that a kind of row does not have.

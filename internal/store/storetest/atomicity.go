@@ -156,6 +156,14 @@ var units = []unit{
 			return w.DB.Keys().SaveKeys(ctx, records, w.entry("authority.create", ""))
 		}
 	}},
+	{"move keys", func(w *world) func(context.Context) error {
+		record := certs.KeyRecord{Role: "issuing", Certificate: []byte("c"), Key: []byte("k"), CreatedAt: start}
+		w.ok(w.DB.Keys().SaveKeys(w.ctx, []certs.KeyRecord{record}, w.entry("authority.create", "")))
+		record.ActiveAt = start
+		return func(ctx context.Context) error {
+			return w.DB.Keys().MoveKeys(ctx, []certs.KeyRecord{record}, w.entry("authority.activate", ""))
+		}
+	}},
 	{"admit device", func(w *world) func(context.Context) error {
 		d, e := w.request(w.user("alice@example.test"), "U1")
 		return func(ctx context.Context) error {

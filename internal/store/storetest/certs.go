@@ -42,10 +42,14 @@ func serial() []byte {
 	return s
 }
 
+// issuerID is the SubjectKeyId of who issues in these tests.
+const issuerID = "15500e"
+
 func certificate(c certs.Claimed) certs.Certificate {
 	der := append([]byte("certificate "), c.Claim.Serial...)
 	return certs.Certificate{SHA256: hex.EncodeToString(secret.Hash(string(der))), DER: der, Serial: hex.EncodeToString(c.Claim.Serial),
 		Rule: c.Grant.Rule, UserID: c.Grant.UserID, InvitationID: c.Grant.InvitationID, EnrollmentID: c.Grant.EnrollmentID,
+		Profile: c.Grant.Profile, Issuer: issuerID, KeyHash: hex.EncodeToString(c.Claim.KeyHash),
 		NotBefore: c.Claim.NotBefore, NotAfter: c.Claim.NotAfter}
 }
 
@@ -119,8 +123,10 @@ func testClaimRefusals(make Maker) func(*testing.T) {
 		w := newWorld(t, make)
 		u := w.user("alice@example.test")
 		taken := w.challenge(mailGrant(u, "taken"))
-		_, err := w.DB.Certificates().ClaimChallenge(w.ctx, taken.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
+		first, err := w.DB.Certificates().ClaimChallenge(w.ctx, taken.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
 		w.ok(err)
+		otherClaim := first.Claim
+		otherClaim.KeyHash = secret.Hash("another key")
 		otherKey := claim("t")
 		otherKey.KeyHash = secret.Hash("another key")
 		void := w.challenge(mailGrant(u, "void"))
@@ -158,8 +164,11 @@ func testClaimRefusals(make Maker) func(*testing.T) {
 				_, err := w.DB.Certificates().RecordIssued(w.ctx, hash, certificate(certs.Claimed{Claim: claim("t")}), w.now(), w.entry("certificate.issue", ""))
 				w.is(err, certs.ErrChallengeInvalid)
 			}
+			otherCert := certificate(certs.Claimed{Claim: otherClaim})
+			_, err := w.DB.Certificates().RecordIssued(w.ctx, taken.Hash, otherCert, w.now(), w.entry("certificate.issue", ""))
+			w.is(err, certs.ErrChallengeInvalid) // of another key
 			// A certificate that is not the one which the claim announced.
-			_, err := w.DB.Certificates().RecordIssued(w.ctx, taken.Hash, certificate(certs.Claimed{Claim: claim("t")}), w.now(), w.entry("certificate.issue", ""))
+			_, err = w.DB.Certificates().RecordIssued(w.ctx, taken.Hash, certificate(certs.Claimed{Claim: claim("t")}), w.now(), w.entry("certificate.issue", ""))
 			if err == nil {
 				t.Error("a certificate with another serial was recorded")
 			}
@@ -199,13 +208,14 @@ func testClaimSiblings(make Maker) func(*testing.T) {
 		i, j := w.invitation(u), w.invitation(u)
 		identity, identitySibling, otherInvitation := w.challenge(identityGrant(i)), w.challenge(identityGrant(i)), w.challenge(identityGrant(j))
 		mail, mailSibling, otherPhone := w.challenge(mailGrant(u, "E1")), w.challenge(mailGrant(u, "E1")), w.challenge(mailGrant(u, "E2"))
-		otherRule := mailGrant(u, "E1")
-		otherRule.Rule = certs.RuleMDMIdentity
-		renewal := w.challenge(otherRule)
+		otherRule, otherProfile := mailGrant(u, "E1"), mailGrant(u, "E1")
+		otherRule.Rule, otherProfile.Profile = certs.RuleMDMIdentity, "org.example.second"
+		renewal, second, secondSibling := w.challenge(otherRule), w.challenge(otherProfile), w.challenge(otherProfile)
 		for _, step := range []struct {
 			challenge certs.Challenge
 			valid     bool
-		}{{identity, true}, {identitySibling, false}, {otherInvitation, true}, {mail, true}, {mailSibling, false}, {otherPhone, true}, {renewal, true}} {
+		}{{identity, true}, {identitySibling, false}, {otherInvitation, true}, {mail, true}, {mailSibling, false}, {otherPhone, true}, {renewal, true},
+			{second, true}, {secondSibling, false}} {
 			_, err := w.DB.Certificates().ClaimChallenge(w.ctx, step.challenge.Hash, claim(newID()), w.now(), w.entry("certificate.issue", ""))
 			if step.valid {
 				w.ok(err)
@@ -325,6 +335,7 @@ func testCertificates(t *testing.T, make Maker) {
 	e.CertificateHash = identity.SHA256
 	e, err = w.DB.Enrollments().Admit(w.ctx, d, e, w.entry("device.admit", ""))
 	w.ok(err)
+	identity.EnrollmentID = string(e.ID)
 	list, err = store.Certificates(w.ctx, string(e.ID), certs.RuleMDMIdentity)
 	w.ok(err)
 	w.same(list, []certs.Certificate{identity})
@@ -354,24 +365,4 @@ func testCertificates(t *testing.T, make Maker) {
 			t.Error("the same serial was recorded twice")
 		}
 	})
-}
-
-func testKeys(t *testing.T, make Maker) {
-	w := newWorld(t, make)
-	none, err := w.DB.Keys().Keys(w.ctx)
-	w.ok(err)
-	w.same(none, []certs.KeyRecord{})
-	const canary = "canary: PKCS#8 of a private key"
-	old := certs.KeyRecord{Role: "server", Certificate: []byte("old"), Key: []byte(canary + " old"), CreatedAt: stored(w.now())}
-	root := certs.KeyRecord{Role: "root", Certificate: []byte("root"), Key: []byte(canary + " root"), CreatedAt: stored(w.now())}
-	w.ok(w.DB.Keys().SaveKeys(w.ctx, []certs.KeyRecord{old, root}, w.entry("authority.create", "")))
-	renewed := certs.KeyRecord{Role: "server", Certificate: []byte("new"), Key: []byte(canary + " new"), CreatedAt: stored(w.later())}
-	w.ok(w.DB.Keys().SaveKeys(w.ctx, []certs.KeyRecord{renewed}, w.entry("authority.renew", "")))
-	list, err := w.DB.Keys().Keys(w.ctx)
-	w.ok(err)
-	w.same(list, []certs.KeyRecord{root, renewed, old})
-	w.audited("authority.create", 1)
-	if bytes.Contains([]byte(w.Dump(t)), []byte("canary")) {
-		t.Fatal("a private key is stored in the clear")
-	}
 }
