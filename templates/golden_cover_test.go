@@ -111,12 +111,13 @@ func TestEveryVariableHasAGolden(t *testing.T) {
 // ruleFiles hold the rules that decide over a template and a user.
 var ruleFiles = []string{
 	"../profiles/validate.go", "../profiles/rules.go", "../profiles/warnings.go", "../profiles/passcode.go",
-	"parse.go", "expand.go", "material.go", "assign.go", "kept.go", "security.go",
+	"parse.go", "expand.go", "material.go", "assign.go", "kept.go", "security.go", "smime.go",
 }
 
 // unreached are reasons that no template and user can lead to, and why.
 var unreached = map[string]string{
-	"there is no such security policy": "a request of the API",
+	"there is no such security policy":                          "a request of the API",
+	"the user has no S/MIME certificate yet that could be sent": "a delivery",
 }
 
 // TestEveryRuleHasAGolden reads the reasons of refusals and warnings from the

@@ -34,9 +34,10 @@ const (
 	goldenUser     = "user.json"
 	goldenDevice   = "device.json" // facts of the user's phone
 	goldenOS       = "os.txt"      // its version, for the report of fidelity
+	goldenSMIME    = "smime.json"  // the user's S/MIME keys on record
 )
 
-var goldenInputs = []string{goldenTemplate, goldenPolicy, goldenRival, goldenUser, goldenDevice, goldenOS}
+var goldenInputs = []string{goldenTemplate, goldenPolicy, goldenRival, goldenUser, goldenDevice, goldenOS, goldenSMIME}
 
 const goldenApple = "apple.mobileconfig"
 
@@ -139,6 +140,9 @@ func (g golden) user(t *testing.T) (directory.User, Options) {
 	if facts := g.input(goldenDevice); facts != nil {
 		o.Device = new(mdm.DeviceFacts)
 		decode(t, g.path, facts, o.Device)
+	}
+	if keys := g.input(goldenSMIME); keys != nil {
+		decode(t, g.path, keys, &o.SMIME)
 	}
 	return u, o
 }

@@ -147,6 +147,9 @@ func (r *accountReader) identity(key, field, uuid string) (profiles.IdentitySour
 	case kind == "com.apple.security.pkcs12":
 		delete(r.rest, key)
 		r.im.used[asString(payload["PayloadUUID"])] = true
+		if key != "PayloadCertificateUUID" {
+			r.im.suggest(Suggestion{Field: field, Text: "S/MIME certificates can be on record for each user instead, with all earlier ones, so that old mail stays readable on a new phone: import them (docs/smime.md), and write identity: smime without pkcs12"})
+		}
 		return profiles.IdentityPKCS12, r.sealPKCS12(strings.TrimSuffix(field, "identity")+"pkcs12", uuid)
 	case kind == "com.apple.security.scep" && key == "PayloadCertificateUUID":
 		delete(r.rest, key)

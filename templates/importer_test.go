@@ -212,6 +212,9 @@ func TestImportHoldsNoSecret(t *testing.T) {
 	if got := suggested(im, "accounts[0].pkcs12"); !strings.Contains(got.Command, "secret set "+a.PKCS12+" ") {
 		t.Errorf("got %+v", got)
 	}
+	if got := suggested(im, "accounts[0].smime.sign.identity"); !strings.Contains(got.Text, "identity: smime") {
+		t.Errorf("got %+v, want it said that S/MIME certificates can be on record", got)
+	}
 	if got := suggested(im, "accounts[0].password"); !strings.Contains(got.Command, "secret set mail-password ") {
 		t.Errorf("got %+v", got)
 	}

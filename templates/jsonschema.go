@@ -65,7 +65,7 @@ func (m schemaMaker) of(t reflect.Type) schemaNode {
 	case reflect.TypeFor[profiles.HostType]():
 		return schemaNode{"enum": []profiles.HostType{profiles.OnPremises, profiles.Office365}}
 	case reflect.TypeFor[profiles.IdentitySource]():
-		return schemaNode{"enum": []profiles.IdentitySource{profiles.IdentityNone, profiles.IdentitySCEP, profiles.IdentityPKCS12}}
+		return schemaNode{"enum": []profiles.IdentitySource{profiles.IdentityNone, profiles.IdentitySCEP, profiles.IdentityPKCS12, profiles.IdentitySMIME}}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -123,8 +123,8 @@ func audienceSchema() schemaNode {
 // schemaLimits is what the Go types do not say: what must be there, ranges, and
 // defaults. A test holds each of them against Validate.
 func schemaLimits() map[string]schemaNode {
-	// Our CA issues no S/MIME certificates, so scep is refused there.
-	smimeSources := []profiles.IdentitySource{profiles.IdentityNone, profiles.IdentityPKCS12}
+	signInSources := []profiles.IdentitySource{profiles.IdentityNone, profiles.IdentitySCEP, profiles.IdentityPKCS12}
+	smimeSources := []profiles.IdentitySource{profiles.IdentityNone, profiles.IdentitySMIME, profiles.IdentityPKCS12}
 	return map[string]schemaNode{
 		"Spec":              {"required": []string{"name", "accounts"}},
 		"Spec.name":         {"pattern": templateName.String()},
@@ -143,7 +143,7 @@ func schemaLimits() map[string]schemaNode {
 		"ExchangeAccount.user_name":            {"default": "%upn%"},
 		"ExchangeAccount.email":                {"default": "%email%"},
 		"ExchangeAccount.ssl":                  {"default": true},
-		"ExchangeAccount.identity":             {"default": profiles.IdentityNone},
+		"ExchangeAccount.identity":             {"default": profiles.IdentityNone, "enum": signInSources},
 		"ExchangeAccount.days_to_keep_offline": {"enum": []int{0, 1, 3, 7, 14, 31}},
 		"PasswordSource":                       {"required": []string{"secret"}},
 		"SMIMESign.identity":                   {"enum": smimeSources},

@@ -116,6 +116,8 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 		mail + "sync: {mail: off}":                                                   false,
 		mail + "smime: {sign: {identity: scep}}":                                     false,
 		mail + "smime: {sign: {identity: pkcs12, pkcs12: smime}}":                    true,
+		mail + "smime: {sign: {identity: smime}, encrypt: {identity: smime}}":        true,
+		mail + "identity: smime":                                                     false,
 		"name: mail\naccounts: []":                                                   false,
 		"name: mail":                                                                 false,
 		"name: Mail!\naccounts: [{name: M, host: h}]":                                false,

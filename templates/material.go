@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 
+	"sallyport/certs"
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
 	"sallyport/profiles"
@@ -16,9 +17,13 @@ type builder struct {
 	options Options
 	profile mobileconfig.Profile
 
-	scep   string            // UUID of the SCEP payload; empty for none
-	pkcs12 map[string]string // name of a secret to the UUID of its payload
-	faults refusal.List
+	scep     string                      // UUID of the SCEP payload; empty for none
+	pkcs12   map[string]string           // name of a secret to the UUID of its payload
+	smime    map[certs.SMIMEUsage]string // to the UUID of its payload
+	keyIDs   []string                    // of the S/MIME keys that come with the delivery
+	awaits   bool                        // one of them is not there yet
+	faults   refusal.List
+	warnings []*refusal.Error
 }
 
 // add writes the identities first, as they come first in every profile that was
@@ -52,6 +57,12 @@ func (b *builder) refs(path string, a profiles.ExchangeAccount) mobileconfig.Ref
 		Signing:    b.identity(path+"smime.sign.", a.SMIME.Sign.Identity, a.SMIME.Sign.PKCS12, upn, mail),
 		Encryption: b.identity(path+"smime.encrypt.", a.SMIME.Encrypt.Identity, a.SMIME.Encrypt.PKCS12, upn, mail),
 	}
+	if a.SMIME.Sign.Identity == profiles.IdentitySMIME {
+		refs.Signing = b.smimeIdentity(path+"smime.sign.", certs.SMIMESigning, mail)
+	}
+	if a.SMIME.Encrypt.Identity == profiles.IdentitySMIME {
+		refs.Encryption = b.smimeIdentity(path+"smime.encrypt.", certs.SMIMEEncryption, mail)
+	}
 	if a.Password != nil {
 		if s, ok := b.secret(path+"password.secret", a.Password.Secret, SecretPassword); ok {
 			refs.Password, refs.PasswordRevision = s.Value, s.Revision
@@ -76,7 +87,7 @@ func (b *builder) identity(path string, source profiles.IdentitySource, name str
 			return ""
 		}
 		return b.pkcs12Identity(s)
-	case profiles.IdentityNone:
+	case profiles.IdentityNone, profiles.IdentitySMIME: // refs knows what the latter is for
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"sallyport/certs"
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
 	"sallyport/mdm"
@@ -36,11 +37,21 @@ type Phones interface {
 	PhonesOf(ctx context.Context, u directory.User) ([]mdm.DeviceFacts, error)
 }
 
+// SMIMEKeys is the part of certs.SMIMEStore that this room reads: no key is among
+// what it returns.
+type SMIMEKeys interface {
+	// ListSMIME returns keys without Key.
+	ListSMIME(ctx context.Context, f certs.SMIMEFilter) ([]certs.SMIMEKey, error)
+}
+
+var _ SMIMEKeys = certs.SMIMEStore(nil)
+
 // Viewer shows what would be sent, and sends nothing.
 type Viewer struct {
 	Templates *Service
-	Phones    Phones  // nil: nobody has a phone
-	Options   Options // of this server: what deliveries render with, without Secrets and Device
+	Phones    Phones    // nil: nobody has a phone
+	SMIME     SMIMEKeys // nil: nobody has S/MIME certificates
+	Options   Options   // of this server: what deliveries render with, without Secrets, S/MIME keys and Device
 }
 
 // PreviewRequest names a template, or brings one along that is not applied yet.
@@ -157,12 +168,15 @@ func (v *Viewer) phones(ctx context.Context, u directory.User) ([]mdm.DeviceFact
 	return phones, nil
 }
 
-// options adds what a rendering for this user needs: secrets only where a
-// template names some, the phone that was seen last.
+// options adds what a rendering for this user needs: secrets and S/MIME keys only
+// where a template names some, the phone that was seen last.
 func (v *Viewer) options(ctx context.Context, u directory.User, phones []mdm.DeviceFacts, specs ...Spec) (Options, error) {
 	o := v.Options
 	if len(phones) > 0 {
 		o.Device = &phones[0]
+	}
+	if err := v.smime(ctx, &o, u, specs); err != nil {
+		return Options{}, err
 	}
 	if v.Templates.Secrets == nil || !slices.ContainsFunc(specs, func(s Spec) bool { return len(s.Secrets()) > 0 }) {
 		return o, nil
@@ -172,6 +186,21 @@ func (v *Viewer) options(ctx context.Context, u directory.User, phones []mdm.Dev
 		return Options{}, fmt.Errorf("read secrets of %s: %w", u.ID, err)
 	}
 	return o, nil
+}
+
+// smime adds the S/MIME keys that the user has, newest first. None is made: those
+// that a delivery would make are shown as such.
+func (v *Viewer) smime(ctx context.Context, o *Options, u directory.User, specs []Spec) error {
+	if v.SMIME == nil || !slices.ContainsFunc(specs, func(s Spec) bool { return len(s.SMIMEUsages()) > 0 }) {
+		return nil
+	}
+	keys, err := v.SMIME.ListSMIME(ctx, certs.SMIMEFilter{UserID: string(u.ID), Limit: 1000})
+	if err != nil {
+		return fmt.Errorf("list S/MIME keys of %s: %w", u.ID, err)
+	}
+	slices.SortStableFunc(keys, func(a, b certs.SMIMEKey) int { return b.NotBefore.Compare(a.NotBefore) })
+	o.SMIME = keys
+	return nil
 }
 
 // notes say when the user would not get this template after all.

@@ -218,9 +218,13 @@ func drawSMIME(t *rapid.T, a *profiles.ExchangeAccount) {
 	a.SMIME.Encrypt = profiles.SMIMEEncrypt{ByDefault: yes("encrypt"), UserMayChange: yes("encrypt may"), UserMayChangeIdentity: yes("encrypt choose"), PerMessageSwitch: yes("lock")}
 	if yes("sign with") {
 		a.SMIME.Sign.Identity, a.SMIME.Sign.PKCS12 = profiles.IdentityPKCS12, "p12"
+	} else if yes("sign on record") {
+		a.SMIME.Sign.Identity = profiles.IdentitySMIME
 	}
 	if yes("encrypt with") {
 		a.SMIME.Encrypt.Identity, a.SMIME.Encrypt.PKCS12 = profiles.IdentityPKCS12, "mail-p12"
+	} else if yes("encrypt on record") {
+		a.SMIME.Encrypt.Identity = profiles.IdentitySMIME
 	}
 }
 

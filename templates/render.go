@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"sallyport/certs"
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
@@ -30,6 +31,7 @@ type Options struct {
 	Organization string           // shown on the phone
 	SCEPURL      string           // where accounts with identity scep get their certificate
 	Secrets      []Secret         // the user's, as SecretsFor returns them
+	SMIME        []certs.SMIMEKey // the user's S/MIME keys without Key: the current one of each usage, then earlier ones for encryption, newest first
 	Device       *mdm.DeviceFacts // of the phone that the profile is for; nil while it has not reported them
 	// ForApp renders for the managed configuration of an app alone, which holds
 	// neither certificates nor passwords: none are looked for, and the Profile is
@@ -41,13 +43,19 @@ type Options struct {
 type Rendered struct {
 	TemplateName string
 	Revision     int
-	// Profile has everything but the one-time challenge; its TopUUID is the one
-	// that the phone will report.
+	// Profile has everything but the one-time challenge and S/MIME keys; its TopUUID
+	// is the one that the phone will report.
 	Profile  mobileconfig.Profile
 	Accounts []profiles.ExchangeAccount // expanded
 	// NeedsChallenge says that Profile holds a SCEP payload: mint a challenge
 	// and call WithChallenge before it is sent.
 	NeedsChallenge bool
+	// KeyIDs are the S/MIME keys that Profile waits for: call WithKeys before it is
+	// sent.
+	KeyIDs []string
+	// AwaitsKeys says that the user has no S/MIME key yet for something that the
+	// template asks: it can be shown, and not be sent.
+	AwaitsKeys bool
 	// Warnings name, by field, what is allowed but hardly meant.
 	Warnings []*refusal.Error
 }
@@ -105,7 +113,8 @@ func Render(r Revision, u directory.User, o Options) (Rendered, error) {
 	}
 	return Rendered{
 		TemplateName: r.Name, Revision: r.Number, Profile: b.profile, Accounts: accounts,
-		NeedsChallenge: b.scep != "", Warnings: append(r.Spec.deviceWarnings(), warnings(accounts)...),
+		NeedsChallenge: b.scep != "", KeyIDs: b.keyIDs, AwaitsKeys: b.awaits,
+		Warnings: slices.Concat(r.Spec.deviceWarnings(), warnings(accounts), b.warnings),
 	}, nil
 }
 
