@@ -1,0 +1,218 @@
+package enroll
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/internal/refusal"
+	"sallyport/mdm"
+)
+
+// Roles of certs.AuthorityInfo.
+const (
+	rootRole    = "root"
+	issuingRole = "issuing"
+)
+
+// Successions is the part of the authority that a rollover needs. *certs.Authority is one.
+type Successions interface {
+	List() []certs.AuthorityInfo
+	Activate(ctx context.Context, fingerprint string) (certs.AuthorityInfo, error)
+	Retire(ctx context.Context, fingerprint string) error
+}
+
+// Hanging counts what hangs under issuing certificates. certs.RevocationStore does.
+type Hanging interface {
+	CountValid(ctx context.Context, now time.Time) (map[string]int, error)
+}
+
+var (
+	_ Hanging = certs.RevocationStore(nil)
+)
+
+// Rollover puts a new issuing certificate to use, and ends an old one, when the
+// fleet is ready for it. Its fields are needed except where they say otherwise.
+type Rollover struct {
+	Authority Successions
+	Renewals  RenewalStore
+	Issued    Hanging
+	Now       func() time.Time // nil means time.Now
+}
+
+// Step is what a rollover did, or would do.
+type Step struct {
+	Authority certs.AuthorityInfo
+	Untold    int // active phones whose enrolment profile knows nothing of its root
+	Valid     int // certificates under it that are neither revoked nor expired
+	Refused   refusal.List
+}
+
+// Overview tells every certificate of the authority with what hangs under it,
+// and of those that wait to be used how many phones do not know their root.
+func (r *Rollover) Overview(ctx context.Context) ([]Step, error) {
+	valid, err := r.Issued.CountValid(ctx, r.now())
+	if err != nil {
+		return nil, fmt.Errorf("count certificates: %w", err)
+	}
+	all := r.Authority.List()
+	steps := make([]Step, len(all))
+	for i, a := range all {
+		steps[i].Authority = a
+		if a.Role != issuingRole {
+			continue
+		}
+		steps[i].Valid = valid[a.SubjectKeyID]
+		if a.State != certs.StateStaged {
+			continue
+		}
+		if steps[i].Untold, err = r.untold(ctx, a); err != nil {
+			return nil, err
+		}
+	}
+	return steps, nil
+}
+
+// Activate lets the staged or old certificate sign from now on. Phones that do
+// not know its root would refuse what it signs (our server, our profiles): while
+// there are such, that is ErrConflict unless forced. A dry run does nothing, and
+// says what would stand in the way.
+func (r *Rollover) Activate(ctx context.Context, fingerprint string, force, dryRun bool) (Step, error) {
+	s, err := r.find(fingerprint)
+	if err != nil {
+		return s, err
+	}
+	if s.Authority.State == certs.StateRetired {
+		return s, refusal.New(ErrConflict, "fingerprint", "is retired: phones do not trust it any more", "make a new one: sallyport ca rollover, or sallyport ca import")
+	}
+	if s.Untold, err = r.untold(ctx, s.Authority); err != nil {
+		return s, err
+	}
+	if s.Untold > 0 {
+		s.Refused.Add(refusal.New(ErrConflict, "force", fmt.Sprintf("%d active phones do not know the root of this certificate, and would refuse what it signs", s.Untold),
+			"wait: they are told by their enrolment profile, which is being sent to them again; or force it, and those phones enrol again"))
+	}
+	if dryRun || len(s.Refused) > 0 && !force {
+		return s, s.answer(dryRun)
+	}
+	s.Authority, err = r.Authority.Activate(ctx, s.Authority.Fingerprint)
+	return s, err
+}
+
+// Retire ends the trust in an issuing certificate that is not the active one.
+// While valid certificates hang under it, that is ErrConflict unless forced.
+func (r *Rollover) Retire(ctx context.Context, fingerprint string, force, dryRun bool) (Step, error) {
+	s, err := r.find(fingerprint)
+	if err != nil {
+		return s, err
+	}
+	if s.Authority.State == certs.StateActive {
+		return s, refusal.New(ErrConflict, "fingerprint", "is the one that signs", "activate another one first: sallyport ca activate FINGERPRINT")
+	}
+	valid, err := r.Issued.CountValid(ctx, r.now())
+	if err != nil {
+		return s, fmt.Errorf("count certificates: %w", err)
+	}
+	// Rows older than their issuer's field may hang under any of them.
+	if s.Valid = valid[s.Authority.SubjectKeyID] + valid[""]; s.Valid > 0 {
+		s.Refused.Add(refusal.New(ErrConflict, "force", fmt.Sprintf("%d valid certificates hang under it, and would be refused", s.Valid),
+			"wait until they are renewed: sallyport ca show counts them; or force it, and those phones enrol again"))
+	}
+	if dryRun || len(s.Refused) > 0 && !force {
+		return s, s.answer(dryRun)
+	}
+	if err := r.Authority.Retire(ctx, s.Authority.Fingerprint); err != nil {
+		return s, err
+	}
+	s.Authority, err = r.authority(s.Authority.Fingerprint)
+	return s, err
+}
+
+// answer is what stands in the way, unless somebody only asks.
+func (s Step) answer(dryRun bool) error {
+	if dryRun {
+		return nil
+	}
+	return s.Refused.OrNil()
+}
+
+// find refuses what names no issuing certificate.
+func (r *Rollover) find(fingerprint string) (Step, error) {
+	a, err := r.authority(fingerprint)
+	if err != nil {
+		return Step{}, err
+	}
+	if a.Role != issuingRole {
+		return Step{}, refusal.New(ErrInvalid, "fingerprint", "is that of the "+a.Role+" certificate, not of an issuing one", "see: sallyport ca show")
+	}
+	return Step{Authority: a}, nil
+}
+
+func (r *Rollover) authority(fingerprint string) (certs.AuthorityInfo, error) {
+	for _, a := range r.Authority.List() {
+		if strings.EqualFold(a.Fingerprint, fingerprint) {
+			return a, nil
+		}
+	}
+	return certs.AuthorityInfo{}, refusal.New(certs.ErrNotFound, "fingerprint", "no certificate of the authority has it", "see: sallyport ca show")
+}
+
+// untoldPage is how many identities are counted at a time.
+const untoldPage = 1000
+
+// untold counts the active phones that got their enrolment profile before the
+// root of this certificate was on record. Who is to be told and has not renewed
+// yet counts too.
+func (r *Rollover) untold(ctx context.Context, a certs.AuthorityInfo) (int, error) {
+	root, ok := r.root(a)
+	if !ok {
+		return 0, nil
+	}
+	n, after := 0, mdm.EnrollmentID("")
+	for {
+		page, err := r.Renewals.UntoldIdentities(ctx, root.CreatedAt, true, after, untoldPage)
+		if err != nil {
+			return 0, fmt.Errorf("count phones that know no root: %w", err)
+		}
+		n += len(page)
+		if len(page) < untoldPage {
+			return n, nil
+		}
+		after = page[len(page)-1].EnrollmentID
+	}
+}
+
+// root is the end of the chain above a. Of roots that share a name the newest
+// counts: it is the one that fewer phones know.
+func (r *Rollover) root(a certs.AuthorityInfo) (certs.AuthorityInfo, bool) {
+	all := r.Authority.List()
+	for range all { // a chain is no longer than that
+		above, ok := issuerOf(a, all)
+		if !ok || above.Role == rootRole {
+			return above, ok
+		}
+		a = above
+	}
+	return certs.AuthorityInfo{}, false
+}
+
+func issuerOf(a certs.AuthorityInfo, all []certs.AuthorityInfo) (found certs.AuthorityInfo, ok bool) {
+	for _, above := range all {
+		if above.Subject != a.Issuer || above.Fingerprint == a.Fingerprint || above.State == certs.StateRetired {
+			continue
+		}
+		if !ok || above.CreatedAt.After(found.CreatedAt) {
+			found, ok = above, true
+		}
+	}
+	return found, ok
+}
+
+func (r *Rollover) now() time.Time {
+	if r.Now == nil {
+		return time.Now().UTC().Truncate(time.Microsecond)
+	}
+	return r.Now().UTC().Truncate(time.Microsecond)
+}
