@@ -46,7 +46,8 @@ func (t *tx) saveContact(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact
 // Idle that changes nothing but the times, or a result that is new.
 func (t *tx) saveWithCommand(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact) error {
 	if c.Status == mdm.StatusIdle {
-		return t.seenIdle(ctx, id, c.At)
+		t.later(seenIdle, seenAt(id, c.At)...) // of an unknown enrolment there can be no command
+		return nil
 	}
 	_, err := t.saveContact(ctx, id, c)
 	if errors.Is(err, errUnchanged) {
@@ -66,39 +67,32 @@ func (t *tx) mergeReport(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact
 	if err != nil {
 		return err
 	}
-	return t.saveReport(ctx, id, stored.Merge(wholeReport(c.Report)), c.At)
+	t.saveReport(id, stored.Merge(wholeReport(c.Report)), c.At)
+	return nil
 }
 
 // A last contact moves on, and comes back only from a long step ahead.
 const lastSeen = `last_seen_at = CASE WHEN last_seen_at < $2 OR last_seen_at > $3 THEN $2 ELSE last_seen_at END`
 
-// seen notes a message of an enrolment; ErrNotFound when there is none.
-func (t *tx) seen(ctx context.Context, id mdm.EnrollmentID, at time.Time) error {
-	return t.touch(ctx, `UPDATE enroll_enrollments SET `+lastSeen+` WHERE id = $1`, id, at)
+const (
+	// seen notes a message of an enrolment, seenIdle one that begins a connection.
+	// Their arguments are seenAt.
+	seen     = `UPDATE enroll_enrollments SET ` + lastSeen + ` WHERE id = $1`
+	seenIdle = `UPDATE enroll_enrollments SET ` + lastSeen + `,
+		idle_at = CASE WHEN idle_at < $2 THEN $2 ELSE idle_at END WHERE id = $1`
+)
+
+func seenAt(id mdm.EnrollmentID, at time.Time) []any {
+	return []any{id, micros(at), micros(at.Add(longStep))}
 }
 
-// seenIdle notes one that begins a connection.
-func (t *tx) seenIdle(ctx context.Context, id mdm.EnrollmentID, at time.Time) error {
-	return t.touch(ctx, `UPDATE enroll_enrollments SET `+lastSeen+`,
-		idle_at = CASE WHEN idle_at < $2 THEN $2 ELSE idle_at END WHERE id = $1`, id, at)
-}
-
-func (t *tx) touch(ctx context.Context, query string, id mdm.EnrollmentID, at time.Time) error {
-	n, err := t.change(ctx, query, id, micros(at), micros(at.Add(longStep)))
-	if err == nil && n == 0 {
-		return enroll.ErrNotFound
-	}
-	return err
-}
-
-func (t *tx) saveReport(ctx context.Context, id mdm.EnrollmentID, r mdm.Report, at time.Time) error {
+func (t *tx) saveReport(id mdm.EnrollmentID, r mdm.Report, at time.Time) {
 	easDeviceID := ""
 	if r.Device != nil {
 		easDeviceID = fold(r.Device.EASDeviceID)
 	}
-	_, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET report = $2, eas_device_id = $3, reported_at = $4 WHERE id = $1`,
+	t.later(`UPDATE enroll_enrollments SET report = $2, eas_device_id = $3, reported_at = $4 WHERE id = $1`,
 		id, document{r}, easDeviceID, micros(at))
-	return err
 }
 
 // saveStatus moves the commands that the contact is about, and says whether
@@ -117,9 +111,7 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 		RETURNING action_id`,
 		c.CommandID, id, answer.State, answer.Error, document{answer.Chain}, micros(c.At)).Scan(&act)
 	if err == nil {
-		if err := t.seen(ctx, id, c.At); err != nil {
-			return false, err
-		}
+		t.later(seen, seenAt(id, c.At)...)
 		return true, t.answerAct(ctx, act, c, answer.State, answer.Error)
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
@@ -141,10 +133,14 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 // command that carries out an act stays Sent with it: whether the phone executed
 // it nobody knows, so it is repeated under its own identifier and never anew.
 func (t *tx) saveIdle(ctx context.Context, id mdm.EnrollmentID, at time.Time) (bool, error) {
-	if err := t.seenIdle(ctx, id, at); err != nil {
+	n, err := t.change(ctx, seenIdle, seenAt(id, at)...)
+	if err == nil && n == 0 {
+		err = enroll.ErrNotFound
+	}
+	if err != nil {
 		return false, err
 	}
-	n, err := t.change(ctx, `UPDATE enroll_commands SET state = 'superseded', done_at = $2
+	n, err = t.change(ctx, `UPDATE enroll_commands SET state = 'superseded', done_at = $2
 		WHERE enrollment_id = $1 AND state = 'sent' AND NOT EXISTS (SELECT 1 FROM enroll_actions a
 			WHERE a.id = enroll_commands.action_id AND a.state = 'sent' AND a.command_id = enroll_commands.id)`, id, micros(at))
 	return n > 0, err

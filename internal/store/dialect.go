@@ -12,9 +12,9 @@ import (
 type engine interface {
 	// name is what a person calls the database, without a secret in it.
 	name() string
-	// isolation is how units of work are kept apart. Under both engines they
-	// behave as if one had followed another.
-	isolation() sql.IsolationLevel
+	// begin opens a unit of work. Under both engines units behave as if one had
+	// followed another.
+	begin(ctx context.Context) (unit, error)
 	// snapshot is how several reads see one state of the database.
 	snapshot() sql.IsolationLevel
 	// recognise refuses a database that is another program's, before anything
@@ -25,7 +25,7 @@ type engine interface {
 	// beforeEvents runs once in a unit that is about to write events, and after
 	// it nothing but those and the commit: whoever sees an event's ID must see
 	// every smaller one, and other processes are told once it is there.
-	beforeEvents(ctx context.Context, t *tx) error
+	beforeEvents(t *tx)
 	// turn lets units of work that name the same key pass one by one, from here
 	// to their end. It makes nothing right that was wrong: it keeps those apart
 	// that would lock the same rows in different orders.
@@ -35,6 +35,24 @@ type engine interface {
 	alone(ctx context.Context, name string, fn func(context.Context) error) (ran bool, err error)
 	backup(ctx context.Context, w io.Writer) error
 	close() error
+}
+
+// session is what runs statements: a unit of work, or a transaction that reads.
+type session interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// unit is the transaction of one unit of work.
+type unit interface {
+	session
+	// commit runs the statements that were put off, and commits: all or nothing.
+	// sent says whether an error leaves it open what became of the commit.
+	commit(ctx context.Context, last []deferred) (sent bool, err error)
+	// rollback ends a unit that was not committed. After a commit it does nothing
+	// but to give the connection back. It must be called.
+	rollback()
 }
 
 // Errors are told apart by code, never by text: texts change between releases

@@ -35,25 +35,19 @@ const eventsAtOnce = 100
 
 // writeEvents comes last in a unit of work: from here to the commit nobody else
 // can write events, so nothing may come between that waits.
-func (t *tx) writeEvents(ctx context.Context) error {
+func (t *tx) writeEvents() {
 	if len(t.events) == 0 {
-		return nil
+		return
 	}
-	if err := t.db.engine.beforeEvents(ctx, t); err != nil {
-		return fmt.Errorf("write events: %w", err)
-	}
+	t.db.engine.beforeEvents(t)
 	for some := range slices.Chunk(t.events, eventsAtOnce) {
 		var w where
 		rows := make([]string, 0, len(some))
 		for _, e := range some {
 			rows = append(rows, "("+w.bind(e.kind)+", "+w.bind(e.id)+", "+w.bind(micros(e.at))+")")
 		}
-		_, err := t.ExecContext(ctx, `INSERT INTO work_outbox (kind, enrollment_id, at) VALUES `+strings.Join(rows, ", "), w.args...)
-		if err != nil {
-			return fmt.Errorf("write events: %w", err)
-		}
+		t.later(`INSERT INTO work_outbox (kind, enrollment_id, at) VALUES `+strings.Join(rows, ", "), w.args...)
 	}
-	return nil
 }
 
 // Pending returns up to limit events that consumer has not done yet, in the

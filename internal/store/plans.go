@@ -243,7 +243,7 @@ const forgetCommands = `UPDATE enroll_commands SET recent = FALSE
 // SaveCommand writes a command's row in state Sent, and with it its act and the
 // contact that it answers.
 func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command, pending *mdm.Contact) error {
-	return s.db.write(ctx, "save command", func(t *tx) error {
+	err := s.db.write(ctx, "save command", func(t *tx) error {
 		if pending != nil {
 			if err := t.saveWithCommand(ctx, c.EnrollmentID, *pending); err != nil {
 				return err
@@ -255,21 +255,20 @@ func (s *Plans) SaveCommand(ctx context.Context, c mdm.Command, pending *mdm.Con
 				return err
 			}
 		}
-		_, err := t.ExecContext(ctx, `INSERT INTO enroll_commands (id, enrollment_id, request_type, subject, revision,
+		t.later(`INSERT INTO enroll_commands (id, enrollment_id, request_type, subject, revision,
 				state, error, action_id, sent_at, done_at, recent)
 			VALUES ($1, $2, $3, $4, $5, 'sent', '', $6, $7, 0, TRUE)`,
 			c.ID, c.EnrollmentID, c.RequestType, c.Subject, c.Revision, c.ActionID, micros(c.SentAt))
-		switch {
-		case isUnique(err):
-			return enroll.ErrConflict
-		case isForeignKey(err):
-			return enroll.ErrNotFound
-		case err != nil:
-			return err
-		}
-		_, err = t.ExecContext(ctx, forgetCommands, c.EnrollmentID, c.RequestType, c.Subject)
-		return err
+		t.later(forgetCommands, c.EnrollmentID, c.RequestType, c.Subject)
+		return nil
 	})
+	switch {
+	case isUnique(err):
+		return fmt.Errorf("save command: %w", enroll.ErrConflict)
+	case isForeignKey(err):
+		return fmt.Errorf("save command: %w", enroll.ErrNotFound)
+	}
+	return err
 }
 
 // Advance turns state from into to, if it still is from. It does not end

@@ -104,10 +104,6 @@ func refuseUnreachable(place string, err error) error {
 
 func (p *postgres) name() string { return p.place }
 
-// isolation: see docs/adr/0004. A unit that reads, judges and writes is right
-// by itself; what it costs is a retry where two of them meet.
-func (p *postgres) isolation() sql.IsolationLevel { return sql.LevelSerializable }
-
 func (p *postgres) snapshot() sql.IsolationLevel { return sql.LevelRepeatableRead }
 
 func (p *postgres) migrations() (string, string) { return "migrations/postgres", "postgres" }
@@ -150,9 +146,8 @@ const (
 // beforeEvents makes events commit in the order of their ID: a sequence gives
 // IDs when asked, and a transaction that was asked earlier may commit later. The
 // lock is held until the commit; NOTIFY takes one of the same reach then anyway.
-func (p *postgres) beforeEvents(ctx context.Context, t *tx) error {
-	_, err := t.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1), pg_notify($2, $3)`, int64(eventsLock), eventsChannel, p.node)
-	return err
+func (p *postgres) beforeEvents(t *tx) {
+	t.later(`SELECT pg_advisory_xact_lock($1), pg_notify($2, $3)`, int64(eventsLock), eventsChannel, p.node)
 }
 
 func (p *postgres) turn(ctx context.Context, t *tx, key string) error {

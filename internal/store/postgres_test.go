@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -93,14 +94,9 @@ func TestManyFirstStarts(t *testing.T) {
 func TestEventThatCommitsLate(t *testing.T) {
 	t.Parallel()
 	url := onPostgres(t, store.Options{}).Database
-	held, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	slow := process(t, url, store.Options{Hook: func(_ string, phase store.Phase) {
-		if phase == store.BeforeCommit {
-			once.Do(func() { close(held); <-release })
-		}
-	}})
-	quick := process(t, url, store.Options{})
+	slow, quick := process(t, url, store.Options{}), process(t, url, store.Options{})
+	raw := rawPostgres(t, url)
+	release := holdFirstEvent(t, raw)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 
@@ -110,7 +106,7 @@ func TestEventThatCommitsLate(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	<-held
+	awaitLock(t, raw, `objid = 42`)
 	for i := range 4 {
 		all.Go(func() {
 			_, err := quick.Users().SaveUsers(ctx, []directory.User{{UPN: fmt.Sprintf("u%d@x.test", i), Email: fmt.Sprintf("u%d@x.test", i)}}, nil)
@@ -125,17 +121,11 @@ func TestEventThatCommitsLate(t *testing.T) {
 	}
 	// The others wait for the lock now, or have not got there: a consumer that
 	// looks at any time sees no event whose predecessor is still to come.
-	raw := rawPostgres(t, url)
-	for deadline := time.Now().Add(patience); len(lines(t, raw, `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)) == 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("nobody waits: the test proves nothing")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	awaitLock(t, raw, `objid <> 42`)
 	if events := pending(t, quick); len(events) != 0 {
 		t.Errorf("handed out %v while an earlier one was not committed", events)
 	}
-	close(release)
+	release()
 	all.Wait()
 	events := pending(t, quick)
 	if len(events) != 5 {
@@ -145,6 +135,47 @@ func TestEventThatCommitsLate(t *testing.T) {
 		if e.ID <= events[i].ID {
 			t.Errorf("event %d after %d", e.ID, events[i].ID)
 		}
+	}
+}
+
+// holdFirstEvent has the unit of work that writes the first event wait where its
+// event is written and nothing is committed, until release is called.
+func holdFirstEvent(t testing.TB, raw *sql.DB) (release func()) {
+	t.Helper()
+	holder, err := raw.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`CREATE SEQUENCE test_nth`,
+		`CREATE FUNCTION test_hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('test_nth') = 1 THEN PERFORM pg_advisory_xact_lock(42); END IF; RETURN NULL; END $$`,
+		`CREATE TRIGGER test_hold AFTER INSERT ON work_outbox FOR EACH ROW EXECUTE FUNCTION test_hold()`,
+		`SELECT pg_advisory_lock(42)`,
+	} {
+		if _, err := holder.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		if err := holder.Close(); err != nil { // the pool keeps it
+			t.Error(err)
+		}
+		if err := raw.Close(); err != nil { // and the lock with it
+			t.Error(err)
+		}
+	}
+}
+
+// awaitLock waits until somebody waits for an advisory lock.
+func awaitLock(t testing.TB, raw *sql.DB, which string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); len(lines(t, raw, `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND `+which)) == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits: the test proves nothing")
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -231,28 +262,36 @@ func terminate(t testing.TB, url string) {
 func TestConnectionIsKilled(t *testing.T) {
 	t.Parallel()
 	url := onPostgres(t, store.Options{}).Database
-	killed := false
+	var kill bool
 	db := process(t, url, store.Options{Hook: func(unit string, phase store.Phase) {
-		if unit == "save template" && phase == store.BeforeCommit && !killed {
-			killed = true
+		if unit == "save template" && phase == store.BeforeCommit && kill {
+			kill = false
 			terminate(t, url)
 		}
 	}})
+	// On a new connection the statements are announced first: the commit was not
+	// sent then, and the unit is done again.
+	done, err := 0, error(nil)
+	for ; err == nil && done < 20; done++ {
+		kill = true
+		if err = change(t.Context(), db, fmt.Sprint(done)); kill {
+			t.Fatal("nothing was killed: the test proves nothing")
+		}
+	}
 	// The commit was sent, so nobody knows its outcome: that is told, as something that passes.
-	err := change(t.Context(), db, "one")
-	if err == nil || !store.Temporary(err) {
+	if done--; err == nil || !store.Temporary(err) {
 		t.Fatalf("got %v, want an error that passes", err)
 	}
-	if events := pending(t, db); len(events) != 0 {
-		t.Errorf("left behind: %v", events)
+	if events := pending(t, db); len(events) != done {
+		t.Errorf("%d were done, events: %v", done, events)
 	}
 	if err := change(t.Context(), db, "one"); err != nil {
 		t.Fatal(err)
 	}
 	terminate(t, url)
 	note(t, db, "the next request works")
-	if events := pending(t, db); len(events) != 1 {
-		t.Errorf("got %d events, want 1", len(events))
+	if events := pending(t, db); len(events) != done+1 {
+		t.Errorf("got %d events, want %d", len(events), done+1)
 	}
 }
 

@@ -49,8 +49,27 @@ type sqliteFile struct {
 
 func (s *sqliteFile) name() string { return s.path }
 
-// isolation: the writer is one connection, and its transactions begin IMMEDIATE.
-func (s *sqliteFile) isolation() sql.IsolationLevel { return sql.LevelDefault }
+// begin: the writer is one connection, and its transactions begin IMMEDIATE.
+func (s *sqliteFile) begin(ctx context.Context) (unit, error) {
+	raw, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return sqliteUnit{raw}, nil
+}
+
+type sqliteUnit struct{ *sql.Tx }
+
+func (u sqliteUnit) commit(ctx context.Context, last []deferred) (sent bool, err error) {
+	for _, s := range last {
+		if _, err := u.ExecContext(ctx, s.query, s.args...); err != nil {
+			return false, err
+		}
+	}
+	return true, u.Commit()
+}
+
+func (u sqliteUnit) rollback() { _ = u.Rollback() }
 
 func (s *sqliteFile) snapshot() sql.IsolationLevel { return sql.LevelDefault }
 
@@ -59,7 +78,7 @@ func (s *sqliteFile) recognise(ctx context.Context) error { return mark(ctx, s.w
 func (s *sqliteFile) migrations() (string, string) { return "migrations/sqlite", "sqlite3" }
 
 // beforeEvents has nothing to do: there is one writer.
-func (s *sqliteFile) beforeEvents(context.Context, *tx) error { return nil }
+func (s *sqliteFile) beforeEvents(*tx) {}
 
 // turn has nothing to do: there is one writer.
 func (s *sqliteFile) turn(context.Context, *tx, string) error { return nil }

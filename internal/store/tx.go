@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -15,7 +16,7 @@ import (
 type Phase string
 
 const (
-	BeforeCommit Phase = "before_commit" // everything is written, nothing is durable
+	BeforeCommit Phase = "before_commit" // everything is decided, nothing is durable
 	AfterCommit  Phase = "after_commit"  // durable; nobody has been told
 )
 
@@ -40,9 +41,37 @@ func unchanged(err error) error {
 
 // tx is one transaction of one unit of work. It never leaves the package.
 type tx struct {
-	*sql.Tx
+	session
 	db     *DB
+	last   []deferred
 	events []event
+}
+
+// deferred is a statement that was put off.
+type deferred struct {
+	query string
+	args  []any
+}
+
+// values are the arguments as database/sql would hand them to a driver.
+func (s deferred) values() ([]any, error) {
+	list := make([]any, len(s.args))
+	for i, arg := range s.args {
+		v, err := driver.DefaultParameterConverter.ConvertValue(arg)
+		if err != nil {
+			return nil, fmt.Errorf("argument %d: %w", i+1, err)
+		}
+		list[i] = v
+	}
+	return list, nil
+}
+
+// later puts a statement off until everything else of the unit is done: those
+// leave together with the commit, which costs PostgreSQL one exchange less for
+// each. It is for statements whose outcome decides about nothing; one that fails
+// fails the unit, with an error that write returns.
+func (t *tx) later(query string, args ...any) {
+	t.last = append(t.last, deferred{query, args})
 }
 
 // write runs one named unit of work: all of it is durable when write returns
@@ -71,28 +100,25 @@ func (db *DB) write(ctx context.Context, unit string, fn func(*tx) error) error 
 
 // writeOnce says whether the commit was sent.
 func (db *DB) writeOnce(ctx context.Context, unit string, fn func(*tx) error) (sent bool, err error) {
-	raw, err := db.writer.BeginTx(ctx, &sql.TxOptions{Isolation: db.engine.isolation()})
+	u, err := db.engine.begin(ctx)
 	if err != nil {
 		return false, err
 	}
-	// After a commit this does nothing; it also runs when fn or the hook panics.
-	defer func() { _ = raw.Rollback() }()
-	t := &tx{Tx: raw, db: db}
+	defer u.rollback() // also when fn or the hook panics
+	t := &tx{session: u, db: db}
 	if err := fn(t); err != nil {
 		if errors.Is(err, errUnchanged) {
 			return false, nil
 		}
 		return false, err
 	}
-	if err := t.writeEvents(ctx); err != nil {
-		return false, err
-	}
+	t.writeEvents()
 	db.options.Hook(unit, BeforeCommit)
-	if err := raw.Commit(); err != nil {
+	if sent, err := u.commit(ctx, t.last); err != nil {
 		if ctx.Err() != nil { // database/sql may have rolled back first and then names only that
-			return true, ctx.Err()
+			return sent, ctx.Err()
 		}
-		return true, err
+		return sent, err
 	}
 	db.options.Hook(unit, AfterCommit)
 	if len(t.events) > 0 {
@@ -142,7 +168,7 @@ func (db *DB) readOnce(ctx context.Context, fn func(*tx) error) error {
 		return err
 	}
 	defer func() { _ = raw.Rollback() }()
-	return fn(&tx{Tx: raw, db: db})
+	return fn(&tx{session: raw, db: db})
 }
 
 // audit appends the entries to the trail, in this transaction.
