@@ -3,12 +3,19 @@ package certs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"sallyport/internal/audit"
 )
 
 var (
+	// ErrSMIME says that what was asked of S/MIME keys cannot be.
+	ErrSMIME = errors.New("S/MIME request refused")
+	// ErrSMIMEConflict says that what is on record stands against it.
+	ErrSMIMEConflict = errors.New("S/MIME keys stand against it")
+	// ErrExportNotFound says that no such export is on record.
+	ErrExportNotFound = errors.New("no such export")
 	// ErrExportNotReady says that an export waits for the second owner, was taken
 	// already, or has expired.
 	ErrExportNotReady = errors.New("export cannot be taken")
@@ -36,9 +43,13 @@ const (
 // current: the one that begins last of those that are neither revoked nor
 // replaced by an import; the others are history. History of encryption is
 // delivered too, so that old mail can be read on a new phone; that of signing is not.
+//
+// An import replaces what we issued before it for that usage, if it was valid when it
+// came: an old certificate that is imported for the sake of old mail is history.
 type SMIMEKey struct {
 	ID          string // UUIDv7
 	UserID      string
+	UPN         string // of the user; filled by the store on reading, empty for a removed one
 	Usage       SMIMEUsage
 	Source      SMIMESource
 	Certificate []byte   // DER
@@ -77,26 +88,42 @@ type SMIMEExport struct {
 	TakenAt     time.Time
 }
 
+// Format prints whose key it is, and nothing of its content.
+func (k SMIMEKey) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "S/MIME key %s for %s of user %s", k.ID, k.Usage, k.UserID)
+}
+
 // SMIMEStore keeps S/MIME keys, sealed. internal/store implements it.
+//
+// When a user is removed (directory.Store), what signs for them is deleted. What
+// their mail was encrypted to stays, revoked: without it nobody could ever read that
+// mail again. A restore ends every export that was not taken: it may have been since.
 type SMIMEStore interface {
 	// SaveSMIME adds keys, all or none, with the entries and an
-	// EventTemplateChange. A key whose certificate the user has already is left as
-	// it is and counts as not added.
+	// EventTemplateChange; directory.ErrNotFound when a user is unknown. A key whose
+	// certificate the user has already for that usage is left as it is and counts as
+	// not added; so is an issued one that begins within an hour of another issued one,
+	// not revoked and for the same addresses, as two phones may ask at once. Nothing is
+	// written when none is added. What we issued becomes a Certificate too, so that it
+	// can be listed, revoked, and found on the CRL.
 	SaveSMIME(ctx context.Context, keys []SMIMEKey, entries []audit.Entry) (added int, err error)
 	// ListSMIME returns keys without Key, in the order of ID.
 	ListSMIME(ctx context.Context, f SMIMEFilter) ([]SMIMEKey, error)
 	// SMIMEKeys returns these keys of one user with Key; ErrNotFound when one is not his.
 	SMIMEKeys(ctx context.Context, userID string, ids []string) ([]SMIMEKey, error)
-	// RevokeSMIME marks a key, with the entry and an EventTemplateChange; ErrNotFound when unknown.
+	// RevokeSMIME marks every key of that key's certificate, and the Certificate where
+	// it is ours, with the entry and an EventTemplateChange. One that is revoked already
+	// stays as it is, and nothing is written; ErrNotFound when unknown.
 	RevokeSMIME(ctx context.Context, id string, reason RevocationReason, now time.Time, entry audit.Entry) error
 
 	// SaveExport adds an export, with the entry.
 	SaveExport(ctx context.Context, e SMIMEExport, entry audit.Entry) error
-	// Export returns ErrNotFound when unknown.
+	// Export returns ErrExportNotFound when unknown.
 	Export(ctx context.Context, id string) (SMIMEExport, error)
 	// ListExports returns them newest first.
 	ListExports(ctx context.Context, limit int) ([]SMIMEExport, error)
 	// ApproveExport sets who approved, once; ErrExportNotReady when it is approved, taken or expired at now.
+	// ErrExportNotFound, of this and of TakeExport, when it is unknown.
 	ApproveExport(ctx context.Context, id, by string, now time.Time, entry audit.Entry) error
 	// TakeExport sets TakenAt, once; ErrExportNotReady unless it is approved, not taken and not expired at now.
 	TakeExport(ctx context.Context, id string, now time.Time, entry audit.Entry) error

@@ -24,7 +24,8 @@ import (
 // Challenges that were open when the backup was made are void afterwards: they
 // may have been used since. Acts that were open have failed afterwards: they may
 // have been done or cancelled since, and a phone must not be wiped for an act
-// that an admin took back. The trail gets an entry "backup.restore".
+// that an admin took back. Exports of S/MIME keys are over: each is taken once.
+// The trail gets an entry "backup.restore".
 //
 // Refusals: ErrNotSallyport, ErrDamaged, ErrNewerSchema, ErrWrongKey, and ErrInUse while a
 // server still has the database open.
@@ -131,8 +132,12 @@ func (db *DB) endRestored(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		exports, err := t.endExports(ctx, db.now())
+		if err != nil {
+			return err
+		}
 		return t.audit(ctx, audit.New(ctx, db.now(), "backup.restore", name, audit.Done,
-			"voided_challenges", strconv.FormatInt(n, 10), "failed_acts", strconv.FormatInt(acts, 10)))
+			"voided_challenges", strconv.FormatInt(n, 10), "failed_acts", strconv.FormatInt(acts, 10), "ended_exports", strconv.FormatInt(exports, 10)))
 	})
 }
 

@@ -201,6 +201,9 @@ func (s *Users) RemoveUser(ctx context.Context, id directory.UserID, now time.Ti
 		if _, err := t.ExecContext(ctx, `DELETE FROM templates_secrets WHERE user_id = $1`, id); err != nil {
 			return err
 		}
+		if err := t.endSMIME(ctx, id, now); err != nil {
+			return err
+		}
 		_, err = t.ExecContext(ctx, `UPDATE enroll_invitations SET state = 'revoked' WHERE user_id = $1 AND state = 'open'`, id)
 		if err != nil {
 			return err
