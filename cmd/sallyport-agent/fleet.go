@@ -20,7 +20,6 @@ type fleetCmd struct {
 	Rows        int           `placeholder:"M" help:"Further phones that enrol and are never heard of again: rows in the server's database."`
 	Invitations string        `default:"-" placeholder:"FILE" help:"CSV as sallyport invite --all prints it; - for standard input."`
 	CA          string        `name:"ca" placeholder:"FILE" help:"PEM file with roots to trust instead of the system's."`
-	Keys        int           `default:"16" placeholder:"K" help:"RSA keys that all phones share: making one costs more than all else. Give N for a key of its own for each phone."`
 	Rate        float64       `default:"10" placeholder:"R" help:"Enrolments begun in a second, at most."`
 	Every       time.Duration `default:"30s" help:"Pause of a phone between two polls, a quarter more or less."`
 	Duration    time.Duration `default:"1m" help:"How long they go on polling after the last has enrolled."`
@@ -31,7 +30,7 @@ type fleetCmd struct {
 
 func (c *fleetCmd) Run(ctx context.Context) error {
 	o := agent.FleetOptions{
-		Phones: c.Phones, Rows: c.Rows, Server: c.Server, Keys: c.Keys, Rate: c.Rate, Every: c.Every, Duration: c.Duration, Forwarded: c.Forwarded,
+		Phones: c.Phones, Rows: c.Rows, Server: c.Server, Rate: c.Rate, Every: c.Every, Duration: c.Duration, Forwarded: c.Forwarded,
 		Retry:    agent.Retry{Total: c.Wait},
 		Progress: func(r agent.FleetReport) { fmt.Fprintln(os.Stderr, progressLine(r)) },
 	}

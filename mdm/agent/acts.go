@@ -133,6 +133,7 @@ func (p *Phone) erase() error {
 	fresh.Passcode = false
 	p.s = &state{
 		Version: stateVersion, Facts: fresh, Stage: StageNone, Trusted: old.Trusted, Ledger: old.Ledger, Script: old.Script, Erasures: old.Erasures + 1,
+		Counts: old.Counts,
 	}
 	if err := p.save(); err != nil {
 		return err

@@ -55,7 +55,7 @@ func (p *Phone) Restore(from *Backup) error {
 		}
 		old := *s
 		*s = b.State
-		s.Ledger, s.Script, s.Erasures, s.Trusted = old.Ledger, old.Script, old.Erasures, old.Trusted
+		s.Ledger, s.Script, s.Erasures, s.Trusted, s.Counts = old.Ledger, old.Script, old.Erasures, old.Trusted, old.Counts
 		s.Held, s.Answer, s.Ending = nil, nil, ""
 		if s.Stage != StageEnrolled {
 			return nil

@@ -92,6 +92,12 @@ func (p *Phone) put(ctx context.Context, r request, contentType string) ([]byte,
 	if err != nil {
 		return nil, err
 	}
+	if a.status != http.StatusOK {
+		p.s.Counts.Refused++
+		if err := p.save(); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case a.status == http.StatusOK:
 		return a.body, nil

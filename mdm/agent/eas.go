@@ -121,20 +121,30 @@ func (s *state) placeAccounts(p string, want []account) error {
 		}
 	}
 	recreated, mailboxes := s.Recreated, slices.Clone(s.Mailboxes)
+	counted := s.Counts
 	for _, w := range want {
 		old := slices.IndexFunc(s.Accounts, func(have account) bool { return inPlace(have, w) })
 		switch {
 		case old >= 0:
 			w.Updates = s.Accounts[old].Updates + 1
+			if w.asks() && !s.Accounts[old].asks() {
+				counted.Prompts++
+			}
 		case removed > 0 || slices.Contains(mailboxes, w.mailbox()):
 			recreated++
 			removed--
+		}
+		if old < 0 {
+			counted.Created++
+			if w.asks() {
+				counted.Prompts++
+			}
 		}
 		if !slices.Contains(mailboxes, w.mailbox()) {
 			mailboxes = append(mailboxes, w.mailbox())
 		}
 		kept = append(kept, w)
 	}
-	s.Accounts, s.Recreated, s.Mailboxes = kept, recreated, mailboxes
+	s.Accounts, s.Recreated, s.Mailboxes, s.Counts = kept, recreated, mailboxes, counted
 	return nil
 }

@@ -109,24 +109,31 @@ func (p *Phone) openEnrolment(der []byte) (*profile, mdmPayload, error) {
 	if err != nil {
 		return nil, mdmPayload{}, err
 	}
-	mdms, sceps := prof.of(typeMDM), prof.of(typeSCEP)
-	if len(mdms) != 1 || len(sceps) != 1 {
-		return nil, mdmPayload{}, fmt.Errorf("%w: %d MDM and %d SCEP payloads instead of one each", ErrProfile, len(mdms), len(sceps))
-	}
-	m, err := parseMDM(mdms[0])
+	m, err := prof.enrolment()
 	if err != nil {
 		return nil, m, err
 	}
-	if !strings.EqualFold(m.identityRef, sceps[0].UUID) {
-		return nil, m, refuse(ErrProfile, domainMDM, codeMDMNoIdentity, "The identity of the MDM payload is not in the profile.")
-	}
-	if _, err := parseSCEP(sceps[0]); err != nil {
+	if _, err := parseSCEP(prof.of(typeSCEP)[0]); err != nil {
 		return nil, m, err
 	}
 	if _, err := prof.authorities(); err != nil {
 		return nil, m, err
 	}
 	return prof, m, nil
+}
+
+// enrolment reads the MDM payload of a profile that has one, and the identity
+// that belongs to it.
+func (p *profile) enrolment() (mdmPayload, error) {
+	mdms, sceps := p.of(typeMDM), p.of(typeSCEP)
+	if len(mdms) != 1 || len(sceps) != 1 {
+		return mdmPayload{}, refuse(ErrProfile, domainMDM, codeMDMNoIdentity, "The profile has %d MDM and %d SCEP payloads instead of one each.", len(mdms), len(sceps))
+	}
+	m, err := parseMDM(mdms[0])
+	if err == nil && !strings.EqualFold(m.identityRef, sceps[0].UUID) {
+		err = refuse(ErrProfile, domainMDM, codeMDMNoIdentity, "The identity of the MDM payload is not in the profile.")
+	}
+	return m, err
 }
 
 // openProfile verifies a profile's signature against what the phone trusts and

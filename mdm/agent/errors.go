@@ -65,7 +65,6 @@ const (
 	codePayloadBadValue     = 2004
 
 	codeInstallationFailed = 4001
-	codeUpdateFailed       = 4013
 
 	codePasscodeCannotClear = 5013
 
@@ -76,6 +75,7 @@ const (
 	codeMDMTwice          = 12001
 	codeMDMNotAuthorized  = 12007
 	codeMDMMalformed      = 12008
+	codeMDMMismatch       = 12012
 	codeMDMNotManaged     = 12013
 	codeMDMNoIdentity     = 12016
 	codeMDMUnknownRequest = 12021

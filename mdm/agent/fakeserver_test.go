@@ -49,6 +49,8 @@ type fakeServer struct {
 	unlock     []byte            // UnlockToken of the last TokenUpdate
 	token      []byte            // its Token
 	checkedIn  []string
+	signers    []string         // of every message, by SHA-256
+	successors bool             // identities are known that never authenticated
 	commands   []map[string]any // waiting
 	sent       map[string]map[string]any
 	results    []map[string]any
@@ -244,6 +246,10 @@ func (f *fakeServer) mdm(w http.ResponseWriter, r *http.Request, body []byte) {
 		f.t.Errorf("MDM message by %s", r.Method)
 	}
 	signer := f.verify(r.Header.Get("Mdm-Signature"), body)
+	f.signers = append(f.signers, fingerprint(signer))
+	if f.successors {
+		f.known[string(signer.Raw)] = true
+	}
 	var message m
 	if _, err := plist.Unmarshal(body, &message); err != nil {
 		f.fail("MDM message: %v", err)

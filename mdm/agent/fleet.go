@@ -24,7 +24,6 @@ type FleetOptions struct {
 	Rows        int                 // enrol, and are never heard of again: rows in the server's database
 	Server      string              // base URL that every invitation must lead to; empty: any
 	CA          []*x509.Certificate // roots to trust instead of the system's
-	Keys        int                 // RSA keys that all phones share; 0: 16
 	Rate        float64             // enrolments begun in a second, at most; 0: 10
 	Every       time.Duration       // pause of a phone between two polls, a quarter more or less; 0: 30 s
 	Duration    time.Duration       // polling goes on for so long after the last enrolment; each enrolment polls once
@@ -52,7 +51,6 @@ type FleetReport struct {
 }
 
 const (
-	defaultKeys  = 16
 	defaultRate  = 10
 	defaultEvery = 30 * time.Second
 	reportEvery  = 5 * time.Second
@@ -94,9 +92,6 @@ func RunFleet(ctx context.Context, o FleetOptions) (FleetReport, error) {
 }
 
 func (o FleetOptions) withDefaults() FleetOptions {
-	if o.Keys <= 0 {
-		o.Keys = defaultKeys
-	}
 	if o.Rate <= 0 {
 		o.Rate = defaultRate
 	}
@@ -146,7 +141,7 @@ func newFleet(o FleetOptions) *fleet {
 		TLSHandshakeTimeout: 15 * time.Second,
 	})
 	return &fleet{
-		o: o, client: &http.Client{Transport: watch}, watch: watch, keys: NewKeyPool(o.Keys), tally: &tally{}, start: time.Now(), errors: map[string]int{},
+		o: o, client: &http.Client{Transport: watch}, watch: watch, keys: NewKeyPool(), tally: &tally{}, start: time.Now(), errors: map[string]int{},
 	}
 }
 

@@ -31,7 +31,7 @@ func TestFleet(t *testing.T) {
 	reports := make(chan FleetReport, 100)
 	got, err := RunFleet(context.Background(), FleetOptions{
 		Invitations: invitations(f, 9), Phones: 4, Rows: 3, Server: f.http.URL, CA: []*x509.Certificate{f.ca.root},
-		Forwarded: true, Keys: 2, Rate: 1000, Every: time.Millisecond, Duration: 50 * time.Millisecond, Retry: quick, Progress: func(r FleetReport) { reports <- r },
+		Forwarded: true, Rate: 1000, Every: time.Millisecond, Duration: 50 * time.Millisecond, Retry: quick, Progress: func(r FleetReport) { reports <- r },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +56,8 @@ func TestFleet(t *testing.T) {
 	for use := range f.issued {
 		keys[use[:64]] = true // the transaction is the hash of the key
 	}
-	if len(keys) != 2 || len(f.issued) == 0 {
-		t.Errorf("%d keys instead of 2", len(keys))
+	if len(keys) != len(f.issued) || len(keys) != 7+4 {
+		t.Errorf("%d keys for %d certificates", len(keys), len(f.issued))
 	}
 }
 
@@ -66,7 +66,7 @@ func TestFleetInTrouble(t *testing.T) {
 	t.Parallel()
 	f := newFakeServer(t)
 	f.answerWith = 400
-	o := FleetOptions{Invitations: invitations(f, 3), Phones: 2, Rows: 1, CA: []*x509.Certificate{f.ca.root}, Keys: 1, Rate: 1000, Retry: quick}
+	o := FleetOptions{Invitations: invitations(f, 3), Phones: 2, Rows: 1, CA: []*x509.Certificate{f.ca.root}, Rate: 1000, Retry: quick}
 	got, err := RunFleet(context.Background(), o)
 	if err != nil || got.Enrolled != 0 || got.Silent != 0 || got.Errors[ErrRefused.Error()] != 3 || got.Requests[kindCheckIn].Failed != 3 {
 		t.Errorf("%+v, %v", got, err)

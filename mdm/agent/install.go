@@ -19,7 +19,8 @@ func (p *Phone) installProfile(ctx context.Context, c command, o *outcome) error
 	if err != nil {
 		return err
 	}
-	if err := p.mayInstall(prof); err != nil {
+	management, err := p.mayInstall(prof)
+	if err != nil {
 		return err
 	}
 	parts, err := p.readParts(prof)
@@ -29,6 +30,7 @@ func (p *Phone) installProfile(ctx context.Context, c command, o *outcome) error
 	// Everything that can be refused has been: now, and only now, the one-time
 	// challenges are spent.
 	next := p.s.clone()
+	next.Enrolment = management
 	if err := next.placeAccounts(prof.Identifier, parts.accounts); err != nil {
 		return err
 	}
@@ -40,7 +42,7 @@ func (p *Phone) installProfile(ctx context.Context, c command, o *outcome) error
 	next = next.withoutProfile(prof.Identifier)
 	next.Identities = append(next.Identities, identities...)
 	next.Authorities = append(next.Authorities, parts.authorities...)
-	record := prof.record(p.now(), true)
+	record := prof.record(p.now(), prof.Identifier != management.Identifier)
 	record.ForcePIN, record.Restrictions = parts.forcePIN, parts.restrictions
 	next.Profiles = append(next.Profiles, record)
 	p.s = next
@@ -54,16 +56,16 @@ func (p *Phone) installProfile(ctx context.Context, c command, o *outcome) error
 	return nil
 }
 
-// mayInstall refuses profiles that would touch the management itself.
-func (p *Phone) mayInstall(prof *profile) error {
-	own := prof.Identifier == p.s.Enrolment.Identifier
+// mayInstall refuses profiles that would touch the management itself, and returns
+// it as it will be.
+func (p *Phone) mayInstall(prof *profile) (*enrolment, error) {
 	switch {
-	case own:
-		return refuse(ErrProfile, domainInstallation, codeUpdateFailed, "This phone does not renew its enrolment profile.")
+	case prof.Identifier == p.s.Enrolment.Identifier:
+		return p.renewed(prof)
 	case len(prof.of(typeMDM)) > 0:
-		return refuse(ErrProfile, domainMDM, codeMDMTwice, "The phone has a management already.")
+		return nil, refuse(ErrProfile, domainMDM, codeMDMTwice, "The phone has a management already.")
 	}
-	return nil
+	return p.s.Enrolment, nil
 }
 
 // parts are what a profile will put on the phone.
@@ -124,6 +126,9 @@ func (p *Phone) runSCEP(ctx context.Context, prof *profile, parts parts) ([]iden
 	}
 	var out []identity
 	for _, q := range parts.scep {
+		if len(prof.of(typeMDM)) > 0 {
+			q.keyUsage |= keyUsageSign // it will sign messages, whatever the profile says
+		}
 		id, err := p.obtain(ctx, q, prof.Identifier, roots)
 		if err != nil {
 			return nil, overNetwork(err)

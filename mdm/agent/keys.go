@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"sync"
@@ -89,44 +90,78 @@ func (d *disk) keyDER(name string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// KeyPool lends the same few keys to many phones: making an RSA key costs more
-// than everything else that a phone does. It is for load and tests, not for security.
+// KeyPool makes the RSA keys of many phones out of few primes, two for each: a new
+// prime costs more than everything else that a phone does. Every key is another
+// one, as a server wants it, but whoever has a few of them has them all: this is for
+// load and tests, not for security.
 type KeyPool struct {
-	size int
-
-	mu    sync.Mutex
-	order []string
-	keys  map[string]*rsa.PrivateKey
-	next  int
+	mu     sync.Mutex
+	primes map[int][]*big.Int // by their length
+	pairs  map[int]int        // that were taken
+	keys   map[string]*rsa.PrivateKey
 }
 
-// NewKeyPool is a pool of so many keys, which are made as they are asked for.
-func NewKeyPool(size int) *KeyPool { return &KeyPool{size: size} }
+// NewKeyPool is a pool of no keys yet: 2,000 of them will take 64 primes.
+func NewKeyPool() *KeyPool {
+	return &KeyPool{primes: map[int][]*big.Int{}, pairs: map[int]int{}, keys: map[string]*rsa.PrivateKey{}}
+}
 
-// take makes keys until the pool is full, then lends the next one.
+// take makes the key of a pair that nobody had before. Each prime is paired with
+// all before it, before there is another one.
 func (k *KeyPool) take(bits int) (string, *rsa.PrivateKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.order) < k.size {
-		key, err := rsa.GenerateKey(rand.Reader, bits)
+	half := bits / 2
+	i, j := 1, k.pairs[half]
+	for j >= i {
+		j -= i
+		i++
+	}
+	k.pairs[half]++
+	for len(k.primes[half]) <= i {
+		p, err := newPrime(half)
 		if err != nil {
 			return "", nil, fmt.Errorf("make key: %w", err)
 		}
-		if k.keys == nil {
-			k.keys = map[string]*rsa.PrivateKey{}
-		}
-		name := keyName(key)
-		k.keys[name], k.order = key, append(k.order, name)
-		return name, key, nil
+		k.primes[half] = append(k.primes[half], p)
 	}
-	for range k.order {
-		name := k.order[k.next%len(k.order)]
-		k.next++
-		if key := k.keys[name]; key.N.BitLen() == bits {
-			return name, key, nil
+	key, err := keyOf(k.primes[half][i], k.primes[half][j])
+	if err != nil {
+		return "", nil, fmt.Errorf("make key: %w", err)
+	}
+	name := keyName(key)
+	k.keys[name] = key
+	return name, key, nil
+}
+
+// exponent is the public one of every key here.
+const exponent = 65537
+
+// newPrime is one that an RSA key with our exponent may have. Its two highest bits
+// are set, so that a product of two has the full length (crypto/rand.Prime).
+func newPrime(bits int) (*big.Int, error) {
+	for {
+		p, err := rand.Prime(rand.Reader, bits)
+		if err != nil {
+			return nil, err
+		}
+		if new(big.Int).Mod(p, big.NewInt(exponent)).Cmp(big.NewInt(1)) != 0 {
+			return p, nil
 		}
 	}
-	return "", nil, fmt.Errorf("%w: the fleet's keys do not have %d bits", ErrProfile, bits)
+}
+
+// keyOf is the RSA key of two primes (RFC 8017, section 3.2).
+func keyOf(p, q *big.Int) (*rsa.PrivateKey, error) {
+	one := big.NewInt(1)
+	order := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+	key := &rsa.PrivateKey{
+		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: exponent},
+		D:         new(big.Int).ModInverse(big.NewInt(exponent), order),
+		Primes:    []*big.Int{p, q},
+	}
+	key.Precompute()
+	return key, key.Validate()
 }
 
 func (k *KeyPool) get(name string) (*rsa.PrivateKey, error) {

@@ -63,6 +63,7 @@ var setters = map[string]func(s *state, value string) error{
 	},
 	"lose-answers": func(s *state, v string) (err error) { s.Script.LoseAnswers, err = times("lose-answers", v); return err },
 	"lose-results": func(s *state, v string) (err error) { s.Script.LoseResults, err = times("lose-results", v); return err },
+	"lose-replies": func(s *state, v string) (err error) { s.Script.LoseReplies, err = times("lose-replies", v); return err },
 	"repeat-results": func(s *state, v string) (err error) {
 		s.Script.RepeatResults, err = times("repeat-results", v)
 		return err

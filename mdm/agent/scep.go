@@ -260,6 +260,10 @@ func (p *Phone) operate(ctx context.Context, q scepPayload, t transaction, roots
 	if err != nil {
 		return identity{}, err
 	}
+	if use(&p.s.Script.LoseReplies) {
+		p.tell("script", "the certificate is lost on its way")
+		return identity{}, fmt.Errorf("certificate request: %w: %w", ErrUnreachable, errLost)
+	}
 	if a.status != http.StatusOK {
 		return identity{}, refuse(ErrRefused, domainSCEP, codeSCEPOperation, "The certificate service answered the request with %d.", a.status)
 	}

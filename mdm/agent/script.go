@@ -27,6 +27,10 @@ type Script struct {
 	// forgets them: its command was carried out, and the server never hears of it.
 	// The connection ends there.
 	LoseResults int `json:"lose_results,omitempty"`
+	// LoseReplies loses the answer to so many certificate requests after the
+	// server has sent it. The phone asks no second time: the profile that wanted the
+	// certificate is not installed.
+	LoseReplies int `json:"lose_replies,omitempty"`
 	// RepeatResults sends so many results twice; what the server answers to the
 	// second one is lost, what it answered to the first one is obeyed.
 	RepeatResults int `json:"repeat_results,omitempty"`

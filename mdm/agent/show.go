@@ -38,6 +38,13 @@ type Snapshot struct {
 	// place: each time all mail was downloaded again.
 	Recreated int `json:"accounts_recreated"`
 
+	// AccountsMade counts managed accounts that were made, anew too; Prompts how
+	// often the owner was asked for a password or a sign-in; Refused the messages
+	// to the management that were refused. Like the three below they are never reset.
+	AccountsMade int `json:"accounts_made"`
+	Prompts      int `json:"prompts"`
+	Refused      int `json:"refused"`
+
 	// Executed are the commands that the phone carried out or refused for good,
 	// oldest first; Executions counts them all, and ExecutedTwice those that the
 	// server sent again after they had been carried out. None of the three is
@@ -103,6 +110,7 @@ func (p *Phone) Show() (Snapshot, error) {
 		Profiles: []ShownProfile{}, Accounts: []ShownAccount{}, Certificates: []ShownCertificate{},
 		Executed: append([]Execution{}, p.s.Ledger.Entries...), Executions: p.s.Ledger.Total, ExecutedTwice: p.s.Ledger.Repeated,
 		Erasures: p.s.Erasures, Script: p.s.Script,
+		AccountsMade: p.s.Counts.Created, Prompts: p.s.Counts.Prompts, Refused: p.s.Counts.Refused,
 	}
 	if f.Clock != 0 {
 		shot.Clock = f.Clock.String()

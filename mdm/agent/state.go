@@ -47,6 +47,7 @@ type state struct {
 	Script      Script                 `json:"script,omitzero"`
 	Ledger      ledger                 `json:"ledger,omitzero"`
 	Erasures    int                    `json:"erasures,omitempty"`
+	Counts      counts                 `json:"counts,omitzero"`
 }
 
 // facts are what a phone is, and what its owner can change.
