@@ -44,7 +44,7 @@ type scenario struct {
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios, againScenarios, actScenarios, wipeScenarios, pushScenarios, endScenarios, changeScenarios)
-	keys := agent.NewKeyPool(8)
+	keys := agent.NewKeyPool()
 	common := newStage(t, keys, nil)
 	names := map[string]bool{}
 	for i, sc := range all {
