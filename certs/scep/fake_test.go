@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -21,7 +20,7 @@ type memory struct {
 	mu      sync.Mutex
 	open    map[string]certs.Challenge
 	claimed map[string]certs.Claimed
-	issued  int
+	rows    []certs.Certificate // what was issued
 	keys    []certs.KeyRecord
 	refused []audit.Entry
 	fail    error // of the certificate store
@@ -29,9 +28,10 @@ type memory struct {
 }
 
 var (
-	_ certs.Store    = (*memory)(nil)
-	_ certs.KeyStore = (*memory)(nil)
-	_ audit.Log      = (*memory)(nil)
+	_ certs.Store        = (*memory)(nil)
+	_ certs.KeyStore     = (*memory)(nil)
+	_ certs.RenewalStore = (*memory)(nil)
+	_ audit.Log          = (*memory)(nil)
 )
 
 func (m *memory) SaveChallenge(_ context.Context, c certs.Challenge) error {
@@ -74,12 +74,61 @@ func (m *memory) RecordIssued(_ context.Context, hash []byte, cert certs.Certifi
 	}
 	c.Certificate = cert.DER
 	m.claimed[string(hash)] = c
-	m.issued++
+	m.rows = append(m.rows, cert)
 	return cert, m.fail
 }
 
-func (m *memory) CertificateByHash(context.Context, string) (certs.Certificate, error) {
+func (m *memory) CertificateByHash(_ context.Context, sha256 string) (certs.Certificate, error) {
+	return m.find(func(c certs.Certificate) bool { return c.SHA256 == sha256 })
+}
+
+func (m *memory) KeyHolder(_ context.Context, keyHash string) (certs.Certificate, error) {
+	return m.find(func(c certs.Certificate) bool { return c.KeyHash == keyHash })
+}
+
+func (m *memory) find(is func(certs.Certificate) bool) (certs.Certificate, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range slices.Backward(m.rows) {
+		if is(c) {
+			return c, nil
+		}
+	}
 	return certs.Certificate{}, certs.ErrNotFound
+}
+
+// ClaimRenewal leaves out what another phone or profile would make of it: that is
+// tested where there is a database.
+func (m *memory) ClaimRenewal(_ context.Context, signer string, claim certs.Claim, now time.Time, _ audit.Entry) (certs.Claimed, error) {
+	row, err := m.CertificateByHash(context.Background(), signer)
+	if err != nil {
+		return certs.Claimed{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	hash := string(certs.RenewalHash(signer))
+	if c, ok := m.claimed[hash]; ok {
+		if c.Claim.TransactionID != claim.TransactionID || !bytes.Equal(c.Claim.KeyHash, claim.KeyHash) {
+			return certs.Claimed{}, fmt.Errorf("%w: claimed by another", certs.ErrChallengeInvalid)
+		}
+		return c, nil
+	}
+	if !row.RevokedAt.IsZero() || now.After(row.NotAfter) {
+		return certs.Claimed{}, fmt.Errorf("%w: revoked or expired", certs.ErrChallengeInvalid)
+	}
+	m.claimed[hash] = certs.Claimed{Claim: claim, Grant: certs.Grant{
+		Rule: row.Rule, CommonName: "alice@example.test", UserID: row.UserID, EnrollmentID: row.EnrollmentID, Profile: row.Profile,
+	}}
+	return m.claimed[hash], nil
+}
+
+// revoke marks whatever was issued.
+func (m *memory) revoke(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.rows {
+		m.rows[i].RevokedAt = now
+	}
 }
 
 func (m *memory) Certificates(context.Context, string, certs.RuleName) ([]certs.Certificate, error) {
@@ -111,7 +160,7 @@ func (m *memory) List(context.Context, audit.Filter) ([]audit.Entry, error) {
 func (m *memory) count() (issued, refused int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.issued, len(m.refused)
+	return len(m.rows), len(m.refused)
 }
 
 // lastReason is the audit trail's newest word.
@@ -149,7 +198,7 @@ func newFixture(tb testing.TB) *fixture {
 	}
 	f.Service = &Service{
 		Authority: authority, Audit: f.store, Now: now,
-		Issuer: &certs.Issuer{Authority: authority, Store: f.store, Now: now},
+		Issuer: &certs.Issuer{Authority: authority, Store: f.store, Renewals: f.store, Now: now},
 	}
 	return f
 }
@@ -166,12 +215,15 @@ func (f *fixture) mint(tb testing.TB) string {
 	return challenge.Reveal()
 }
 
-// challengesUntouched reports whether no challenge was claimed.
-func (m *memory) challengesUntouched() bool {
+// claims is how many challenges and certificates were claimed.
+func (m *memory) claims() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(slices.Collect(maps.Keys(m.claimed))) == 0
+	return len(m.claimed)
 }
+
+// challengesUntouched reports whether no challenge was claimed.
+func (m *memory) challengesUntouched() bool { return m.claims() == 0 }
 
 func must[T any](v T, err error) T {
 	if err != nil {

@@ -22,35 +22,66 @@ import (
 	"sallyport/internal/bounded"
 )
 
-// TestMessageTypes: of all types, with and without a challenge, one cell issues.
+// authStates are ways to be allowed something, or not.
+var authStates = map[string]func(*testing.T, *fixture, *phone){
+	"a challenge":         func(t *testing.T, f *fixture, p *phone) { p.challenge = f.mint(t) },
+	"a guessed challenge": func(_ *testing.T, _ *fixture, p *phone) { p.challenge = strings.Repeat("0", 64) },
+	"no challenge":        func(*testing.T, *fixture, *phone) {},
+	"a certificate that is due": func(t *testing.T, f *fixture, p *phone) {
+		p.cert = identity(t, f)
+		f.skew = 300 * day
+	},
+	"a certificate that is not due": func(t *testing.T, f *fixture, p *phone) { p.cert = identity(t, f) },
+	"a copy of a certificate that is due": func(t *testing.T, f *fixture, p *phone) {
+		p.cert = impostor(identity(t, f), phoneKey())
+		f.skew = 300 * day
+	},
+	"a challenge and a copy": func(t *testing.T, f *fixture, p *phone) {
+		p.cert = impostor(identity(t, f), phoneKey())
+		f.skew = 300 * day
+		p.challenge = f.mint(t)
+	},
+}
+
+// TestMessageTypes: of all types, with all that could allow them, these issue:
+// 19 with a challenge, whoever signs, and 17 with a certificate that is due.
 func TestMessageTypes(t *testing.T) {
 	t.Parallel()
-	for _, messageType := range []any{"3", "17", "18", "19", "20", "21", "22", "0", "1", "", "119", "19 ", " 19", "019", "1９", nil, 19, []byte("19")} {
-		for _, challenge := range []string{"good", "guessed", "none"} {
-			t.Run(fmt.Sprintf("%v %s", messageType, challenge), func(t *testing.T) {
+	issues := map[string]bool{"19 a challenge": true, "19 a challenge and a copy": true, "17 a certificate that is due": true}
+	found := 0
+	for _, messageType := range []any{"3", "17", "18", "19", "20", "21", "22", "99", "0", "1", "", "119", "19 ", " 19", "019", "1９", "17\x00", nil, 17, 19, []byte("19"), []byte("17"), twice{"19"}, twice{"17"}} {
+		for state, prepare := range authStates {
+			name := fmt.Sprintf("%v %s", messageType, state)
+			if _, isText := messageType.(string); isText && issues[name] {
+				found++
+			}
+			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				f := newFixture(t)
 				p := newPhone(f, "")
-				good := f.mint(t)
-				switch challenge {
-				case "good":
-					p.challenge = good
-				case "guessed":
-					p.challenge = strings.Repeat("0", 64)
-				}
+				prepare(t, f, p)
 				p.messageType = messageType
-				if messageType == "19" && challenge == "good" {
-					if reply := p.send(t, f); reply.PKIStatus != scep.SUCCESS {
-						t.Error(f.store.lastReason())
-					}
+				p.transaction = "transaction-2"
+				issued, _ := f.store.count()
+				claims := f.store.claims()
+				text, isText := messageType.(string)
+				if isText && issues[name] {
+					p.issues(t, f)
 					return
 				}
-				p.refusedWith(t, f, scep.BadRequest)
-				if !f.store.challengesUntouched() {
-					t.Error("the challenge was used up")
+				want := scep.BadRequest
+				if isText && text == "17" && state != "a certificate that is not due" {
+					want = scep.BadMessageCheck
+				}
+				p.refusedWith(t, f, want)
+				if n, _ := f.store.count(); n != issued || f.store.claims() != claims {
+					t.Error("something was claimed or issued")
 				}
 			})
 		}
+	}
+	if found != len(issues) {
+		t.Errorf("%d cells that issue, want %d", found, len(issues))
 	}
 }
 
@@ -120,18 +151,13 @@ func hugeRequest(p *phone) []byte {
 func TestRequestIsCheckedBeforeItsKeyIsUsed(t *testing.T) {
 	t.Parallel()
 	p := newPhone(newFixture(t), "")
-	der := hugeRequest(p)
-	m := &scep.CSRReqMessage{RawDecrypted: der, CSR: must(x509.ParseCertificateRequest(der))}
-	if err := checkRequest(m); !errors.Is(err, bounded.ErrTooLarge) {
+	if _, err := parseRequest(hugeRequest(p)); !errors.Is(err, bounded.ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
 	}
-	der = swapSignature(p)
-	m = &scep.CSRReqMessage{RawDecrypted: der, CSR: must(x509.ParseCertificateRequest(der))}
-	if err := checkRequest(m); err == nil {
+	if _, err := parseRequest(swapSignature(p)); err == nil {
 		t.Error("a signature of another key was taken")
 	}
-	m.RawDecrypted = bytes.Repeat([]byte{0x30, 0x80}, 1000)
-	if err := checkRequest(m); !errors.Is(err, bounded.ErrTooDeep) {
+	if _, err := parseRequest(bytes.Repeat([]byte{0x30, 0x80}, 1000)); !errors.Is(err, bounded.ErrTooDeep) {
 		t.Errorf("got %v, want ErrTooDeep", err)
 	}
 }
@@ -273,6 +299,8 @@ func FuzzDo(f *testing.F) {
 	f.Add(newPhone(fixture, "guess").message(f))
 	p = newPhone(fixture, "")
 	p.messageType = "17"
+	f.Add(p.message(f))
+	p.messageType = twice{"19"}
 	f.Add(p.message(f))
 	f.Add([]byte{0x30, 0x80, 0x00, 0x00})
 	f.Fuzz(func(t *testing.T, message []byte) {

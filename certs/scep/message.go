@@ -3,10 +3,13 @@ package scep
 import (
 	"crypto"
 	"crypto/rsa"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/smallstep/scep"
+	"github.com/smallstep/scep/x509util"
 
 	"sallyport/internal/bounded"
 	"sallyport/internal/cms"
@@ -33,7 +36,12 @@ func refuse(info cms.FailInfo, cause string, err error) *refusal {
 	return &refusal{info: info, cause: cause, err: err}
 }
 
-// request is an opened PKCSReq.
+// messageTypes is the list of what is answered (RFC 8894, section 3.2.1.2): a
+// first request, which a challenge allows, and a renewal, which the signature of
+// the certificate that it replaces allows.
+var messageTypes = []string{string(scep.PKCSReq), string(scep.RenewalReq)}
+
+// request is an opened PKCSReq or RenewalReq.
 type request struct {
 	key       crypto.PublicKey
 	challenge string
@@ -71,13 +79,13 @@ func (s *Service) takesCipher(c cms.Cipher) bool {
 	}
 }
 
-// check decides whether to open the envelope at all: one message type, sound
+// check decides whether to open the envelope at all: a type on the list, sound
 // algorithms, a signature that holds, and a key to which a reply can be closed.
 func (s *Service) check(m *cms.SCEPRequest) error {
 	// The list comes first: what is not on it gets no further, whatever else it
 	// says (CVE-2026-30836 was a type that skipped the challenge).
-	if m.MessageType != string(scep.PKCSReq) {
-		return refuse(cms.BadRequest, "message type is not PKCSReq", nil)
+	if !slices.Contains(messageTypes, m.MessageType) {
+		return refuse(cms.BadRequest, "message type is neither PKCSReq nor RenewalReq", nil)
 	}
 	if !s.takesDigest(m.Digest) {
 		return refuse(cms.BadAlg, "digest is not accepted", nil)
@@ -100,7 +108,7 @@ func (s *Service) check(m *cms.SCEPRequest) error {
 // Everything between the first use of the RA's key and the request's own valid
 // signature is refused in the same words: otherwise whoever caught a request
 // could have its challenge told to him, one altered byte at a time.
-func (s *Service) open(raw []byte, m *cms.SCEPRequest) (request, error) {
+func (s *Service) open(m *cms.SCEPRequest) (request, error) {
 	// The envelope is an OCTET STRING to the check of the outer message: its own
 	// depth is counted here.
 	envelope, err := cms.ParseEnvelope(m.Content)
@@ -115,47 +123,43 @@ func (s *Service) open(raw []byte, m *cms.SCEPRequest) (request, error) {
 		if !ok || !envelope.For(ra.Certificate) {
 			continue
 		}
-		csr, err := decrypt(raw, ra, envelope.Decrypter(key))
+		content, err := envelope.Open(ra.Certificate, key)
 		if err != nil {
-			return request{}, refuse(cms.BadMessageCheck, "envelope does not open", err)
+			return request{}, refuse(cms.BadMessageCheck, "envelope does not open", errOpen)
 		}
-		return request{key: csr.CSR.PublicKey, challenge: csr.ChallengePassword, cipher: envelope.Cipher}, nil
+		r, err := parseRequest(content)
+		if err != nil {
+			return request{}, refuse(cms.BadMessageCheck, "envelope does not open", errOpen)
+		}
+		r.cipher = envelope.Cipher
+		return r, nil
 	}
 	return request{}, refuse(cms.BadMessageCheck, "envelope is for another recipient", nil)
 }
 
-// errOpen is the one error of decrypt.
+// errOpen is the one error of everything in an envelope.
 var errOpen = errors.New("envelope, certificate request or its signature does not hold")
 
-// decrypt hands the message to smallstep/scep, which reads the request and its
-// challenge, and then checks the request.
-func decrypt(raw []byte, ra cms.Identity, key crypto.Decrypter) (csr *scep.CSRReqMessage, err error) {
-	defer func() {
-		if recover() != nil { // bad CBC padding is a panic in the library
-			csr, err = nil, errOpen
-		}
-	}()
-	message, err := scep.ParsePKIMessage(raw)
+// parseRequest reads the PKCS#10 request in an envelope (RFC 2986, RFC 8894
+// section 2.9): the key, whose possession the request's own signature proves, and
+// the challenge. Its names and extensions are not looked at.
+func parseRequest(der []byte) (request, error) {
+	if err := bounded.DER(der, bounded.MaxCMS, bounded.MaxDepth); err != nil {
+		return request{}, err
+	}
+	csr, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		return nil, errOpen
+		return request{}, err
 	}
-	if err := message.DecryptPKIEnvelope(ra.Certificate, key); err != nil {
-		return nil, errOpen
+	if err := cms.CheckKeySize(csr.PublicKey); err != nil {
+		return request{}, err
 	}
-	if checkRequest(message.CSRReqMessage) != nil {
-		return nil, errOpen
+	if err := csr.CheckSignature(); err != nil {
+		return request{}, err
 	}
-	return message.CSRReqMessage, nil
-}
-
-// checkRequest is what smallstep/scep leaves out: bounds, and the request's own
-// signature, which proves that the client has the key.
-func checkRequest(m *scep.CSRReqMessage) error {
-	if err := bounded.DER(m.RawDecrypted, bounded.MaxCMS, bounded.MaxDepth); err != nil {
-		return err
+	challenge, err := x509util.ParseChallengePassword(der)
+	if err != nil {
+		return request{}, err
 	}
-	if err := cms.CheckKeySize(m.CSR.PublicKey); err != nil {
-		return err
-	}
-	return m.CSR.CheckSignature()
+	return request{key: csr.PublicKey, challenge: challenge}, nil
 }

@@ -2,12 +2,15 @@ package scep
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"unicode"
+
+	"github.com/smallstep/scep"
 
 	"sallyport/certs"
 	"sallyport/internal/audit"
@@ -27,7 +30,7 @@ func (s *Service) pkiOperation(ctx context.Context, message []byte) (string, []b
 		}
 		return "", nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
-	body, err := s.issue(ctx, message, m)
+	body, err := s.issue(ctx, m)
 	var r *refusal
 	if errors.As(err, &r) {
 		body, err = s.refused(ctx, m, r)
@@ -38,28 +41,53 @@ func (s *Service) pkiOperation(ctx context.Context, message []byte) (string, []b
 	return typeMessage, body, nil
 }
 
-// issue runs a PKCSReq through. Its error is a *refusal, or trouble of ours.
-func (s *Service) issue(ctx context.Context, raw []byte, m *cms.SCEPRequest) ([]byte, error) {
+// issue runs a request through. Its error is a *refusal, or trouble of ours.
+func (s *Service) issue(ctx context.Context, m *cms.SCEPRequest) ([]byte, error) {
 	if err := s.check(m); err != nil {
 		return nil, err
 	}
-	r, err := s.open(raw, m)
+	r, err := s.open(m)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := s.Issuer.Issue(ctx, certs.Request{
-		Challenge: secret.New(r.challenge), PublicKey: r.key, TransactionID: m.TransactionID,
-	})
-	switch {
-	case errors.Is(err, certs.ErrKeyRefused):
-		return nil, refuse(cms.BadAlg, "public key is not accepted", err)
-	case errors.Is(err, certs.ErrChallengeInvalid):
-		return nil, refuse(cms.BadRequest, "challenge is not valid", err)
-	case err != nil:
+	cert, err := s.certify(ctx, m, r)
+	if err != nil {
 		return nil, err
 	}
 	s.log().InfoContext(ctx, "certificate issued over SCEP", slog.String("serial", cert.SerialNumber.Text(16)))
 	return m.Success(s.Authority.RA(), cert, r.cipher, s.digest(m))
+}
+
+// certify asks for the certificate: by the challenge, or by the signer, who has
+// shown by now that he has the key of his certificate. No challenge helps a
+// renewal, and no signer a first request.
+func (s *Service) certify(ctx context.Context, m *cms.SCEPRequest, r request) (*x509.Certificate, error) {
+	asked := certs.Request{PublicKey: r.key, TransactionID: m.TransactionID}
+	if m.MessageType == string(scep.RenewalReq) {
+		cert, err := s.Issuer.Renew(ctx, m.Signer, asked)
+		switch {
+		case errors.Is(err, certs.ErrNotFound):
+			return nil, refuse(cms.BadMessageCheck, "signer is no certificate of ours", err)
+		case errors.Is(err, certs.ErrChallengeInvalid):
+			return nil, refuse(cms.BadCertID, "signer cannot be renewed", err)
+		case errors.Is(err, certs.ErrNotDue):
+			return nil, refuse(cms.BadRequest, "signer is not due", err)
+		}
+		return cert, keyRefused(err)
+	}
+	asked.Challenge = secret.New(r.challenge)
+	cert, err := s.Issuer.Issue(ctx, asked)
+	if errors.Is(err, certs.ErrChallengeInvalid) {
+		return nil, refuse(cms.BadRequest, "challenge is not valid", err)
+	}
+	return cert, keyRefused(err)
+}
+
+func keyRefused(err error) error {
+	if errors.Is(err, certs.ErrKeyRefused) {
+		return refuse(cms.BadAlg, "public key is not accepted", err)
+	}
+	return err
 }
 
 // refused writes the audit row and then the signed refusal: without the row

@@ -15,7 +15,11 @@ import (
 	"github.com/smallstep/pkcs7"
 	"github.com/smallstep/scep"
 	"github.com/smallstep/scep/x509util"
+
+	"sallyport/certs"
 )
+
+const day = 24 * time.Hour
 
 // SCEP's attributes once more, written down from RFC 8894 by another hand.
 var (
@@ -33,7 +37,7 @@ type phone struct {
 	template  x509.CertificateRequest
 	challenge string
 
-	messageType any // string, or nil to leave it out
+	messageType any // string, twice, or nil to leave it out
 	transaction any
 	nonce       any
 	digest      asn1.ObjectIdentifier
@@ -42,6 +46,9 @@ type phone struct {
 	csr         []byte // instead of one of template and challenge
 	envelope    []byte // instead of one around the request
 }
+
+// twice is an attribute that stands in a message two times.
+type twice struct{ text string }
 
 var phoneKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 
@@ -94,6 +101,10 @@ func (p *phone) message(tb testing.TB) []byte {
 	sd.SetDigestAlgorithm(p.digest)
 	var attributes []pkcs7.Attribute
 	for _, a := range []pkcs7.Attribute{{Type: attrMessageType, Value: p.messageType}, {Type: attrTransaction, Value: p.transaction}, {Type: attrNonce, Value: p.nonce}} {
+		if double, ok := a.Value.(twice); ok {
+			a.Value = double.text
+			attributes = append(attributes, a)
+		}
 		if a.Value != nil {
 			attributes = append(attributes, a)
 		}
@@ -132,6 +143,34 @@ func (p *phone) read(tb testing.TB, body []byte) *scep.PKIMessage {
 		}
 	}
 	return reply
+}
+
+// issues expects a certificate of the key that was asked for. The library's client
+// does not read a reply from another time than its own, so the store is asked.
+func (p *phone) issues(tb testing.TB, f *fixture) certs.Certificate {
+	tb.Helper()
+	before, _ := f.store.count()
+	if _, _, err := f.Do(tb.Context(), "PKIOperation", p.message(tb)); err != nil {
+		tb.Fatal(err)
+	}
+	if after, _ := f.store.count(); after != before+1 {
+		tb.Fatalf("%d certificates, want 1: %s", after-before, f.store.lastReason())
+	}
+	return f.store.rows[before]
+}
+
+// identity is a certificate of the phone, whose key is phoneKey.
+func identity(tb testing.TB, f *fixture) *x509.Certificate {
+	tb.Helper()
+	return must(x509.ParseCertificate(newPhone(f, f.mint(tb)).issues(tb, f).DER))
+}
+
+// impostor has everything of c but the signature, and key for its own.
+func impostor(c *x509.Certificate, key crypto.Signer) *x509.Certificate {
+	template := *c
+	template.SignatureAlgorithm = x509.UnknownSignatureAlgorithm
+	issuer := &x509.Certificate{RawSubject: c.RawIssuer, Subject: c.Issuer, SubjectKeyId: c.AuthorityKeyId, PublicKey: key.Public()}
+	return must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, &template, issuer, key.Public(), key))))
 }
 
 // refusedWith expects a refusal that issues nothing and leaves one audit row.

@@ -30,7 +30,7 @@ func TestGetCACaps(t *testing.T) {
 	if err != nil || contentType != "text/plain" {
 		t.Fatal(contentType, err)
 	}
-	if got, want := string(body), "POSTPKIOperation\nSHA-256\nSHA-512\nSHA-384\nAES\nSCEPStandard"; got != want {
+	if got, want := string(body), "POSTPKIOperation\nRenewal\nSHA-256\nSHA-512\nSHA-384\nAES\nSCEPStandard"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -46,6 +46,19 @@ func TestGetCACert(t *testing.T) {
 	if err != nil || len(list) != 3 || !list[0].Equal(f.Authority.RA().Certificate) ||
 		!list[1].Equal(f.Authority.Issuing()) || !list[2].Equal(f.Authority.Root()) {
 		t.Errorf("%d certificates, %v; want RA, issuing, root", len(list), err)
+	}
+}
+
+// TestBundle: one certificate is not wrapped, and has a type of its own.
+func TestBundle(t *testing.T) {
+	t.Parallel()
+	root := newFixture(t).Authority.Root()
+	contentType, body, err := bundle([]*x509.Certificate{root})
+	if err != nil || contentType != "application/x-x509-ca-cert" || !bytes.Equal(body, root.Raw) {
+		t.Errorf("%s, %v", contentType, err)
+	}
+	if contentType, _, err = bundle([]*x509.Certificate{root, root}); err != nil || contentType != "application/x-x509-ca-ra-cert" {
+		t.Errorf("%s, %v", contentType, err)
 	}
 }
 

@@ -2,9 +2,11 @@ package scep
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,15 +22,15 @@ var ErrBadRequest = errors.New("not a SCEP request")
 // Content types (RFC 8894, sections 4.2.1, 4.2.2 and 4.3).
 const (
 	typeCaps    = "text/plain"
-	typeCACerts = "application/x-x509-ca-ra-cert"
+	typeCACert  = "application/x-x509-ca-cert"    // one certificate, as it is
+	typeCACerts = "application/x-x509-ca-ra-cert" // several, as degenerate SignedData
 	typeMessage = "application/x-pki-message"
 )
 
 // capabilities are what GetCACaps lists. strongSwan believes in AES only where
-// SHA-384 is listed too. Renewal is not offered: a challenge is needed every
-// time. iOS is said to stumble over words that it does not know, so there are
-// no others, and lines end in LF (RFC 8894, section 3.5.2).
-var capabilities = []string{"POSTPKIOperation", "SHA-256", "SHA-512", "SHA-384", "AES", "SCEPStandard"}
+// SHA-384 is listed too. iOS is said to stumble over words that it does not know,
+// so there are no others, and lines end in LF (RFC 8894, section 3.5.2).
+var capabilities = []string{"POSTPKIOperation", "Renewal", "SHA-256", "SHA-512", "SHA-384", "AES", "SCEPStandard"}
 
 // Service answers SCEP requests. All fields but Now, Log and Legacy are needed.
 type Service struct {
@@ -61,13 +63,29 @@ func (s *Service) Do(ctx context.Context, operation string, message []byte) (con
 }
 
 // caCerts is the RA certificate, to which requests are encrypted and which
-// signs replies, and the CA chain above it (RFC 8894, section 4.2.1.2).
+// signs replies, and the CA certificates above it and above what is issued now
+// (RFC 8894, section 4.2.1).
 func (s *Service) caCerts() (string, []byte, error) {
-	body, err := cms.Degenerate(s.Authority.RA().Certificate, s.Authority.Issuing(), s.Authority.Root())
+	ra := s.Authority.RA()
+	list := []*x509.Certificate{ra.Certificate}
+	for _, c := range append(s.Authority.Chain(), ra.Chain...) {
+		if !slices.ContainsFunc(list, c.Equal) {
+			list = append(list, c)
+		}
+	}
+	contentType, body, err := bundle(list)
 	if err != nil {
 		return "", nil, fmt.Errorf("get CA certificates: %w", err)
 	}
-	return typeCACerts, body, nil
+	return contentType, body, nil
+}
+
+func bundle(list []*x509.Certificate) (contentType string, body []byte, err error) {
+	if len(list) == 1 {
+		return typeCACert, list[0].Raw, nil
+	}
+	body, err = cms.Degenerate(list...)
+	return typeCACerts, body, err
 }
 
 func (s *Service) now() time.Time {

@@ -21,6 +21,7 @@ type Envelope struct {
 	// Cipher is the content encryption, empty for one that we do not know.
 	Cipher     Cipher
 	recipients []issuerAndSerial
+	der        []byte
 }
 
 // ParseEnvelope bounds EnvelopedData and reads, without a key, whom it is for
@@ -35,6 +36,7 @@ func parseBounded(der []byte, maxBytes int) (Envelope, error) {
 	if err != nil {
 		return Envelope{}, ErrMalformed
 	}
+	e.der = der
 	return e, nil
 }
 
@@ -45,14 +47,9 @@ func (e Envelope) For(cert *x509.Certificate) bool {
 	})
 }
 
-// Decrypter is key for opening this envelope. For PKCS#1 v1.5 it makes the RSA
-// operation return a random content key where the padding is wrong, as RFC
-// 3218 wants it: neither an error nor time tells one from the other, and the
-// failure shows only in the content.
-func (e Envelope) Decrypter(key crypto.Decrypter) crypto.Decrypter {
-	return implicitRejection{key, e.Cipher.keySize()}
-}
-
+// implicitRejection makes the RSA operation of PKCS#1 v1.5 return a random
+// content key where the padding is wrong, as RFC 3218 wants it: neither an error
+// nor time tells one from the other, and the failure shows only in the content.
 type implicitRejection struct {
 	crypto.Decrypter
 	keySize int
@@ -76,7 +73,7 @@ func Decrypt(der []byte, cert *x509.Certificate, key crypto.PrivateKey) ([]byte,
 
 // DecryptUpTo is Decrypt for an envelope of at most maxBytes: a profile that
 // holds certificates is larger than a message of the network may be.
-func DecryptUpTo(der []byte, cert *x509.Certificate, key crypto.PrivateKey, maxBytes int) (content []byte, err error) {
+func DecryptUpTo(der []byte, cert *x509.Certificate, key crypto.PrivateKey, maxBytes int) ([]byte, error) {
 	e, err := parseBounded(der, maxBytes)
 	if err != nil {
 		return nil, err
@@ -88,12 +85,19 @@ func DecryptUpTo(der []byte, cert *x509.Certificate, key crypto.PrivateKey, maxB
 	if e.Cipher == "" || e.Cipher == DES {
 		return nil, fmt.Errorf("%w: content cipher", ErrUnsupported)
 	}
+	return e.Open(cert, decrypter)
+}
+
+// Open decrypts with the key of cert, which is one of the recipients, whatever
+// the cipher: the caller has decided that. Whatever is wrong is ErrDecrypt and
+// nothing else.
+func (e Envelope) Open(cert *x509.Certificate, key crypto.Decrypter) (content []byte, err error) {
 	defer guard(&err, ErrDecrypt) // the library panics on bad padding
-	p7, err := smallstep.Parse(der)
+	p7, err := smallstep.Parse(e.der)
 	if err != nil {
 		return nil, ErrDecrypt
 	}
-	content, err = p7.Decrypt(cert, e.Decrypter(decrypter))
+	content, err = p7.Decrypt(cert, implicitRejection{key, e.Cipher.keySize()})
 	if err != nil {
 		return nil, ErrDecrypt
 	}

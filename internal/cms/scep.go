@@ -39,6 +39,7 @@ const (
 	BadAlg          FailInfo = "0" // algorithm or key not accepted
 	BadMessageCheck FailInfo = "1" // signature or envelope does not hold
 	BadRequest      FailInfo = "2" // transaction not permitted
+	BadCertID       FailInfo = "4" // no certificate by which that could be asked for
 )
 
 // SCEPRequest is a SCEP message as its sender wrapped it: readable enough to
