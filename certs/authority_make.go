@@ -40,7 +40,7 @@ func (k maker) under(parent *member, role string, kind KeyKind, n names) (member
 	if err != nil {
 		return member{}, fmt.Errorf("make %s key: %w", role, err)
 	}
-	cert, err := k.certify(parent, role, key, n)
+	cert, err := k.certify(parent, role, key.Public(), key, n)
 	if err != nil {
 		return member{}, fmt.Errorf("make %s certificate: %w", role, err)
 	}
@@ -52,11 +52,11 @@ func (k maker) under(parent *member, role string, kind KeyKind, n names) (member
 	return m, nil
 }
 
-func (k maker) certify(parent *member, role string, key crypto.Signer, n names) (*x509.Certificate, error) {
+func (k maker) certify(parent *member, role string, public crypto.PublicKey, own crypto.Signer, n names) (*x509.Certificate, error) {
 	r := issuanceRules[kinds[role].rule]
 	c := content{
 		subject: pkix.Name{Organization: []string{k.organization}, CommonName: ownName(k.organization, kinds[role].name)},
-		names:   n, serial: newSerial(), key: key.Public(),
+		names:   n, serial: newSerial(), key: public,
 	}
 	switch role {
 	case roleServer:
@@ -65,7 +65,7 @@ func (k maker) certify(parent *member, role string, key crypto.Signer, n names) 
 		c.subject.CommonName = k.caName(role)
 	}
 	c.notBefore, c.notAfter = r.period(k.now)
-	return sign(r, c, parent, key)
+	return sign(r, c, parent, own)
 }
 
 // caName says when it was made: two of a role may be in use, and a CRL and a

@@ -151,9 +151,7 @@ func (f family) with(m member) family {
 	}
 	next[m.role] = []member{m}
 	for _, older := range f[m.role] {
-		if !bytes.Equal(older.der(), m.der()) {
-			next[m.role] = append(next[m.role], older)
-		}
+		next.merge(older)
 	}
 	return next
 }
