@@ -156,6 +156,13 @@ var units = []unit{
 			return w.DB.Keys().SaveKeys(ctx, records, w.entry("authority.create", ""))
 		}
 	}},
+	{"revoke certificate", func(w *world) func(context.Context) error {
+		_, identity := w.withIdentity(w.user("alice@example.test"), "U1")
+		return func(ctx context.Context) error {
+			_, err := w.DB.Certificates().Revoke(ctx, identity.SHA256, certs.ReasonKeyCompromise, w.now(), w.entry("certificate.revoke", ""))
+			return err
+		}
+	}},
 	{"move keys", func(w *world) func(context.Context) error {
 		record := certs.KeyRecord{Role: "issuing", Certificate: []byte("c"), Key: []byte("k"), CreatedAt: start}
 		w.ok(w.DB.Keys().SaveKeys(w.ctx, []certs.KeyRecord{record}, w.entry("authority.create", "")))

@@ -45,6 +45,7 @@ func Run(t *testing.T, make Maker) {
 		{"invitations", testInvitations},
 		{"challenges", testChallenges},
 		{"certificates", testCertificates},
+		{"revocations", testRevocations},
 		{"keys", testKeys},
 		{"enrollments", testEnrollments},
 		{"plans", testPlans},

@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/internal/audit"
+	"sallyport/mdm"
+)
+
+var _ certs.RevocationStore = (*Certificates)(nil)
+
+// What is asked of all certificates on record follows partial indexes, and none
+// of it but the last reads a certificate (TestQueryPlans).
+const (
+	revocationMark = `SELECT COUNT(*), COALESCE(MAX(revoked_at), 0) FROM certs_certificates WHERE revoked_at <> 0`
+	revokedBy      = `SELECT serial, revoked_at, reason FROM certs_certificates
+		WHERE revoked_at <> 0 AND issuer = $1 AND not_after >= $2 ORDER BY not_after, serial`
+	validByIssuer = `SELECT issuer, COUNT(*) FROM certs_certificates WHERE revoked_at = 0 AND not_after > $1 GROUP BY issuer`
+	// Those of a program that knows no more than 0003 only say themselves who issued them.
+	revokedUnsaid = `SELECT serial, revoked_at, reason, der FROM certs_certificates
+		WHERE revoked_at <> 0 AND issuer = '' AND not_after >= $1 ORDER BY not_after, serial`
+	validUnsaid = `SELECT der FROM certs_certificates WHERE revoked_at = 0 AND not_after > $1 AND issuer = ''`
+)
+
+// listedColumns leave out what a listing has no use for.
+var listedColumns = strings.Replace(certificateColumns, " der,", " NULL,", 1)
+
+// ListCertificates returns them in the order of SHA256.
+func (s *Certificates) ListCertificates(ctx context.Context, f certs.CertificateFilter) ([]certs.Certificate, error) {
+	var w where
+	w.add("sha256 > ?", f.After)
+	if f.UserID != "" {
+		w.add("user_id = ?", f.UserID)
+	}
+	if f.EnrollmentID != "" {
+		w.add("(enrollment_id = ? OR sha256 IN (SELECT certificate_hash FROM enroll_enrollments WHERE id = ?))", f.EnrollmentID, f.EnrollmentID)
+	}
+	if f.Rule != "" {
+		w.add("rule = ?", f.Rule)
+	}
+	if !f.ExpiringBefore.IsZero() {
+		w.add("revoked_at = 0 AND not_after > ? AND not_after < ?", micros(f.Now), micros(f.ExpiringBefore))
+	}
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT `+listedColumns+` FROM certs_certificates`+w.clause()+
+		` ORDER BY sha256`+w.limit(pageLimit(f.Limit)), w.args...)
+	list, err := collect(rows, err, scanCertificate)
+	if err != nil {
+		return nil, fmt.Errorf("list certificates: %w", err)
+	}
+	return list, nil
+}
+
+// Revoke marks a certificate, which from then on renews nothing either.
+func (s *Certificates) Revoke(ctx context.Context, sha256 string, reason certs.RevocationReason, now time.Time, entry audit.Entry) (certs.Certificate, error) {
+	var revoked certs.Certificate
+	err := s.db.write(ctx, "revoke certificate", func(t *tx) (err error) {
+		if revoked, err = t.certificate(ctx, sha256); err != nil {
+			return err
+		}
+		if !revoked.RevokedAt.IsZero() {
+			return errUnchanged
+		}
+		if err := t.revoke(ctx, sha256, reason, now); err != nil {
+			return err
+		}
+		if revoked, err = t.certificate(ctx, sha256); err != nil {
+			return err
+		}
+		if err := t.emitIdentity(ctx, revoked, now); err != nil {
+			return err
+		}
+		return t.audit(ctx, entry)
+	})
+	if err != nil {
+		return certs.Certificate{}, err
+	}
+	return revoked, nil
+}
+
+// revoke marks one certificate and ends the claim by its own signature that has
+// come to nothing yet.
+func (t *tx) revoke(ctx context.Context, sha256 string, reason certs.RevocationReason, now time.Time) error {
+	_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET revoked_at = $2, reason = $3 WHERE sha256 = $1 AND revoked_at = 0`,
+		sha256, micros(now), reason)
+	if err != nil {
+		return err
+	}
+	return t.voidChallenges(ctx, now, `hash = $2`, certs.RenewalHash(sha256))
+}
+
+// emitIdentity tells the consumers of the active enrolment that has the certificate.
+func (t *tx) emitIdentity(ctx context.Context, c certs.Certificate, now time.Time) error {
+	rows, err := t.QueryContext(ctx, `SELECT id FROM enroll_enrollments
+		WHERE (id = $1 OR certificate_hash = $2) AND state IN `+activeStates, c.EnrollmentID, c.SHA256)
+	concerned, err := collect(rows, err, scanEnrollmentID)
+	for _, id := range concerned {
+		t.emit(mdm.EventIdentity, id, now)
+	}
+	return err
+}
+
+// RevocationMark reads an index, and no more.
+func (s *Certificates) RevocationMark(ctx context.Context) (certs.RevocationMark, error) {
+	var m certs.RevocationMark
+	if err := s.db.reader.QueryRowContext(ctx, revocationMark).Scan(&m.Count, stamp{&m.Last}); err != nil {
+		return certs.RevocationMark{}, fmt.Errorf("count revoked certificates: %w", err)
+	}
+	return m, nil
+}
+
+// RevokedBy lists what an issuing certificate signed and was revoked.
+func (s *Certificates) RevokedBy(ctx context.Context, issuer string, since time.Time) ([]certs.Revoked, error) {
+	list := []certs.Revoked{}
+	err := s.db.read(ctx, "list revoked certificates", func(t *tx) error {
+		rows, err := t.QueryContext(ctx, revokedBy, issuer, micros(since))
+		list, err = collect(rows, err, func(row scanner) (certs.Revoked, error) {
+			var r certs.Revoked
+			err := row.Scan(&r.Serial, stamp{&r.RevokedAt}, &r.Reason)
+			return r, err
+		})
+		if err != nil {
+			return err
+		}
+		rows, err = t.QueryContext(ctx, revokedUnsaid, micros(since))
+		_, err = collect(rows, err, func(row scanner) (struct{}, error) {
+			var r certs.Revoked
+			var der []byte
+			err := row.Scan(&r.Serial, stamp{&r.RevokedAt}, &r.Reason, &der)
+			if err == nil && issuerOf(der) == issuer {
+				list = append(list, r)
+			}
+			return struct{}{}, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// CountValid counts the valid certificates of each issuer.
+func (s *Certificates) CountValid(ctx context.Context, now time.Time) (map[string]int, error) {
+	valid := map[string]int{}
+	err := s.db.read(ctx, "count valid certificates", func(t *tx) error {
+		clear(valid)
+		rows, err := t.QueryContext(ctx, validByIssuer, micros(now))
+		_, err = collect(rows, err, func(row scanner) (string, error) {
+			var issuer string
+			var n int
+			err := row.Scan(&issuer, &n)
+			valid[issuer] = n
+			return issuer, err
+		})
+		if err != nil || valid[""] == 0 {
+			return err
+		}
+		delete(valid, "")
+		rows, err = t.QueryContext(ctx, validUnsaid, micros(now))
+		_, err = collect(rows, err, func(row scanner) (struct{}, error) {
+			var der []byte
+			err := row.Scan(&der)
+			valid[issuerOf(der)]++
+			return struct{}{}, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return valid, nil
+}
+
+// issuerOf is who a certificate says has issued it; empty for one that cannot be
+// read: no issuer of ours has to answer for that.
+func issuerOf(der []byte) string {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return ""
+	}
+	return hex.EncodeToString(c.AuthorityKeyId)
+}
+
+// KeyHolder returns the newest certificate of a key.
+func (s *Certificates) KeyHolder(ctx context.Context, keyHash string) (certs.Certificate, error) {
+	if keyHash == "" { // as in rows that do not say
+		return certs.Certificate{}, fmt.Errorf("load holder of a key: %w", certs.ErrNotFound)
+	}
+	c, err := scanCertificate(s.db.reader.QueryRowContext(ctx, `SELECT `+certificateColumns+` FROM certs_certificates
+		WHERE key_hash = $1 ORDER BY issued_at DESC, sha256 DESC LIMIT 1`, keyHash))
+	if err != nil {
+		return certs.Certificate{}, fmt.Errorf("load holder of key %s: %w", keyHash, orNotFound(err, certs.ErrNotFound))
+	}
+	return c, nil
+}
