@@ -45,7 +45,7 @@ const (
 			(SELECT COUNT(*) FROM templates_security_policies), CASE WHEN EXISTS (SELECT 1 FROM enroll_actions a
 				WHERE a.enrollment_id = e.id AND a.state IN ` + openActs + `) THEN 1 ELSE 0 END, 0, e.report, NULL
 		FROM enroll_enrollments e LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0 WHERE `
-	planCommands = ` UNION ALL SELECT 2, seq, id, enrollment_id, request_type, subject, revision, state, error, chain, action_id,
+	planCommands = ` UNION ALL SELECT 2, seq, id, '', request_type, subject, revision, state, error, chain, action_id,
 			NULL, NULL, NULL, sent_at, done_at, NULL, NULL, NULL, NULL, NULL
 		FROM enroll_commands WHERE recent = TRUE AND enrollment_id = `
 	planCertificate = ` UNION ALL SELECT 3, 0, sha256, rule, '', '', '', '', '', '', '', NULL, NULL, NULL, not_before, not_after,
@@ -106,9 +106,15 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
+// usualCommands is how many a plan rarely has more of.
+const usualCommands = 24
+
 // readPlan reads all but the acts.
 func readPlan(ctx context.Context, q querier, query, key string) (plan, error) {
-	p := plan{have: enroll.Have{Commands: []mdm.Command{}, Actions: []mdm.Action{}}}
+	p := plan{
+		have:    enroll.Have{Commands: make([]mdm.Command, 0, usualCommands), Actions: []mdm.Action{}},
+		numbers: make([]int64, 0, usualCommands),
+	}
 	rows, err := q.QueryContext(ctx, query, key)
 	if err != nil {
 		return p, err
@@ -140,6 +146,9 @@ func readPlan(ctx context.Context, q querier, query, key string) (plan, error) {
 	}
 	if p.have.Enrollment.ID == "" {
 		return p, enroll.ErrNotFound
+	}
+	for i := range p.have.Commands {
+		p.have.Commands[i].EnrollmentID = p.have.Enrollment.ID
 	}
 	return p, nil
 }
@@ -180,7 +189,7 @@ type planRow struct {
 
 func (r *planRow) fields() []any {
 	c := &r.c
-	return []any{&r.part, &r.seq, &c.ID, &c.EnrollmentID, &c.RequestType, &c.Subject, &c.Revision, &c.State, &c.Error,
+	return []any{&r.part, &r.seq, &c.ID, skip{}, &c.RequestType, &c.Subject, &c.Revision, &c.State, &c.Error,
 		&r.chain, &c.ActionID, skip{}, skip{}, skip{}, stamp{&c.SentAt}, stamp{&c.DoneAt}, skip{}, skip{}, skip{}, skip{}, skip{}}
 }
 
