@@ -44,8 +44,15 @@ func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, de
 		return nil, err
 	}
 	key := renderKey{u.ID, device != nil, withheld}
-	if list, ok := all.find(key, u); ok {
-		return list, nil
+	if known, ok := all.find(key, u); ok {
+		keys, err := s.smimeKeys(ctx, u, known.usages)
+		if err == nil && sameKeys(keys, known.keys) {
+			return known.assigned, nil
+		}
+		if err != nil { // what was made before is as good as it was
+			s.withoutKeys(ctx, "S/MIME keys cannot be looked at: profiles stay as they are", u, err)
+			return known.assigned, ctx.Err()
+		}
 	}
 	var list []assignment
 	if withheld != mdm.WithholdPolicies {
@@ -64,12 +71,13 @@ func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, de
 	for _, revision := range won {
 		list = append(list, s.mail(ctx, revision, u, options))
 	}
-	all.keep(key, u, won, list)
+	all.keep(key, u, won, options.SMIME, list)
 	return list, nil
 }
 
 // chosen returns the templates that a user gets, those that lose, and what
-// rendering them needs. Secrets are opened only for templates that name some.
+// rendering them needs. Secrets are opened, and S/MIME keys looked for and made,
+// only for templates that name some.
 func (s *Service) chosen(ctx context.Context, u directory.User, device *mdm.DeviceFacts) ([]templates.Revision, []templates.Lost, templates.Options, error) {
 	revisions, err := s.Templates.CurrentRevisions(ctx)
 	if err != nil {
@@ -87,6 +95,12 @@ func (s *Service) chosenOf(ctx context.Context, revisions []templates.Revision, 
 			return nil, nil, options, fmt.Errorf("read secrets of user %s: %w", u.ID, err)
 		}
 	}
+	if options.SMIME, err = s.smimeKeys(ctx, u, usagesOf(won)); err != nil {
+		if ctx.Err() != nil {
+			return nil, nil, options, err
+		}
+		s.withoutKeys(ctx, "S/MIME keys cannot be made: profiles that need them are left out", u, err)
+	}
 	return won, lost, options, nil
 }
 
@@ -94,6 +108,7 @@ func (s *Service) mail(ctx context.Context, r templates.Revision, u directory.Us
 	a := assignment{name: r.Name, identifier: templates.ProfileIdentifier(r.TemplateID, u.ID), mail: true}
 	rendered, err := templates.Render(r, u, o)
 	switch {
+	case err == nil && rendered.AwaitsKeys: // withoutKeys has said why
 	case err == nil:
 		a.rendered, a.uuid = rendered, rendered.Profile.TopUUID()
 	case o.Device == nil && r.Spec.UsesDevice():

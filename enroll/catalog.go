@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"sallyport/certs"
 	"sallyport/enroll/directory"
 	"sallyport/mdm"
 	"sallyport/templates"
@@ -39,27 +40,31 @@ type renderKey struct {
 type rendering struct {
 	user     directory.User
 	assigned []assignment
+	usages   []certs.SMIMEUsage // what it needs S/MIME keys for
+	keys     []certs.SMIMEKey   // without Key: those that it was made of
 }
 
 // renderedAtMost bounds what is kept of a catalog, some 10 KB each: a phone comes
 // back within its connection, and few of a large fleet are in one.
 const renderedAtMost = 1024
 
-// find returns what was made for exactly this user before.
-func (c *catalog) find(k renderKey, u directory.User) ([]assignment, bool) {
+// find returns what was made for exactly this user before. It still holds where
+// the user's S/MIME keys are the same, for which each one who asks has to look:
+// they become due with time, and another server may have changed them.
+func (c *catalog) find(k renderKey, u directory.User) (rendering, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.rendered[k]
 	if !ok || !reflect.DeepEqual(r.user, u) {
-		return nil, false
+		return rendering{}, false
 	}
-	return r.assigned, true
+	return r, true
 }
 
 // keep remembers it, unless it may come out otherwise next time, or holds what
 // must not be kept: secrets, facts of one phone, and what could not be rendered
 // are looked at anew each time.
-func (c *catalog) keep(k renderKey, u directory.User, won []templates.Revision, list []assignment) {
+func (c *catalog) keep(k renderKey, u directory.User, won []templates.Revision, keys []certs.SMIMEKey, list []assignment) {
 	for _, r := range won {
 		if r.Spec.UsesDevice() || len(r.Spec.Secrets()) > 0 {
 			return
@@ -73,7 +78,7 @@ func (c *catalog) keep(k renderKey, u directory.User, won []templates.Revision, 
 	if c.rendered == nil || len(c.rendered) >= renderedAtMost {
 		c.rendered = map[renderKey]rendering{}
 	}
-	c.rendered[k] = rendering{u, list}
+	c.rendered[k] = rendering{u, list, usagesOf(won), keys}
 }
 
 // catalog returns the templates and policies as they were at that state, or

@@ -125,6 +125,11 @@ func mailProfile(r templates.Revision, u directory.User, o templates.Options, ha
 		p.State, p.Faults = MailUnmade, refusal.All(err)
 		return p
 	}
+	if rendered.AwaitsKeys {
+		p.State, p.Faults = MailUnmade, []*refusal.Error{refusal.New(templates.ErrRender, "smime",
+			"for user "+u.UPN+": the S/MIME certificate that the template asks for cannot be made", "the server's log says why; see: sallyport smime list")}
+		return p
+	}
 	p.UUID, p.DisplayName = rendered.Profile.TopUUID(), rendered.Profile.DisplayName
 	p.State = p.listed(have.Report.Profiles)
 	refused := refusedInstall(have.Commands, WantedProfile{Identifier: p.Identifier, UUID: p.UUID})

@@ -21,6 +21,7 @@ type builder struct {
 	pkcs12   map[string]string           // name of a secret to the UUID of its payload
 	smime    map[certs.SMIMEUsage]string // to the UUID of its payload
 	keyIDs   []string                    // of the S/MIME keys that come with the delivery
+	files    map[string]string           // SHA-256 of an S/MIME certificate to the UUID of its payload
 	awaits   bool                        // one of them is not there yet
 	faults   refusal.List
 	warnings []*refusal.Error

@@ -188,18 +188,16 @@ func (v *Viewer) options(ctx context.Context, u directory.User, phones []mdm.Dev
 	return o, nil
 }
 
-// smime adds the S/MIME keys that the user has, newest first. None is made: those
+// smime adds the S/MIME keys that the user has. None is made: those
 // that a delivery would make are shown as such.
 func (v *Viewer) smime(ctx context.Context, o *Options, u directory.User, specs []Spec) error {
 	if v.SMIME == nil || !slices.ContainsFunc(specs, func(s Spec) bool { return len(s.SMIMEUsages()) > 0 }) {
 		return nil
 	}
-	keys, err := v.SMIME.ListSMIME(ctx, certs.SMIMEFilter{UserID: string(u.ID), Limit: 1000})
-	if err != nil {
+	var err error
+	if o.SMIME, err = v.SMIME.ListSMIME(ctx, certs.SMIMEFilter{UserID: string(u.ID), Limit: 1000}); err != nil {
 		return fmt.Errorf("list S/MIME keys of %s: %w", u.ID, err)
 	}
-	slices.SortStableFunc(keys, func(a, b certs.SMIMEKey) int { return b.NotBefore.Compare(a.NotBefore) })
-	o.SMIME = keys
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,6 +81,12 @@ func (b *builder) smimeIdentity(path string, usage certs.SMIMEUsage, mail string
 	if uuid, known := b.smime[usage]; known {
 		return uuid
 	}
+	if uuid, twin := b.files[key.SHA256]; twin { // one certificate for both: a phone keeps an identity once
+		if usage == certs.SMIMEEncryption {
+			b.history()
+		}
+		return b.holds(usage, uuid)
+	}
 	slot, name, file := slotSign, "S/MIME certificate for signing", "signing.p12"
 	if usage == certs.SMIMEEncryption {
 		slot, name, file = slotEncrypt, "S/MIME certificate for encryption", "encryption.p12"
@@ -89,15 +96,20 @@ func (b *builder) smimeIdentity(path string, usage certs.SMIMEUsage, mail string
 	if !current {
 		c.Description, b.awaits = issuedLater, true
 	}
-	b.await(c, file, key.ID)
+	b.await(c, file, key)
 	if usage == certs.SMIMEEncryption {
 		b.history()
 	}
+	return b.holds(usage, c.UUID)
+}
+
+// holds notes where the key for that usage is.
+func (b *builder) holds(usage certs.SMIMEUsage, uuid string) string {
 	if b.smime == nil {
 		b.smime = map[certs.SMIMEUsage]string{}
 	}
-	b.smime[usage] = c.UUID
-	return c.UUID
+	b.smime[usage] = uuid
+	return uuid
 }
 
 // smimeKey is the current one for that usage.
@@ -109,23 +121,32 @@ func (b *builder) smimeKey(usage certs.SMIMEUsage) (certs.SMIMEKey, bool) {
 	return b.options.SMIME[i], true
 }
 
-// history adds all earlier keys that mail was encrypted to.
+// history adds all earlier keys that mail was encrypted to, newest first.
 func (b *builder) history() {
-	for _, k := range b.options.SMIME {
-		if k.Usage != certs.SMIMEEncryption || k.Current {
-			continue
-		}
+	earlier := slices.DeleteFunc(slices.Clone(b.options.SMIME), func(k certs.SMIMEKey) bool {
+		return k.Usage != certs.SMIMEEncryption || k.Current || b.files[k.SHA256] != ""
+	})
+	slices.SortFunc(earlier, func(x, y certs.SMIMEKey) int {
+		return cmp.Or(y.NotBefore.Compare(x.NotBefore), cmp.Compare(y.ID, x.ID))
+	})
+	for _, k := range earlier {
 		until := k.NotAfter.UTC().Format(time.DateOnly)
 		c := b.slots.common(slotHistory + k.ID)
 		c.DisplayName = "Earlier S/MIME certificate, until " + until
-		b.await(c, "encryption-until-"+until+".p12", k.ID)
+		b.await(c, "encryption-until-"+until+".p12", k)
 	}
 }
 
-func (b *builder) await(c mobileconfig.Common, file, keyID string) {
-	b.profile.Payloads = append(b.profile.Payloads, mobileconfig.AwaitedPKCS12{Common: c, FileName: file, KeyID: keyID})
-	if keyID != "" {
-		b.keyIDs = append(b.keyIDs, keyID)
+func (b *builder) await(c mobileconfig.Common, file string, k certs.SMIMEKey) {
+	b.profile.Payloads = append(b.profile.Payloads, mobileconfig.AwaitedPKCS12{Common: c, FileName: file, KeyID: k.ID})
+	if k.ID != "" {
+		b.keyIDs = append(b.keyIDs, k.ID)
+	}
+	if b.files == nil {
+		b.files = map[string]string{}
+	}
+	if k.SHA256 != "" {
+		b.files[k.SHA256] = c.UUID
 	}
 }
 

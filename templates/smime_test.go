@@ -120,6 +120,36 @@ func TestRenewedKeyStaysInItsSlot(t *testing.T) {
 	}
 }
 
+// TestOneCertificateForBoth: in one payload, as long as it is one.
+func TestOneCertificateForBoth(t *testing.T) {
+	keys := aliceKeys()
+	keys[0].SHA256, keys[2].SHA256, keys[3].SHA256 = "both", "both", "old"
+	r := renderSMIME(t, keys)
+	if want := []string{"sign-2", "encrypt-1"}; !slices.Equal(r.KeyIDs, want) {
+		t.Errorf("got keys %v, want %v", r.KeyIDs, want)
+	}
+	first := r.Profile.Payloads[len(r.Profile.Payloads)-2].(mobileconfig.EAS)
+	if first.SMIME.SigningCertificateUUID != slotUUID("smime.sign") || first.SMIME.EncryptionCertificateUUID != slotUUID("smime.sign") {
+		t.Errorf("got %+v", first.SMIME)
+	}
+	keys[2].SHA256, keys[3].SHA256 = "new", "both" // renewed for encryption only
+	r = renderSMIME(t, keys)
+	if want := []string{"sign-2", "encrypt-2"}; !slices.Equal(r.KeyIDs, want) {
+		t.Errorf("got keys %v, want %v: the earlier one is there to sign with", r.KeyIDs, want)
+	}
+}
+
+// TestHistoryHasOneOrder: whoever lists the keys, the revision is the same.
+func TestHistoryHasOneOrder(t *testing.T) {
+	keys := append(aliceKeys(), smimeKey("encrypt-0", certs.SMIMEEncryption, false))
+	keys[4].NotBefore = noon.AddDate(-9, 0, 0)
+	top := renderSMIME(t, keys).Profile.TopUUID()
+	slices.Reverse(keys)
+	if renderSMIME(t, keys).Profile.TopUUID() != top {
+		t.Error("another order of the list is another revision")
+	}
+}
+
 func TestWithKeys(t *testing.T) {
 	r := renderSMIME(t, aliceKeys())
 	top := r.Profile.TopUUID()

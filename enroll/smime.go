@@ -1,0 +1,106 @@
+package enroll
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sallyport/certs"
+	"sallyport/enroll/directory"
+	"sallyport/internal/logkey"
+	"sallyport/internal/secret"
+	"sallyport/mdm"
+	"sallyport/templates"
+)
+
+// SMIMESource keeps users' S/MIME keys.
+type SMIMESource interface {
+	// Ensure returns a user's keys for these usages, without Key: of each usage the
+	// current one, made by our CA where there is none or it is due to be renewed,
+	// and all earlier ones for encryption. mail is the address of the user's mailbox.
+	Ensure(ctx context.Context, userID, upn, mail string, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error)
+	// PKCS12 returns one key with its certificate as a PKCS#12 file, which password
+	// opens; with legacy in ciphers that iOS before 15 knows.
+	PKCS12(ctx context.Context, userID, keyID string, password secret.Value, legacy bool) ([]byte, error)
+}
+
+// errNoSMIME says that a template asks for what this server does not have.
+var errNoSMIME = errors.New("the server keeps no S/MIME keys")
+
+// smimeKeys returns the keys that a user's templates need; nothing where they need
+// none, and then nobody is asked.
+func (s *Service) smimeKeys(ctx context.Context, u directory.User, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error) {
+	if len(usages) == 0 {
+		return nil, nil
+	}
+	if s.SMIME == nil {
+		return nil, errNoSMIME
+	}
+	keys, err := s.SMIME.Ensure(ctx, string(u.ID), u.UPN, u.Email, usages)
+	if err != nil {
+		return nil, fmt.Errorf("S/MIME keys of user %s: %w", u.ID, err)
+	}
+	return keys, nil
+}
+
+// usagesOf are what the templates that a user gets need S/MIME keys for.
+func usagesOf(won []templates.Revision) []certs.SMIMEUsage {
+	var usages []certs.SMIMEUsage
+	for _, r := range won {
+		usages = append(usages, r.Spec.SMIMEUsages()...)
+	}
+	return templates.UniqueUsages(usages)
+}
+
+// sameKeys reports whether both lists make the same profiles. Of a key nothing
+// changes but whether it is the current one.
+func sameKeys(a, b []certs.SMIMEKey) bool {
+	return slices.EqualFunc(a, b, func(x, y certs.SMIMEKey) bool { return x.ID == y.ID && x.Current == y.Current })
+}
+
+// withKeys puts the user's S/MIME keys into what is about to be encrypted to the
+// phone, each under a password that is known to nobody but this one profile.
+// errUnrenderable when one cannot be opened: other profiles do not wait for it.
+func (s *Service) withKeys(ctx context.Context, w *job, r templates.Rendered) (templates.Rendered, error) {
+	if len(r.KeyIDs) == 0 {
+		return r, nil
+	}
+	user, legacy := string(w.have.User.ID), before15(w.have.Report.Device)
+	made, err := r.WithKeys(func(id string) ([]byte, secret.Value, error) {
+		password := secret.New(base64.RawURLEncoding.EncodeToString(secret.Random(24)))
+		file, err := s.SMIME.PKCS12(ctx, user, id, password, legacy)
+		return file, password, err
+	})
+	switch {
+	case err == nil:
+		return made, nil
+	case ctx.Err() != nil:
+		return templates.Rendered{}, err
+	}
+	return templates.Rendered{}, fmt.Errorf("%w: user %s: %w", errUnrenderable, user, err)
+}
+
+// before15 reports whether the phone has said that it has an iOS which opens
+// PKCS#12 files of the older kind only.
+func before15(d *mdm.DeviceFacts) bool {
+	if d == nil {
+		return false
+	}
+	major, _, _ := strings.Cut(d.OSVersion, ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && n > 0 && n < 15
+}
+
+// withoutKeys says why a profile is left out, or stays as it was. Of a refusal
+// the fields only: its text may hold a mail address.
+func (s *Service) withoutKeys(ctx context.Context, what string, u directory.User, err error) {
+	why := []any{logkey.Error, err}
+	if names := fields(err); names != "" {
+		why = []any{"fields", names}
+	}
+	s.log().ErrorContext(ctx, what, append(why, logkey.User, u.ID)...)
+}
