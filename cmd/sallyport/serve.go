@@ -20,7 +20,8 @@ type settingFlags struct {
 	Database       *string        `help:"PostgreSQL in place of a file in the data directory; the password in PGPASSFILE, never here." placeholder:"postgres://USER@HOST/DB"`
 	DatabaseMax    *string        `name:"database-max-connections" help:"Most connections of this server to PostgreSQL (default 10)." placeholder:"N"`
 	Listen         *string        `help:"Where HTTPS is served (default localhost:8443)." placeholder:"HOST:PORT"`
-	ListenHTTP     *string        `name:"listen-http" help:"Also serve /scep and /healthz there without TLS." placeholder:"HOST:PORT"`
+	ListenHTTP     *string        `name:"listen-http" help:"Also serve /scep, /crl and /healthz there without TLS." placeholder:"HOST:PORT"`
+	HTTPURL        *string        `name:"http-url" help:"What others call for CRLs and SCEP by hand (default: with the port of --listen-http, or else the public URL)." placeholder:"http://HOST"`
 	AdminListen    *string        `help:"Serve /api and /metrics on an HTTPS listener of their own." placeholder:"HOST:PORT"`
 	PublicURL      *string        `name:"public-url" help:"What phones call; fixed at the first start." placeholder:"https://HOST"`
 	TrustedProxies *string        `name:"trusted-proxies" help:"Addresses or networks of our own reverse proxies (default none)." placeholder:"CIDR,..."`
@@ -29,6 +30,8 @@ type settingFlags struct {
 	TLSKey         *string        `name:"tls-key" help:"PEM file of its key." placeholder:"FILE"`
 	SigningCert    *string        `name:"signing-cert" help:"PEM file of the certificate that signs profiles, with its chain (default: from our own CA)." placeholder:"FILE"`
 	SigningKey     *string        `name:"signing-key" help:"PEM file of its key." placeholder:"FILE"`
+	RenewalWindow  *time.Duration `name:"renewal-window" help:"How long before its end an identity is renewed; 0 = a third of its life (default 0)." placeholder:"DURATION"`
+	SCEPLegacy     *bool          `name:"scep-legacy" help:"Take SHA-1 and single DES from SCEP clients that know nothing better."`
 	InquiryMaxAge  *time.Duration `name:"inquiry-max-age" help:"How old a phone's facts may be before it is asked again (default 1h)." placeholder:"DURATION"`
 	APNsURL        *string        `name:"apns-url" help:"Push service that wakes phones (default Apple's); another is a stand-in for rehearsals." placeholder:"URL"`
 	APNsCA         *string        `name:"apns-ca" help:"PEM file of the authority to trust for --apns-url (default: the system's)." placeholder:"FILE"`
@@ -46,7 +49,7 @@ func (f *settingFlags) load(g *Globals) (config.Config, error) {
 	}
 	for key, value := range map[string]*string{
 		"database": f.Database, "database_max_connections": f.DatabaseMax,
-		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "trusted_proxies": f.TrustedProxies,
+		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "http_url": f.HTTPURL, "trusted_proxies": f.TrustedProxies,
 		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
 		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "apns_url": f.APNsURL, "apns_ca": f.APNsCA, "log_level": f.LogLevel, "log_format": f.LogFormat,
 	} {
@@ -56,6 +59,12 @@ func (f *settingFlags) load(g *Globals) (config.Config, error) {
 	}
 	if f.InquiryMaxAge != nil {
 		given["inquiry_max_age"] = *f.InquiryMaxAge
+	}
+	if f.RenewalWindow != nil {
+		given["renewal_window"] = *f.RenewalWindow
+	}
+	if f.SCEPLegacy != nil {
+		given["scep_legacy"] = *f.SCEPLegacy
 	}
 	if f.WakeInterval != nil {
 		given["wake_interval"] = *f.WakeInterval

@@ -23,8 +23,13 @@ type Config struct {
 	DatabaseMaxConnections int
 	// Listen is where HTTPS is served: "host:port".
 	Listen string
-	// ListenHTTP serves /scep and /healthz without TLS on an address of its own, for SCEP clients that cannot do TLS; empty = off.
+	// ListenHTTP serves /scep, /crl and /healthz without TLS on an address of its own, for SCEP clients that cannot do TLS; empty = off.
 	ListenHTTP string
+	// HTTPURL is what others are told to call for CRLs and for SCEP by hand, both
+	// of which protect themselves: it stands in every certificate. Empty =
+	// http:// with the host of PublicURL and the port of ListenHTTP where that is
+	// set, or else PublicURL.
+	HTTPURL string
 	// AdminListen splits /api and /metrics off to an HTTPS listener of their own; empty = same as Listen.
 	AdminListen string
 	// PublicURL is what phones are told to call: "https://mdm.example.com". It is
@@ -41,6 +46,10 @@ type Config struct {
 	TLSCert, TLSKey string
 	// SigningCert and SigningKey are PEM files that sign profiles; empty = one from our own CA, which phones show as "Not Verified" until our root is installed.
 	SigningCert, SigningKey string
+	// RenewalWindow is how long before its end an identity is renewed; 0 = a third of its life.
+	RenewalWindow time.Duration
+	// SCEPLegacy also takes SHA-1 and single DES from SCEP clients that know nothing better.
+	SCEPLegacy bool
 	// InquiryMaxAge is how old a phone's facts may be before it is asked again at its next contact.
 	InquiryMaxAge time.Duration
 	// APNsURL is the push service that wakes phones; another one than Apple's is

@@ -115,6 +115,10 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "push path", flags: map[string]any{"apns_url": "https://api.push.apple.com/3/device"}, want: []string{"apns_url: is not https"}},
 		{name: "neither true nor false", yaml: "second_owner: perhaps", want: []string{"second_owner: neither true nor false|true: wipe and retire wait"}},
 		{name: "woken all the time", flags: map[string]any{"wake_interval": "1m"}, want: []string{"wake_interval: must be 0"}},
+		{name: "CRLs by mail", flags: map[string]any{"http_url": "ldap://mdm.example.test"}, want: []string{"http_url: must begin with http:// or https://|"}},
+		{name: "CRL path", flags: map[string]any{"http_url": "http://mdm.example.test/crl"}, want: []string{"http_url: must not have a path|http://mdm.example.com"}},
+		{name: "renewed on the last day", flags: map[string]any{"renewal_window": "24h"}, want: []string{"renewal_window: must be 0, or between 168h and 4320h|"}},
+		{name: "renewed all the time", flags: map[string]any{"renewal_window": "8760h"}, want: []string{"renewal_window: must be 0|"}},
 		{name: "negative age", flags: map[string]any{"inquiry_max_age": "-1s"}, want: []string{"inquiry_max_age: between 0 and 720h|"}},
 		{name: "http", flags: map[string]any{"public_url": "http://mdm.example.test"}, want: []string{"public_url: must begin with https|"}},
 		{name: "no host", flags: map[string]any{"public_url": "https://:8443"}, want: []string{"public_url: names no host|"}},
@@ -199,6 +203,7 @@ database                  -                           default
 database_max_connections  10                          default
 listen                    :443                        environment
 listen_http               -                           default
+http_url                  -                           default
 admin_listen              -                           default
 public_url                -                           default
 trusted_proxies           -                           default
@@ -207,6 +212,8 @@ tls_cert                  -                           default
 tls_key                   -                           default
 signing_cert              -                           default
 signing_key               -                           default
+renewal_window            0s                          default
+scep_legacy               false                       default
 inquiry_max_age           1h0m0s                      default
 apns_url                  https://api.push.apple.com  default
 apns_ca                   -                           default

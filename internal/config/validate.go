@@ -15,6 +15,9 @@ import (
 
 const (
 	maxInquiryAge = 30 * 24 * time.Hour
+	// A phone may be off for a week; and what is renewed after half a year is renewed for ever.
+	minRenewalWindow = 7 * 24 * time.Hour
+	maxRenewalWindow = 180 * 24 * time.Hour
 	// maxOrganization is what a certificate holds: ub-organization-name, RFC 5280 appendix A.1.
 	maxOrganization = 64
 )
@@ -38,6 +41,10 @@ func (c Config) Validate() error {
 	}
 	checkPair(refuse, "tls_cert", c.TLSCert, "tls_key", c.TLSKey)
 	checkPair(refuse, "signing_cert", c.SigningCert, "signing_key", c.SigningKey)
+	checkHTTPURL(c.HTTPURL, refuse)
+	if c.RenewalWindow != 0 && (c.RenewalWindow < minRenewalWindow || c.RenewalWindow > maxRenewalWindow) {
+		refuse("renewal_window", "must be 0, or between 168h and 4320h", "0 is a good value: the last third of a certificate's life")
+	}
 	if c.InquiryMaxAge < 0 || c.InquiryMaxAge > maxInquiryAge {
 		refuse("inquiry_max_age", "must be between 0 and 720h", "1h is a good value; 0 asks at every contact")
 	}
@@ -54,6 +61,7 @@ func (c Config) Validate() error {
 // normalize gives what means the same the same spelling: the public URL is
 // compared with the one of the first start.
 func (c *Config) normalize() {
+	c.HTTPURL = strings.TrimSuffix(c.HTTPURL, "/")
 	u, err := url.Parse(c.PublicURL)
 	if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(c.PublicURL, "#") {
 		return // Validate says why
@@ -91,22 +99,44 @@ func (c Config) checkListeners(refuse func(key, reason, remedy string)) {
 }
 
 func checkPublicURL(text string, refuse func(key, reason, remedy string)) {
-	const remedy = "only scheme, host and port, for example https://mdm.example.com"
+	checkURL("public_url", text, "https://mdm.example.com", refuse, func(u *url.URL) string {
+		if u.Scheme != "https" {
+			return "must begin with https://: phones refuse anything else"
+		}
+		return ""
+	})
+}
+
+func checkHTTPURL(text string, refuse func(key, reason, remedy string)) {
+	checkURL("http_url", text, "http://mdm.example.com", refuse, func(u *url.URL) string {
+		if u.Scheme != "http" && u.Scheme != "https" {
+			return "must begin with http:// or https://"
+		}
+		return ""
+	})
+}
+
+// checkURL wants scheme, host and port and nothing else; wrong is the reason to
+// refuse the scheme.
+func checkURL(key, text, example string, refuse func(key, reason, remedy string), wrong func(*url.URL) string) {
+	remedy := "only scheme, host and port, for example " + example
 	if text == "" {
 		return
 	}
 	u, err := url.Parse(text)
-	switch {
-	case err != nil:
-		refuse("public_url", "is not a URL", remedy)
-	case u.Scheme != "https":
-		refuse("public_url", "must begin with https://: phones refuse anything else", remedy)
+	if err != nil {
+		refuse(key, "is not a URL", remedy)
+		return
+	}
+	switch reason := wrong(u); {
+	case reason != "":
+		refuse(key, reason, remedy)
 	case u.Hostname() == "":
-		refuse("public_url", "names no host", remedy)
+		refuse(key, "names no host", remedy)
 	case u.User != nil:
-		refuse("public_url", "must not hold a user name or password", remedy)
+		refuse(key, "must not hold a user name or password", remedy)
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, strings.Contains(text, "#"):
-		refuse("public_url", "must not have a path, a query or a fragment", remedy)
+		refuse(key, "must not have a path, a query or a fragment", remedy)
 	}
 }
 
