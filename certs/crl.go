@@ -122,12 +122,12 @@ func revocationList(revoked []Revoked, now time.Time, before *big.Int) (*x509.Re
 		list.Number = new(big.Int).Add(before, big.NewInt(1))
 	}
 	for _, r := range revoked {
-		serial, err := hex.DecodeString(r.Serial)
-		if err != nil || len(serial) == 0 {
+		serial, ok := new(big.Int).SetString(r.Serial, 16)
+		if !ok {
 			return nil, fmt.Errorf("serial %q is not hexadecimal", r.Serial)
 		}
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
-			SerialNumber: new(big.Int).SetBytes(serial), RevocationTime: r.RevokedAt.UTC().Truncate(time.Second),
+			SerialNumber: serial, RevocationTime: r.RevokedAt.UTC().Truncate(time.Second),
 			ReasonCode: int(r.Reason), // 0 is left out (section 5.3.1)
 		})
 	}

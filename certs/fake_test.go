@@ -35,6 +35,7 @@ type row struct {
 var (
 	_ certs.Store    = (*memory)(nil)
 	_ certs.KeyStore = (*memory)(nil)
+	_ certs.KeyMover = (*memory)(nil)
 )
 
 func newMemory() *memory { return &memory{challenges: map[string]*row{}} }
@@ -136,6 +137,29 @@ func (m *memory) SaveKeys(_ context.Context, records []certs.KeyRecord, entry au
 		return m.fail
 	}
 	m.keys = append(m.keys, records...)
+	m.entries = append(m.entries, entry)
+	return nil
+}
+
+func (m *memory) MoveKeys(_ context.Context, records []certs.KeyRecord, entry audit.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	for _, r := range records {
+		if !slices.ContainsFunc(m.keys, func(k certs.KeyRecord) bool { return bytes.Equal(k.Certificate, r.Certificate) }) {
+			return certs.ErrNotFound
+		}
+	}
+	m.keys = slices.Clone(m.keys)
+	for _, r := range records {
+		for i := range m.keys {
+			if bytes.Equal(m.keys[i].Certificate, r.Certificate) {
+				m.keys[i].ActiveAt, m.keys[i].RetiredAt = r.ActiveAt, r.RetiredAt
+			}
+		}
+	}
 	m.entries = append(m.entries, entry)
 	return nil
 }
