@@ -8,8 +8,8 @@ import (
 	"sallyport/mdm"
 )
 
-// Identity is a certificate of an active enrolment that no newer one of the same
-// rule and profile has replaced.
+// Identity is a certificate of an active enrolment that, as far as we know, its
+// phone uses.
 type Identity struct {
 	EnrollmentID mdm.EnrollmentID
 	Rule         string // certs.RuleName
@@ -30,7 +30,9 @@ type RenewalStore interface {
 	// ExpiringIdentities lists the identities, neither revoked nor waiting for
 	// their Renewal already, of active enrolments that end before before, in the
 	// order of NotAfter and SHA256, after the cursor (nil: from the beginning). An
-	// mdm-identity is listed while its enrolment is pinned to it.
+	// mdm-identity is listed while its enrolment is pinned to it, a mail-identity
+	// until it is revoked: a newer one that was issued may have been lost on its way,
+	// and has taken its place only when the phone lists it (RetirePredecessors).
 	ExpiringIdentities(ctx context.Context, before time.Time, after *Identity, limit int) ([]Identity, error)
 	// UntoldIdentities lists the pinned mdm-identities of active enrolments whose
 	// challenge was made before since: the profile that brought them knows nothing
@@ -51,6 +53,7 @@ type RenewalStore interface {
 	PinSuccessor(ctx context.Context, id mdm.EnrollmentID, from, to string, now time.Time, entry audit.Entry) (mdm.Enrollment, error)
 	// RetirePredecessors revokes (superseded) every mail-identity of the enrolment
 	// of which the phone lists a newer one of the same profile (listed: SHA-256 in
-	// hex of its CertificateList), with the entry when there is one. It returns how many.
+	// hex of its CertificateList), with the entry when there is one. Renewals of what
+	// it revokes are done. It returns how many.
 	RetirePredecessors(ctx context.Context, id mdm.EnrollmentID, listed []string, now time.Time, entry audit.Entry) (int, error)
 }
