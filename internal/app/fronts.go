@@ -35,6 +35,7 @@ func (a *App) openFronts(cfg config.Config) error {
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
 			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
 			Audit: a.db.Audit(), Authority: r.authority, Backup: backups{a.db}, Now: a.now,
+			SMIME: r.smime, SMIMEExports: r.smime,
 		},
 		Access: accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},
 		Tokens: r.tokens,

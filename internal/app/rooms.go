@@ -27,6 +27,9 @@ import (
 type rooms struct {
 	authority  *certs.Authority
 	issuer     *certs.Issuer
+	crls       *certs.CRLs
+	smime      *certs.SMIME
+	crls       *certs.CRLs
 	scep       *scep.Service
 	hand       *enroll.HandMinter
 	users      *directory.Service
@@ -66,6 +69,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
 		Secrets: a.db.Templates(), Security: a.db.Templates(),
+	r.smime = a.buildSMIME(authority, r.tokens, trail)
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(), Hands: r.tokens,
 		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
 		Topic:     r.push.keeper.Topic,

@@ -106,6 +106,7 @@ func (w *world) config() Config {
 	c.Admin.Actions, c.Admin.Devices, c.Admin.Held = enroller{w}, enroller{w}, enroller{w}
 	c.Admin.Push = pushFake{w}
 	c.Admin.Certificates, c.Admin.People, c.Admin.Hand = caFake{w}, caFake{w}, caFake{w}
+	c.Admin.SMIME, c.Admin.SMIMEExports = smimeFake{w}, smimeFake{w}
 	c.Admin.Authority, c.Admin.Backup, c.Admin.Now = authority{w}, backup{w}, w.clock
 	c.Access.Engine, c.Access.Devices, c.Access.Verdicts = engine{w}, enroller{w}, complianceFake{w}
 	c.Tokens, c.Audit, c.Now = tokens, trail{w}, w.clock

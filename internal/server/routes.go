@@ -39,6 +39,8 @@ const (
 	document = 2*yaml + small
 	// A command in an admin's own words, the same.
 	rawCommand = 2*apple.MaxRaw + small
+	// PKCS#12 files in base64, as many as the command line sends at once.
+	smimeFiles = 8 << 20
 )
 
 var (
@@ -98,6 +100,15 @@ func (f *front) table() []route {
 
 		{method: "GET", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: readers, handler: f.admin.ListPolicies},
 		{method: "POST", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyPolicy},
+		{method: "GET", pattern: "/api/v1/smime", plane: adminPlane, roles: readers, handler: f.admin.ListSMIME},
+		{method: "POST", pattern: "/api/v1/smime/import", plane: adminPlane, roles: admins, maxBody: smimeFiles, handler: f.admin.ImportSMIME},
+		{method: "POST", pattern: "/api/v1/smime/issue", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.IssueSMIME},
+		{method: "POST", pattern: "/api/v1/smime/{id}/revoke", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RevokeSMIME},
+		{method: "GET", pattern: "/api/v1/smime/exports", plane: adminPlane, roles: readers, handler: f.admin.ListSMIMEExports},
+		{method: "POST", pattern: "/api/v1/smime/exports", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RequestSMIMEExport},
+		{method: "POST", pattern: "/api/v1/smime/exports/{id}/approve", plane: adminPlane, roles: admins, handler: f.admin.ApproveSMIMEExport},
+		{method: "POST", pattern: "/api/v1/smime/exports/{id}/take", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.TakeSMIMEExport},
+
 		{method: "GET", pattern: "/api/v1/compliance/policies/{name}", plane: adminPlane, roles: readers, handler: f.admin.GetPolicy},
 
 		{method: "GET", pattern: "/api/v1/invitations", plane: adminPlane, roles: readers, handler: f.admin.ListInvitations},

@@ -79,6 +79,8 @@ func (c Config) Validate() error {
 	need(c.Admin.Backup != nil, "Admin.Backup")
 	need(c.Access.Engine != nil, "Access.Engine")
 	need(c.Access.Devices != nil, "Access.Devices")
+	need(c.Admin.SMIME != nil, "Admin.SMIME")
+	need(c.Admin.SMIMEExports != nil, "Admin.SMIMEExports")
 	need(c.Access.Verdicts != nil, "Access.Verdicts")
 	need(c.Tokens != nil, "Tokens")
 	need(c.Audit != nil, "Audit")

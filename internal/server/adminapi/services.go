@@ -107,6 +107,8 @@ type Deps struct {
 	Devices      DeviceService
 	Held         HeldService
 	Push         PushService
+	SMIME        SMIMEService
+	SMIMEExports SMIMEExportService
 	Certificates CertificateService
 	People       People
 	Hand         HandService
