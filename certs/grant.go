@@ -205,7 +205,8 @@ type RenewalStore interface {
 	// is unknown, revoked, expired at now, of a rule that no challenge names,
 	// claimed by another, of an enrolment that is not active or a user who was
 	// removed; an mdm-identity that is not the pinned one of its enrolment; any
-	// other that is not the newest of its enrolment (or user, where there is none), rule and profile.
+	// other that is not the newest of its enrolment, rule and profile. What has no
+	// enrolment has no newest: a user may have been given one by hand for each device.
 	ClaimRenewal(ctx context.Context, signer string, claim Claim, now time.Time, entry audit.Entry) (Claimed, error)
 	// KeyHolder returns the newest certificate, valid or not, of the key with this
 	// Certificate.KeyHash. ErrNotFound when nobody was certified with it.

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -57,4 +59,25 @@ func (t *tx) endRenewal(ctx context.Context, g certs.Grant) error {
 	return t.changeRenewals(ctx, mdm.EnrollmentID(g.EnrollmentID), func(list []mdm.Renewal) []mdm.Renewal {
 		return slices.DeleteFunc(list, func(r mdm.Renewal) bool { return r.Rule == string(g.Rule) && r.Profile == g.Profile })
 	})
+}
+
+// addRenewal says whether it was added: not to an enrolment that has ended, or that
+// waits for the like already.
+func (t *tx) addRenewal(ctx context.Context, id mdm.EnrollmentID, r mdm.Renewal) (bool, error) {
+	var list []mdm.Renewal
+	err := t.QueryRowContext(ctx, `SELECT renewals FROM enroll_enrollments WHERE id = $1 AND state NOT IN `+endedStates, id).Scan(renewals{&list})
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	waits := slices.ContainsFunc(list, func(w mdm.Renewal) bool { return w.Rule == r.Rule && w.Profile == r.Profile })
+	if err != nil || waits {
+		return false, err
+	}
+	r.DueAt = whole(r.DueAt)
+	list = append(list, r)
+	if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET renewals = $2 WHERE id = $1`, id, renewals{&list}); err != nil {
+		return false, err
+	}
+	_, err = t.makeDue(ctx, latest(r.DueAt, t.db.now()), ` AND enrollment_id = $2`, id)
+	return true, err
 }

@@ -45,6 +45,7 @@ func Run(t *testing.T, make Maker) {
 		{"invitations", testInvitations},
 		{"challenges", testChallenges},
 		{"certificates", testCertificates},
+		{"claims by certificates", testClaims},
 		{"revocations", testRevocations},
 		{"keys", testKeys},
 		{"enrollments", testEnrollments},

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/internal/audit"
+	"sallyport/mdm"
+)
+
+var _ certs.RenewalStore = (*Certificates)(nil)
+
+// ClaimRenewal claims the right to replace a certificate by its own signature.
+// From there on it is a challenge like any other: issuing goes on with its hash.
+func (s *Certificates) ClaimRenewal(ctx context.Context, signer string, claim certs.Claim, now time.Time, entry audit.Entry) (certs.Claimed, error) {
+	var claimed certs.Claimed
+	hash := certs.RenewalHash(signer)
+	err := s.db.write(ctx, "claim renewal", func(t *tx) error {
+		row, err := t.challenge(ctx, hash)
+		if err == nil {
+			claimed, err = t.repeatClaim(ctx, row, claim, now)
+			return unchanged(err)
+		}
+		if !errors.Is(err, certs.ErrChallengeInvalid) {
+			return err
+		}
+		c, err := t.renewable(ctx, signer, now)
+		if err != nil {
+			return err
+		}
+		c.Hash = hash
+		if claimed, err = t.claimNew(ctx, c, claim, now); err != nil {
+			return err
+		}
+		return t.audit(ctx, entry)
+	})
+	if err != nil {
+		return certs.Claimed{}, err
+	}
+	return claimed, nil
+}
+
+// claimNew makes a challenge that is claimed from the beginning.
+func (t *tx) claimNew(ctx context.Context, c certs.Challenge, claim certs.Claim, now time.Time) (certs.Claimed, error) {
+	if err := t.takeTurn(ctx, c.Grant); err != nil {
+		return certs.Claimed{}, err
+	}
+	if err := t.insertChallenge(ctx, c); err != nil {
+		return certs.Claimed{}, err
+	}
+	taken, err := t.takeChallenge(ctx, c.Hash, claim, now)
+	if err != nil {
+		return certs.Claimed{}, err
+	}
+	if !taken {
+		return certs.Claimed{}, refuseChallenge("the enrolment has ended")
+	}
+	row, err := t.challenge(ctx, c.Hash)
+	if err != nil {
+		return certs.Claimed{}, err
+	}
+	return certs.Claimed{Grant: row.grant, Claim: row.claim}, t.voidSiblings(ctx, c.Hash, c.Grant, now)
+}
+
+// renewable makes the challenge that a certificate is to whoever has its key,
+// without the hash. It ends with the certificate. It is as old as the one that
+// brought the first of the line: what the phone was told of roots then is what it
+// knows still (UntoldIdentities).
+func (t *tx) renewable(ctx context.Context, signer string, now time.Time) (certs.Challenge, error) {
+	c, err := t.certificate(ctx, signer)
+	switch {
+	case errors.Is(err, certs.ErrNotFound):
+		return certs.Challenge{}, refuseChallenge("unknown certificate")
+	case err != nil:
+		return certs.Challenge{}, err
+	case !c.RevokedAt.IsZero():
+		return certs.Challenge{}, refuseChallenge("certificate revoked")
+	case !now.Before(c.NotAfter):
+		return certs.Challenge{}, refuseChallenge("certificate expired")
+	}
+	brought, err := t.challengeOf(ctx, signer)
+	if errors.Is(err, sql.ErrNoRows) {
+		return certs.Challenge{}, refuseChallenge("certificate of a rule that no challenge names: " + string(c.Rule))
+	}
+	if err != nil {
+		return certs.Challenge{}, err
+	}
+	g := brought.Grant
+	g.InvitationID = ""
+	if g.EnrollmentID, err = t.renewableFor(ctx, c); err != nil {
+		return certs.Challenge{}, err
+	}
+	err = t.QueryRowContext(ctx, `SELECT upn, upn, email FROM directory_users WHERE id = $1 AND removed_at = 0`, g.UserID).
+		Scan(&g.CommonName, &g.UPN, &g.Mail)
+	return certs.Challenge{Grant: g, CreatedAt: brought.CreatedAt, ExpiresAt: c.NotAfter}, orNotFound(err, refuseChallenge("user removed"))
+}
+
+// challengeOf is what brought a certificate: its grant, and when it was made.
+func (t *tx) challengeOf(ctx context.Context, sha256 string) (certs.Challenge, error) {
+	var c certs.Challenge
+	err := t.QueryRowContext(ctx, `SELECT entitlement, created_at FROM certs_challenges
+		WHERE certificate_sha256 = $1 AND certificate_sha256 <> ''`, sha256).Scan(document{&c.Grant}, stamp{&c.CreatedAt})
+	return c, err
+}
+
+// newerExists says of a certificate c that a newer one has taken its place.
+const newerExists = `EXISTS (SELECT 1 FROM certs_certificates n
+	WHERE n.enrollment_id = c.enrollment_id AND n.rule = c.rule AND n.profile = c.profile
+		AND (n.issued_at, n.sha256) > (c.issued_at, c.sha256))`
+
+// renewableFor is the active enrolment whose certificate c is still in use; empty
+// for one that an admin had asked for by hand. Of these a user may have several, on a
+// device each, and nothing tells which one another replaces.
+func (t *tx) renewableFor(ctx context.Context, c certs.Certificate) (string, error) {
+	if c.EnrollmentID == "" && c.Rule != certs.RuleMDMIdentity {
+		return "", nil
+	}
+	query, key, none := `SELECT e.id, e.state, `+newerExists+` FROM certs_certificates c
+		JOIN enroll_enrollments e ON e.id = c.enrollment_id WHERE c.sha256 = $1`, c.SHA256, "the enrolment is unknown"
+	if c.Rule == certs.RuleMDMIdentity {
+		query, none = `SELECT id, state, FALSE FROM enroll_enrollments WHERE certificate_hash = $1`, "not the pinned identity of its enrolment"
+	}
+	var id string
+	var state mdm.EnrollmentState
+	var replaced bool
+	err := t.QueryRowContext(ctx, query, key).Scan(&id, &state, &replaced)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return "", refuseChallenge(none)
+	case err != nil:
+		return "", err
+	case !state.Active():
+		return "", refuseChallenge("the enrolment is " + string(state))
+	case replaced:
+		return "", refuseChallenge("a newer certificate has taken its place")
+	}
+	return id, nil
+}
