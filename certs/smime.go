@@ -59,10 +59,20 @@ type SMIME struct {
 // first, then, of encryption, all older ones, newest first. Where there is none for
 // that address, or it is in the last third of its life, we make one. A certificate
 // that was imported is used until it ends: only its own authority can renew it.
-func (s *SMIME) Ensure(ctx context.Context, userID, upn, mail string, usages []SMIMEUsage) ([]SMIMEKey, error) {
+func (s *SMIME) Ensure(ctx context.Context, userID, _, mail string, usages []SMIMEUsage) ([]SMIMEKey, error) {
 	keys, err := s.ensure(ctx, userID, mail, usages)
 	if err != nil {
-		return nil, fmt.Errorf("S/MIME keys of %s: %w", upn, err)
+		return nil, fmt.Errorf("S/MIME keys of user %s: %w", userID, err)
+	}
+	return arrange(keys, mail, usages, s.now()), nil
+}
+
+// Known returns what Ensure would, of what is on record, and makes nothing: for
+// whoever only looks.
+func (s *SMIME) Known(ctx context.Context, userID, mail string, usages []SMIMEUsage) ([]SMIMEKey, error) {
+	keys, err := s.all(ctx, userID)
+	if err != nil {
+		return nil, fmt.Errorf("S/MIME keys of user %s: %w", userID, err)
 	}
 	return arrange(keys, mail, usages, s.now()), nil
 }
@@ -146,13 +156,14 @@ func newer(a, b SMIMEKey) int {
 	return cmp.Or(b.NotBefore.Compare(a.NotBefore), cmp.Compare(b.ID, a.ID))
 }
 
-// arrange is what Ensure returns.
+// arrange is what Ensure returns. Current in it is the key in use for that address.
 func arrange(keys []SMIMEKey, mail string, usages []SMIMEUsage, now time.Time) []SMIMEKey {
 	keys = slices.SortedFunc(slices.Values(keys), newer)
 	var list []SMIMEKey
 	for _, u := range usages {
 		first, found := inUse(keys, mail, u, now)
 		if found {
+			first.Current = true
 			list = append(list, first)
 		}
 		if u != SMIMEEncryption {
@@ -160,6 +171,7 @@ func arrange(keys []SMIMEKey, mail string, usages []SMIMEUsage, now time.Time) [
 		}
 		for _, k := range keys {
 			if k.Usage == u && k.ID != first.ID {
+				k.Current = false
 				list = append(list, k)
 			}
 		}

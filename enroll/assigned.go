@@ -60,7 +60,7 @@ func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, de
 			list = append(list, s.security(ctx, policy, u))
 		}
 	}
-	won, lost, options, err := s.chosenOf(ctx, all.templates, u, device)
+	won, lost, options, err := s.chosenOf(ctx, all.templates, u, device, s.smimeKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -76,17 +76,18 @@ func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, de
 }
 
 // chosen returns the templates that a user gets, those that lose, and what
-// rendering them needs. Secrets are opened, and S/MIME keys looked for and made,
-// only for templates that name some.
+// rendering them needs, for whoever looks: no S/MIME key is made for it.
 func (s *Service) chosen(ctx context.Context, u directory.User, device *mdm.DeviceFacts) ([]templates.Revision, []templates.Lost, templates.Options, error) {
 	revisions, err := s.Templates.CurrentRevisions(ctx)
 	if err != nil {
 		return nil, nil, templates.Options{}, fmt.Errorf("read templates: %w", err)
 	}
-	return s.chosenOf(ctx, revisions, u, device)
+	return s.chosenOf(ctx, revisions, u, device, s.knownKeys)
 }
 
-func (s *Service) chosenOf(ctx context.Context, revisions []templates.Revision, u directory.User, device *mdm.DeviceFacts) (_ []templates.Revision, _ []templates.Lost, _ templates.Options, err error) {
+// chosenOf opens secrets, and asks keysOf for S/MIME keys, only for templates that
+// name some.
+func (s *Service) chosenOf(ctx context.Context, revisions []templates.Revision, u directory.User, device *mdm.DeviceFacts, keysOf keyLookup) (_ []templates.Revision, _ []templates.Lost, _ templates.Options, err error) {
 	options := s.RenderOptions()
 	options.Device = device
 	won, lost := templates.Choose(revisions, u)
@@ -95,7 +96,7 @@ func (s *Service) chosenOf(ctx context.Context, revisions []templates.Revision, 
 			return nil, nil, options, fmt.Errorf("read secrets of user %s: %w", u.ID, err)
 		}
 	}
-	if options.SMIME, err = s.smimeKeys(ctx, u, usagesOf(won)); err != nil {
+	if options.SMIME, err = keysOf(ctx, u, usagesOf(won)); err != nil {
 		if ctx.Err() != nil {
 			return nil, nil, options, err
 		}

@@ -127,7 +127,7 @@ func mailProfile(r templates.Revision, u directory.User, o templates.Options, ha
 	}
 	if rendered.AwaitsKeys {
 		p.State, p.Faults = MailUnmade, []*refusal.Error{refusal.New(templates.ErrRender, "smime",
-			"for user "+u.UPN+": the S/MIME certificate that the template asks for cannot be made", "the server's log says why; see: sallyport smime list")}
+			"for user "+u.UPN+": there is no S/MIME certificate yet", "it is made when the phone calls; where that fails, the server's log says why")}
 		return p
 	}
 	p.UUID, p.DisplayName = rendered.Profile.TopUUID(), rendered.Profile.DisplayName

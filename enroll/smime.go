@@ -17,22 +17,29 @@ import (
 	"sallyport/templates"
 )
 
-// SMIMESource keeps users' S/MIME keys.
+// SMIMESource keeps users' S/MIME keys. *certs.SMIME is one.
 type SMIMESource interface {
 	// Ensure returns a user's keys for these usages, without Key: of each usage the
 	// current one, made by our CA where there is none or it is due to be renewed,
 	// and all earlier ones for encryption. mail is the address of the user's mailbox.
 	Ensure(ctx context.Context, userID, upn, mail string, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error)
+	// Known returns what of it is on record already, and makes nothing.
+	Known(ctx context.Context, userID, mail string, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error)
 	// PKCS12 returns one key with its certificate as a PKCS#12 file, which password
 	// opens; with legacy in ciphers that iOS before 15 knows.
 	PKCS12(ctx context.Context, userID, keyID string, password secret.Value, legacy bool) ([]byte, error)
 }
 
+var _ SMIMESource = (*certs.SMIME)(nil)
+
 // errNoSMIME says that a template asks for what this server does not have.
 var errNoSMIME = errors.New("the server keeps no S/MIME keys")
 
-// smimeKeys returns the keys that a user's templates need; nothing where they need
-// none, and then nobody is asked.
+// keyLookup finds the S/MIME keys of a user. Where nothing needs one, nobody is asked.
+type keyLookup func(ctx context.Context, u directory.User, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error)
+
+// smimeKeys returns the keys that a user's templates need, and has those made that
+// are not there.
 func (s *Service) smimeKeys(ctx context.Context, u directory.User, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error) {
 	if len(usages) == 0 {
 		return nil, nil
@@ -42,7 +49,19 @@ func (s *Service) smimeKeys(ctx context.Context, u directory.User, usages []cert
 	}
 	keys, err := s.SMIME.Ensure(ctx, string(u.ID), u.UPN, u.Email, usages)
 	if err != nil {
-		return nil, fmt.Errorf("S/MIME keys of user %s: %w", u.ID, err)
+		return nil, fmt.Errorf("make S/MIME keys: %w", err)
+	}
+	return keys, nil
+}
+
+// knownKeys returns those that are there.
+func (s *Service) knownKeys(ctx context.Context, u directory.User, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error) {
+	if len(usages) == 0 || s.SMIME == nil {
+		return nil, nil
+	}
+	keys, err := s.SMIME.Known(ctx, string(u.ID), u.Email, usages)
+	if err != nil {
+		return nil, fmt.Errorf("look up S/MIME keys: %w", err)
 	}
 	return keys, nil
 }

@@ -54,6 +54,12 @@ func (k *keyRing) Ensure(_ context.Context, userID, upn, mail string, usages []c
 	return slices.Clone(k.keys[userID]), nil
 }
 
+func (k *keyRing) Known(_ context.Context, userID, _ string, _ []certs.SMIMEUsage) ([]certs.SMIMEKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.keys[userID]), nil
+}
+
 // add makes a key the current one of its usage.
 func (k *keyRing) add(userID, mail string, usage certs.SMIMEUsage) {
 	list := k.keys[userID]
@@ -114,6 +120,11 @@ func TestSMIMEIsDelivered(t *testing.T) {
 	t.Parallel()
 	h, ring := smimeHouse(t)
 	p := h.newPhone(t, h.alice.UPN, udidA, 0)
+	if _, code := h.invite(t, h.bob.UPN, mdm.Corporate); ring.ensure != 0 {
+		t.Fatal("an invitation makes keys")
+	} else if w, err := h.enroll.Open(t.Context(), code); err != nil || len(w.Accounts) != 1 || ring.ensure != 0 {
+		t.Errorf("its page: got %+v, %v, after %d keys were made", w, err, ring.ensure)
+	}
 	p.join(t)
 	p.connect(t)
 	id := string(h.alice.ID)
@@ -131,6 +142,11 @@ func TestSMIMEIsDelivered(t *testing.T) {
 	sameTypes(t, p.connect(t), nil)
 	if len(ring.files) != 2 {
 		t.Errorf("keys were opened for a poll: %v", ring.files)
+	}
+
+	seen, err := h.enroll.MailSettings(t.Context(), p.enrollment(t).DeviceID)
+	if err != nil || len(seen.Profiles) != 1 || seen.Profiles[0].State != MailInstalled {
+		t.Errorf("got %+v, %v", seen, err)
 	}
 
 	ring.add(id, h.alice.Email, certs.SMIMEEncryption)

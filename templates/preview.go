@@ -37,14 +37,14 @@ type Phones interface {
 	PhonesOf(ctx context.Context, u directory.User) ([]mdm.DeviceFacts, error)
 }
 
-// SMIMEKeys is the part of certs.SMIMEStore that this room reads: no key is among
-// what it returns.
+// SMIMEKeys tells which S/MIME keys a user has. *certs.SMIME is one.
 type SMIMEKeys interface {
-	// ListSMIME returns keys without Key.
-	ListSMIME(ctx context.Context, f certs.SMIMEFilter) ([]certs.SMIMEKey, error)
+	// Known returns keys on record without Key, and makes none: of each usage the
+	// current one, and all earlier ones for encryption.
+	Known(ctx context.Context, userID, mail string, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error)
 }
 
-var _ SMIMEKeys = certs.SMIMEStore(nil)
+var _ SMIMEKeys = (*certs.SMIME)(nil)
 
 // Viewer shows what would be sent, and sends nothing.
 type Viewer struct {
@@ -191,12 +191,16 @@ func (v *Viewer) options(ctx context.Context, u directory.User, phones []mdm.Dev
 // smime adds the S/MIME keys that the user has. None is made: those
 // that a delivery would make are shown as such.
 func (v *Viewer) smime(ctx context.Context, o *Options, u directory.User, specs []Spec) error {
-	if v.SMIME == nil || !slices.ContainsFunc(specs, func(s Spec) bool { return len(s.SMIMEUsages()) > 0 }) {
+	var usages []certs.SMIMEUsage
+	for _, s := range specs {
+		usages = append(usages, s.SMIMEUsages()...)
+	}
+	if v.SMIME == nil || len(usages) == 0 {
 		return nil
 	}
 	var err error
-	if o.SMIME, err = v.SMIME.ListSMIME(ctx, certs.SMIMEFilter{UserID: string(u.ID), Limit: 1000}); err != nil {
-		return fmt.Errorf("list S/MIME keys of %s: %w", u.ID, err)
+	if o.SMIME, err = v.SMIME.Known(ctx, string(u.ID), u.Email, UniqueUsages(usages)); err != nil {
+		return fmt.Errorf("look up S/MIME keys of %s: %w", u.ID, err)
 	}
 	return nil
 }

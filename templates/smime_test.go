@@ -206,9 +206,9 @@ type keyRing struct {
 	asked int
 }
 
-func (k *keyRing) ListSMIME(_ context.Context, f certs.SMIMEFilter) ([]certs.SMIMEKey, error) {
+func (k *keyRing) Known(_ context.Context, userID, _ string, _ []certs.SMIMEUsage) ([]certs.SMIMEKey, error) {
 	k.asked++
-	return slices.DeleteFunc(slices.Clone(k.keys), func(key certs.SMIMEKey) bool { return key.UserID != f.UserID }), nil
+	return slices.DeleteFunc(slices.Clone(k.keys), func(key certs.SMIMEKey) bool { return key.UserID != userID }), nil
 }
 
 // TestViewerLooksAtKeys: only where a template asks, without making any; what it
