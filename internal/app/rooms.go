@@ -55,8 +55,14 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	}
 	r := &rooms{authority: authority}
 	trail := a.strangers()
-	r.issuer = &certs.Issuer{Authority: authority, Store: a.db.Certificates(), Now: a.now}
-	r.scep = &scep.Service{Authority: authority, Issuer: r.issuer, Audit: trail, Now: a.now, Log: a.room("scep")}
+	r.issuer = &certs.Issuer{
+		Authority: authority, Store: a.db.Certificates(), Renewals: a.db.Certificates(), Revocations: a.db.Certificates(),
+		Window: cfg.RenewalWindow, Now: a.now,
+	}
+	r.crls = &certs.CRLs{Authority: authority, Store: a.db.Certificates(), Now: a.now}
+	r.scep = &scep.Service{
+		Authority: authority, Issuer: r.issuer, Audit: trail, Legacy: cfg.SCEPLegacy, Now: a.now, Log: a.room("scep"),
+	}
 	r.users = &directory.Service{Store: a.db.Users(), Now: a.now}
 	r.templates = &templates.Service{
 		Store: a.db.Templates(), Secrets: a.db.Templates(), Security: a.db.Templates(), Users: a.db.Users(), Now: a.now,
