@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/netutil"
@@ -26,7 +27,7 @@ func (a *App) openFronts(cfg config.Config) error {
 	}
 	handlers, err := server.New(server.Config{
 		Device: deviceapi.Deps{
-			Enroll: r.enroll, SCEP: r.scep, MDM: r.apple,
+			Enroll: r.enroll, SCEP: r.scep, CRLs: r.crls, MDM: r.apple,
 			PublicURL: a.publicURL, Organization: cfg.Organization, Now: a.now,
 		},
 		Admin: adminapi.Deps{
@@ -77,12 +78,12 @@ func (a *App) open(setting string, h http.Handler, conf *tls.Config) {
 }
 
 // plainPaths lets through what may travel without TLS: SCEP, whose messages are
-// signed and encrypted by themselves (RFC 8894, section 4.1 allows HTTP), and
-// the health of the server. A code, a token or a page must not.
+// signed and encrypted by themselves (RFC 8894, section 4.1 allows HTTP), CRLs,
+// which are signed, and the health of the server. A code, a token or a page must not.
 func plainPaths(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/scep" && r.URL.Path != "/healthz" {
-			http.Error(w, "This address serves SCEP only. Use https.", http.StatusNotFound)
+		if r.URL.Path != "/scep" && !strings.HasPrefix(r.URL.Path, "/crl/") && r.URL.Path != "/healthz" {
+			http.Error(w, "This address serves SCEP and CRLs only. Use https.", http.StatusNotFound)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -27,7 +27,6 @@ import (
 type rooms struct {
 	authority  *certs.Authority
 	issuer     *certs.Issuer
-	crls       *certs.CRLs
 	smime      *certs.SMIME
 	crls       *certs.CRLs
 	scep       *scep.Service
@@ -45,7 +44,9 @@ type rooms struct {
 
 // build opens the authority and wires the rooms.
 func (a *App) build(ctx context.Context, cfg config.Config, topic string) error {
-	authority, err := certs.Open(ctx, a.db.Keys(), certs.Options{Organization: cfg.Organization, Now: a.now})
+	authority, err := certs.Open(ctx, a.db.Keys(), certs.Options{
+		Organization: cfg.Organization, CRLURL: httpURL(cfg, a.publicURL, a.bound["listen_http"]), Now: a.now,
+	})
 	if err != nil {
 		return fmt.Errorf("open certificate authority: %w", err)
 	}
@@ -68,6 +69,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Store: a.db.Templates(), Secrets: a.db.Templates(), Security: a.db.Templates(), Users: a.db.Users(), Now: a.now,
 	}
 	r.tokens = &auth.Service{Store: a.db.Tokens(), Now: a.now}
+	r.smime = a.buildSMIME(authority, r.tokens, trail)
 	if r.push, err = a.buildPush(ctx, cfg, topic); err != nil {
 		return err
 	}
@@ -75,7 +77,6 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
 		Secrets: a.db.Templates(), Security: a.db.Templates(),
-	r.smime = a.buildSMIME(authority, r.tokens, trail)
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(), Hands: r.tokens,
 		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
 		Topic:     r.push.keeper.Topic,

@@ -50,6 +50,8 @@ var examples = map[string]example{
 	"POST /enroll/{code}/enroll.mobileconfig": {path: "/enroll/" + pinCode + "/enroll.mobileconfig", body: "pin=" + goodPIN, contentType: formType, status: 200},
 	"GET /scep":                               {path: "/scep?operation=GetCACaps", status: 200},
 	"POST /scep":                              {path: "/scep?operation=PKIOperation", body: "der", contentType: "application/x-pki-message", status: 200},
+	"GET /crl/{file}":                         {path: "/crl/" + goodIssuer + ".crl", status: 200},
+	"HEAD /crl/{file}":                        {path: "/crl/" + goodIssuer + ".crl", status: 200},
 	"PUT /mdm":                                {path: "/mdm", body: "<plist/>", contentType: "application/x-apple-aspen-mdm", status: 200},
 	"GET /healthz":                            {path: "/healthz", status: 200},
 	"GET /version":                            {path: "/version", status: 200},

@@ -39,7 +39,7 @@ func audienceOf(path string) audience {
 	switch {
 	case under(path, mdmPath), under(path, scepPath):
 		return phones
-	case under(path, "/api"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
+	case under(path, "/crl"), under(path, "/api"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
 		return programs
 	}
 	return people

@@ -99,6 +99,7 @@ func (w *world) config() Config {
 	tokens := &auth.Service{Store: tokenStore{w}, Now: w.clock}
 	var c Config
 	c.Device.Enroll, c.Device.SCEP, c.Device.MDM = enroller{w}, scepFake{w}, mdmFake{w}
+	c.Device.CRLs = crlFake{w}
 	c.Device.PublicURL, c.Device.Organization, c.Device.Now = "https://mdm.example.test", "Example Organisation", w.clock
 	c.Admin.Users, c.Admin.Templates, c.Admin.Compliance = users{w}, templatesFake{w}, complianceFake{w}
 	c.Admin.Revisions, c.Admin.Viewer, c.Admin.Security, c.Admin.Secrets = templatesFake{w}, templatesFake{w}, templatesFake{w}, templatesFake{w}

@@ -35,6 +35,7 @@ func TestSplit(t *testing.T) {
 		{"/version", 200, 200},
 		{"/enroll/" + goodCode, 200, 404},
 		{"/scep?operation=GetCACaps", 200, 400},
+		{"/crl/" + goodIssuer + ".crl", 200, 404},
 		{"/", 200, 404},
 	}
 	for _, tt := range tests {

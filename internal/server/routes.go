@@ -66,6 +66,8 @@ func (f *front) table() []route {
 		{method: "POST", pattern: "/enroll/{code}/enroll.mobileconfig", plane: publicPlane, open: true, maxBody: 4 << 10, handler: sameOrigin(f.device.ProfileByPIN)},
 		{method: "GET", pattern: "/scep", plane: publicPlane, open: true, handler: f.device.SCEPGet},
 		{method: "POST", pattern: "/scep", plane: publicPlane, open: true, maxBody: bounded.MaxCMS, handler: f.device.SCEPPost},
+		{method: "GET", pattern: "/crl/{file}", plane: publicPlane, open: true, handler: f.device.CRL},
+		{method: "HEAD", pattern: "/crl/{file}", plane: publicPlane, open: true, handler: f.device.CRL},
 		{method: "PUT", pattern: mdmPath, plane: publicPlane, open: true, maxBody: bounded.MaxPlist, handler: f.device.MDM},
 
 		{method: "GET", pattern: "/healthz", plane: both, open: true, handler: f.health},

@@ -23,6 +23,12 @@ type SCEP interface {
 	Do(ctx context.Context, operation string, message []byte) (contentType string, body []byte, err error)
 }
 
+// CRLs knows the revocation lists of our issuing CAs. *certs.CRLs is one.
+type CRLs interface {
+	// CRL is certs.ErrNotFound for an issuer that is none of ours.
+	CRL(ctx context.Context, issuerKeyID string) (der []byte, nextUpdate time.Time, err error)
+}
+
 // MDM answers check-in messages and polls. *apple.Service is one.
 type MDM interface {
 	Handle(ctx context.Context, r apple.Request) ([]byte, error)
@@ -32,6 +38,7 @@ type MDM interface {
 type Deps struct {
 	Enroll       Enroller
 	SCEP         SCEP
+	CRLs         CRLs
 	MDM          MDM
 	Pages        *web.Pages
 	PublicURL    string          // without a slash at the end; what the QR code says
