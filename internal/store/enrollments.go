@@ -37,9 +37,10 @@ const enrollmentColumns = `e.id, e.device_id, e.user_id, e.invitation_id, e.plat
 	e.idle_at, e.ended_at, e.withheld, e.renewals`
 
 func enrollmentFields(e *mdm.Enrollment) []any {
-	return []any{&e.ID, &e.DeviceID, &e.UserID, &e.InvitationID, &e.Platform, &e.Ownership, &e.State, &e.UDID,
-		&e.CertificateHash, &e.AccessRights, &e.Topic, &e.PollOnly, stamp{&e.CreatedAt}, stamp{&e.EnrolledAt},
-		stamp{&e.LastSeenAt}, stamp{&e.IdleAt}, stamp{&e.EndedAt}, &e.Withheld, renewals{&e.Renewals}}
+	return []any{textOf(&e.ID), textOf(&e.DeviceID), textOf(&e.UserID), &e.InvitationID, textOf(&e.Platform),
+		textOf(&e.Ownership), textOf(&e.State), &e.UDID, &e.CertificateHash, numberOf(&e.AccessRights), &e.Topic, &e.PollOnly,
+		stamp{&e.CreatedAt}, stamp{&e.EnrolledAt}, stamp{&e.LastSeenAt}, stamp{&e.IdleAt}, stamp{&e.EndedAt},
+		textOf(&e.Withheld), renewals{&e.Renewals}}
 }
 
 func scanEnrollment(row scanner) (mdm.Enrollment, error) {

@@ -155,9 +155,9 @@ func readPlan(ctx context.Context, q querier, query, key string) (plan, error) {
 
 func (p *plan) userFields() []any {
 	u, at := &p.have.User, &p.have.Catalog
-	return []any{skip{}, skip{}, &u.ID, &u.UPN, &u.Email, &u.Username, &u.DomainName, &u.DisplayName, &u.FirstName, &u.MiddleName,
-		&u.LastName, &at.Templates, document{&u.Groups}, &u.SharedMailbox, stamp{&u.CreatedAt}, stamp{&u.UpdatedAt},
-		&at.Policies, &p.acts, skip{}, document{&p.have.Report}, skip{}}
+	return []any{skip{}, skip{}, textOf(&u.ID), &u.UPN, &u.Email, &u.Username, &u.DomainName, &u.DisplayName, &u.FirstName, &u.MiddleName,
+		&u.LastName, numberOf(&at.Templates), document{&u.Groups}, &u.SharedMailbox, stamp{&u.CreatedAt}, stamp{&u.UpdatedAt},
+		numberOf(&at.Policies), &p.acts, skip{}, document{&p.have.Report}, skip{}}
 }
 
 func (p *plan) certificateFields() []any {
@@ -189,8 +189,8 @@ type planRow struct {
 
 func (r *planRow) fields() []any {
 	c := &r.c
-	return []any{&r.part, &r.seq, &c.ID, skip{}, &c.RequestType, &c.Subject, &c.Revision, &c.State, &c.Error,
-		&r.chain, &c.ActionID, skip{}, skip{}, skip{}, stamp{&c.SentAt}, stamp{&c.DoneAt}, skip{}, skip{}, skip{}, skip{}, skip{}}
+	return []any{numberOf(&r.part), numberOf(&r.seq), textOf(&c.ID), skip{}, &c.RequestType, &c.Subject, &c.Revision, textOf(&c.State), &c.Error,
+		&r.chain, textOf(&c.ActionID), skip{}, skip{}, skip{}, stamp{&c.SentAt}, stamp{&c.DoneAt}, skip{}, skip{}, skip{}, skip{}, skip{}}
 }
 
 // skip scans a column that a kind of row does not have.

@@ -41,6 +41,38 @@ func (s stamp) Scan(src any) error {
 	return nil
 }
 
+// text scans a string of a type of ours, and number a number: database/sql does so
+// by reflection, and by way of decimal digits, which takes several times as long.
+// They are for what is read at every poll.
+type text[T ~string] struct{ to *T }
+
+func (t text[T]) Scan(src any) error {
+	switch s := src.(type) {
+	case string:
+		*t.to = T(s)
+	case []byte:
+		*t.to = T(s)
+	default:
+		return fmt.Errorf("text column holds %T", src)
+	}
+	return nil
+}
+
+func textOf[T ~string](to *T) text[T] { return text[T]{to} }
+
+type number[T ~int | ~int64] struct{ to *T }
+
+func (n number[T]) Scan(src any) error {
+	v, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("number column holds %T", src)
+	}
+	*n.to = T(v)
+	return nil
+}
+
+func numberOf[T ~int | ~int64](to *T) number[T] { return number[T]{to} }
+
 // document stores and scans a value as JSON text.
 type document struct{ v any }
 
