@@ -256,6 +256,7 @@ func (p *wirePhone) making(b *testing.B) func(*stopwatch) {
 				if err != nil {
 					b.Fatal(err)
 				}
+				rendered.Profile.TopUUID() // who a profile is, is found by rendering it
 				sealed, err := mobileconfig.Encrypt(rendered.Profile, p.id.Certificate)
 				if err != nil {
 					b.Fatal(err)
