@@ -73,10 +73,7 @@ func fingerprint(c *x509.Certificate) string { return hexText(hashOf(c.Raw)) }
 
 func TestInitLeavesTheRootElsewhere(t *testing.T) {
 	t.Parallel()
-	for _, kind := range certs.KeyKinds() {
-		if kind == certs.KeyRSA3072 || kind == certs.KeyRSA4096 && testing.Short() {
-			continue // take seconds to make, and are made as RSA-2048 is
-		}
+	for _, kind := range []certs.KeyKind{certs.KeyP256, certs.KeyP384, certs.KeyRSA2048} {
 		f, root := offline(t, kind)
 		for _, info := range f.authority.List() {
 			if info.Kind != kind || info.KeyHere != (info.Role == "issuing") || info.State != certs.StateActive {
@@ -99,6 +96,21 @@ func TestInitLeavesTheRootElsewhere(t *testing.T) {
 		}
 		err := certs.Init(t.Context(), f.store, certs.Options{}, certs.InitOptions{Kind: kind})
 		refused(t, "again", err, certs.ErrAuthorityState, "already")
+	}
+}
+
+// TestKeyKinds makes the larger keys once, as they take their time.
+func TestKeyKinds(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for kind, bits := range map[certs.KeyKind]int{certs.KeyRSA3072: 3072, certs.KeyRSA4096: 4096} {
+		if testing.Short() && kind == certs.KeyRSA4096 {
+			continue
+		}
+		request := readRequest(t, must(f.authority.Request(t.Context(), kind)))
+		if key, ok := request.PublicKey.(*rsa.PublicKey); !ok || key.N.BitLen() != bits || !kind.Valid() {
+			t.Errorf("%s: got a %T", kind, request.PublicKey)
+		}
 	}
 }
 
