@@ -132,9 +132,6 @@ func (i *Issuer) start(ctx context.Context, r Request) (*issuance, error) {
 	s.claim.NotBefore, s.claim.NotAfter = rule{lifetime: longestByChallenge()}.period(s.now)
 	s.intent = audit.New(ctx, s.now, actionIssue, hex.EncodeToString(s.claim.KeyHash), audit.Intent,
 		"transaction", printable(r.TransactionID), "serial", hex.EncodeToString(s.claim.Serial))
-	if i.Renewals == nil {
-		return s, nil
-	}
 	holder, err := i.Renewals.KeyHolder(ctx, hex.EncodeToString(s.claim.KeyHash))
 	switch {
 	case err == nil:
