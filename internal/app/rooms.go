@@ -31,6 +31,7 @@ type rooms struct {
 	crls       *certs.CRLs
 	scep       *scep.Service
 	hand       *enroll.HandMinter
+	rollover   *enroll.Rollover
 	users      *directory.Service
 	templates  *templates.Service
 	viewer     *templates.Viewer
@@ -87,8 +88,10 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		return err
 	}
 	r.hand = &enroll.HandMinter{
-		Users: a.db.Users(), Certificates: r.issuer, Audit: a.db.Audit(), URL: a.publicURL + "/scep", Root: authority.Root, Now: a.now,
+		Users: a.db.Users(), Certificates: r.issuer, Audit: a.db.Audit(), Root: authority.Root, Now: a.now,
+		URL: httpURL(cfg, a.publicURL, a.bound["listen_http"]) + "/scep",
 	}
+	r.rollover = &enroll.Rollover{Authority: authority, Renewals: a.db.Renewals(), Issued: a.db.Certificates(), Now: a.now}
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, Options: r.enroll.RenderOptions()}
 	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}
 	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}

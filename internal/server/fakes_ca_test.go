@@ -2,15 +2,75 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"strings"
 
 	"sallyport/certs"
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
+	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 )
 
-// caFake is the authority, and what it issued.
+// authorityFake is the authority; its chain is one certificate.
+type authorityFake struct{ w *world }
+
+func (f authorityFake) Root() *x509.Certificate    { return f.w.root }
+func (f authorityFake) Issuing() *x509.Certificate { return f.w.root }
+
+func (f authorityFake) Request(_ context.Context, kind certs.KeyKind) ([]byte, error) {
+	if !kind.Valid() {
+		return nil, refusal.New(certs.ErrAuthorityInvalid, "kind", "is none", "p256")
+	}
+	return []byte("-----BEGIN CERTIFICATE REQUEST-----\n"), f.w.did(true)
+}
+
+func (f authorityFake) Import(_ context.Context, in certs.Import) (certs.AuthorityInfo, error) {
+	info := issuingInfo(certs.StateStaged)
+	info.Subject, info.Warnings, info.KeyHere = in.Chain[0].Subject.String(), []string{"ends soon"}, in.Key != nil
+	return info, f.w.did(!in.DryRun)
+}
+
+func (f authorityFake) Rollover(context.Context, certs.KeyKind) (certs.AuthorityInfo, error) {
+	if err := f.w.did(true); err != nil {
+		return certs.AuthorityInfo{}, err
+	}
+	return certs.AuthorityInfo{}, refusal.New(certs.ErrAuthorityState, "", "the root is offline", "sallyport ca csr")
+}
+
+func issuingInfo(state certs.AuthorityState) certs.AuthorityInfo {
+	return certs.AuthorityInfo{Role: "issuing", State: state, Fingerprint: issuedHash, Subject: "CN=Issuing", Issuer: "CN=Root", SubjectKeyID: "0a0b",
+		Kind: certs.KeyP256, NotBefore: noon, NotAfter: noon.AddDate(5, 0, 0), KeyHere: true, CreatedAt: noon}
+}
+
+// rolloverFake has one staged authority, which three phones do not know.
+type rolloverFake struct{ w *world }
+
+func (f rolloverFake) step() enroll.Step {
+	return enroll.Step{Authority: issuingInfo(certs.StateStaged), Untold: 3, Valid: 1,
+		Refused: refusal.List{refusal.New(enroll.ErrConflict, "force", "3 phones do not know it", "wait")}}
+}
+
+func (f rolloverFake) Overview(context.Context) ([]enroll.Step, error) {
+	return []enroll.Step{f.step()}, f.w.did(false)
+}
+
+func (f rolloverFake) Activate(_ context.Context, fingerprint string, force, dryRun bool) (enroll.Step, error) {
+	s := f.step()
+	switch {
+	case fingerprint != issuedHash:
+		return s, refusal.New(certs.ErrNotFound, "fingerprint", "unknown", "list")
+	case !force && !dryRun:
+		return s, s.Refused
+	}
+	return s, f.w.did(!dryRun)
+}
+
+func (f rolloverFake) Retire(ctx context.Context, fingerprint string, force, dryRun bool) (enroll.Step, error) {
+	return f.Activate(ctx, fingerprint, force, dryRun)
+}
+
+// caFake is what the authority issued.
 type caFake struct{ w *world }
 
 const issuedHash = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -48,3 +108,6 @@ func (f caFake) Mint(_ context.Context, r enroll.HandRequest) (enroll.HandChalle
 	return enroll.HandChallenge{URL: "http://mdm.example.test/scep", Challenge: secret.New(canary), Rule: certs.RuleMailIdentity, UPN: r.UPN,
 		ExpiresAt: noon.AddDate(0, 0, 1), Root: f.w.root}, f.w.did(true)
 }
+
+// chainImport is a certificate in PEM, as openssl made it.
+const chainImport = `{"chain": "-----BEGIN CERTIFICATE-----\nMIIBjTCCATOgAwIBAgIUYilRjTU0HE6dkpm5JHApvY8n7aowCgYIKoZIzj0EAwIw\nHDEaMBgGA1UEAwwRQ29ycG9yYXRlIElzc3VpbmcwHhcNMjYxMTIyMDMzMjUxWhcN\nMzYxMTE5MDMzMjUxWjAcMRowGAYDVQQDDBFDb3Jwb3JhdGUgSXNzdWluZzBZMBMG\nByqGSM49AgEGCCqGSM49AwEHA0IABCS1RADKEJ95XaBo5HYyZkUh3h/IJLSH2CrD\nwxYFRZtBQ3vK+SMPFpIYNBCu/zheasTtV+4D2RHuDzqD4WeH0cejUzBRMB0GA1Ud\nDgQWBBR5ZDs9Y6v6FiHe7a+LYjlZcUbWdTAfBgNVHSMEGDAWgBR5ZDs9Y6v6FiHe\n7a+LYjlZcUbWdTAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQCe\nw9f7DKpA2ij80NHytXrVuqOLPLIDMqzyyhy/P9NMYQIgSjHQMRN2k6T+qINZZTsQ\nEkWcARMTKWhb7iGJ6JmChMA=\n-----END CERTIFICATE-----\n"}`

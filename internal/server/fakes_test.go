@@ -106,9 +106,10 @@ func (w *world) config() Config {
 	c.Admin.Invitations, c.Admin.Tokens, c.Admin.Audit = enroller{w}, tokens, trail{w}
 	c.Admin.Actions, c.Admin.Devices, c.Admin.Held = enroller{w}, enroller{w}, enroller{w}
 	c.Admin.Push = pushFake{w}
-	c.Admin.Certificates, c.Admin.People, c.Admin.Hand = caFake{w}, caFake{w}, caFake{w}
 	c.Admin.SMIME, c.Admin.SMIMEExports = smimeFake{w}, smimeFake{w}
-	c.Admin.Authority, c.Admin.Backup, c.Admin.Now = authority{w}, backup{w}, w.clock
+	c.Admin.Certificates, c.Admin.People, c.Admin.Hand = caFake{w}, caFake{w}, caFake{w}
+	c.Admin.Authority, c.Admin.Rollover = authorityFake{w}, rolloverFake{w}
+	c.Admin.Backup, c.Admin.Now = backup{w}, w.clock
 	c.Access.Engine, c.Access.Devices, c.Access.Verdicts = engine{w}, enroller{w}, complianceFake{w}
 	c.Tokens, c.Audit, c.Now = tokens, trail{w}, w.clock
 	c.Ping = func(context.Context) error { return w.did(false) }
@@ -404,11 +405,6 @@ type engine struct{ w *world }
 func (f engine) Decide(context.Context, access.Client) (access.Decision, error) {
 	return access.Decision{Effect: access.Allow, ValidUntil: noon.Add(time.Hour)}, f.w.did(false)
 }
-
-type authority struct{ w *world }
-
-func (f authority) Root() *x509.Certificate    { return f.w.root }
-func (f authority) Issuing() *x509.Certificate { return f.w.root }
 
 type backup struct{ w *world }
 

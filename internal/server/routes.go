@@ -100,8 +100,6 @@ func (f *front) table() []route {
 		{method: "PUT", pattern: "/api/v1/secrets/{name}", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.SetSecret},
 		{method: "DELETE", pattern: "/api/v1/secrets/{name}", plane: adminPlane, roles: admins, handler: f.admin.RemoveSecret},
 
-		{method: "GET", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: readers, handler: f.admin.ListPolicies},
-		{method: "POST", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyPolicy},
 		{method: "GET", pattern: "/api/v1/smime", plane: adminPlane, roles: readers, handler: f.admin.ListSMIME},
 		{method: "POST", pattern: "/api/v1/smime/import", plane: adminPlane, roles: admins, maxBody: smimeFiles, handler: f.admin.ImportSMIME},
 		{method: "POST", pattern: "/api/v1/smime/issue", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.IssueSMIME},
@@ -111,6 +109,8 @@ func (f *front) table() []route {
 		{method: "POST", pattern: "/api/v1/smime/exports/{id}/approve", plane: adminPlane, roles: admins, handler: f.admin.ApproveSMIMEExport},
 		{method: "POST", pattern: "/api/v1/smime/exports/{id}/take", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.TakeSMIMEExport},
 
+		{method: "GET", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: readers, handler: f.admin.ListPolicies},
+		{method: "POST", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyPolicy},
 		{method: "GET", pattern: "/api/v1/compliance/policies/{name}", plane: adminPlane, roles: readers, handler: f.admin.GetPolicy},
 
 		{method: "GET", pattern: "/api/v1/invitations", plane: adminPlane, roles: readers, handler: f.admin.ListInvitations},
@@ -149,6 +149,12 @@ func (f *front) table() []route {
 
 		{method: "GET", pattern: "/api/v1/audit", plane: adminPlane, roles: readers, handler: f.admin.ListAudit},
 		{method: "GET", pattern: "/api/v1/ca", plane: adminPlane, roles: everyRole, handler: f.admin.CA},
+		{method: "GET", pattern: "/api/v1/ca/authorities", plane: adminPlane, roles: readers, handler: f.admin.ListAuthorities},
+		{method: "POST", pattern: "/api/v1/ca/requests", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RequestIssuing},
+		{method: "POST", pattern: "/api/v1/ca/issuing", plane: adminPlane, roles: admins, maxBody: 4 * small, handler: f.admin.ImportIssuing},
+		{method: "POST", pattern: "/api/v1/ca/rollover", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RolloverIssuing},
+		{method: "POST", pattern: "/api/v1/ca/issuing/{fingerprint}/activate", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.ActivateIssuing},
+		{method: "POST", pattern: "/api/v1/ca/issuing/{fingerprint}/retire", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RetireIssuing},
 		{method: "GET", pattern: "/api/v1/backup", plane: adminPlane, roles: admins, handler: f.admin.StreamBackup},
 		{method: "GET", pattern: "/api/v1/openapi.yaml", plane: adminPlane, roles: everyRole, handler: openAPI},
 	}

@@ -2,7 +2,6 @@ package adminapi
 
 import (
 	"context"
-	"crypto/x509"
 	"io"
 	"time"
 
@@ -81,12 +80,6 @@ type TokenService interface {
 	Revoke(ctx context.Context, id string) error
 }
 
-// Authority shows its certificates. *certs.Authority is one.
-type Authority interface {
-	Root() *x509.Certificate
-	Issuing() *x509.Certificate
-}
-
 // Backup writes a consistent copy of the database. *store.DB is one.
 type Backup interface {
 	Backup(ctx context.Context, w io.Writer) error
@@ -107,14 +100,15 @@ type Deps struct {
 	Devices      DeviceService
 	Held         HeldService
 	Push         PushService
-	SMIME        SMIMEService
-	SMIMEExports SMIMEExportService
 	Certificates CertificateService
 	People       People
 	Hand         HandService
 	Audit        audit.Log
 	Authority    Authority
+	Rollover     RolloverService
 	Backup       Backup
+	SMIME        SMIMEService
+	SMIMEExports SMIMEExportService
 	Now          func() time.Time // nil means time.Now
 }
 
