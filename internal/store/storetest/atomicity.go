@@ -156,6 +156,39 @@ var units = []unit{
 			return w.DB.Keys().SaveKeys(ctx, records, w.entry("authority.create", ""))
 		}
 	}},
+	{"claim renewal", func(w *world) func(context.Context) error {
+		_, identity := w.withIdentity(w.user("alice@example.test"), "U1")
+		return func(ctx context.Context) error {
+			_, err := w.DB.Certificates().ClaimRenewal(ctx, identity.SHA256, claim("t"), w.now(), w.entry("certificate.intent", ""))
+			return err
+		}
+	}},
+	{"save renewals", func(w *world) func(context.Context) error {
+		u := w.user("alice@example.test")
+		a, first := w.withIdentity(u, "U1")
+		b, second := w.withIdentity(u, "U2")
+		due := []enroll.IdentityRenewal{renewalOf(a.ID, first, start, mdm.RenewalExpiry), renewalOf(b.ID, second, start, mdm.RenewalExpiry)}
+		return func(ctx context.Context) error {
+			return w.DB.Renewals().SaveRenewals(ctx, due, w.entry("identity.due", ""))
+		}
+	}},
+	{"pin successor", func(w *world) func(context.Context) error {
+		e, old := w.withIdentity(w.user("alice@example.test"), "U1")
+		successor := w.successor(e)
+		return func(ctx context.Context) error {
+			_, err := w.DB.Renewals().PinSuccessor(ctx, e.ID, old.SHA256, successor.SHA256, w.now(), w.entry("identity.pin", ""))
+			return err
+		}
+	}},
+	{"retire predecessors", func(w *world) func(context.Context) error {
+		u := w.user("alice@example.test")
+		e := w.enrolled(u, "U1")
+		_, a, b := predecessors(w, u, e.ID)
+		return func(ctx context.Context) error {
+			_, err := w.DB.Renewals().RetirePredecessors(ctx, e.ID, []string{a[2].SHA256, b[2].SHA256}, w.now(), w.entry("identity.retire", ""))
+			return err
+		}
+	}},
 	{"revoke certificate", func(w *world) func(context.Context) error {
 		_, identity := w.withIdentity(w.user("alice@example.test"), "U1")
 		return func(ctx context.Context) error {

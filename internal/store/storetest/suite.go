@@ -46,6 +46,7 @@ func Run(t *testing.T, make Maker) {
 		{"challenges", testChallenges},
 		{"certificates", testCertificates},
 		{"claims by certificates", testClaims},
+		{"renewals", testRenewals},
 		{"revocations", testRevocations},
 		{"keys", testKeys},
 		{"enrollments", testEnrollments},
