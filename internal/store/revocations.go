@@ -69,6 +69,9 @@ func (s *Certificates) Revoke(ctx context.Context, sha256 string, reason certs.R
 		if err := t.revoke(ctx, sha256, reason, now); err != nil {
 			return err
 		}
+		if _, err := t.revokeSMIME(ctx, sha256, reason, now); err != nil {
+			return err
+		}
 		if revoked, err = t.certificate(ctx, sha256); err != nil {
 			return err
 		}

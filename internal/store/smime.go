@@ -63,18 +63,18 @@ func (s *SMIME) SaveSMIME(ctx context.Context, keys []certs.SMIMEKey, entries []
 const twinWindow = time.Hour
 
 func (t *tx) insertSMIME(ctx context.Context, k certs.SMIMEKey, sealed []byte) (int64, error) {
-	twinsFrom := int64(0)
+	var from, to int64
 	if k.Source == certs.SMIMEIssued {
-		twinsFrom = micros(k.NotBefore.Add(-twinWindow))
+		from, to = micros(k.NotBefore.Add(-twinWindow)), micros(k.NotBefore.Add(twinWindow))
 	}
 	n, err := t.change(ctx, `INSERT INTO certs_smime_keys (id, user_id, usage, source, certificate, chain, private_key, sha256,
 			subject, mails, not_before, not_after, created_at, revoked_at, reason)
 		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0
-		WHERE CAST($15 AS BIGINT) = 0 OR NOT EXISTS (SELECT 1 FROM certs_smime_keys WHERE user_id = $2 AND usage = $3 AND source = $4
-			AND revoked_at = 0 AND mails = $10 AND not_before > CAST($15 AS BIGINT))
+		WHERE NOT EXISTS (SELECT 1 FROM certs_smime_keys WHERE user_id = $2 AND usage = $3 AND source = $4
+			AND revoked_at = 0 AND mails = $10 AND not_before > $15 AND not_before < $16)
 		ON CONFLICT (user_id, usage, sha256) DO NOTHING`,
 		k.ID, k.UserID, k.Usage, k.Source, k.Certificate, document{k.Chain}, sealed, k.SHA256,
-		k.Subject, document{k.Mails}, micros(k.NotBefore), micros(k.NotAfter), micros(k.CreatedAt), micros(k.RevokedAt), twinsFrom)
+		k.Subject, document{k.Mails}, micros(k.NotBefore), micros(k.NotAfter), micros(k.CreatedAt), micros(k.RevokedAt), from, to)
 	if err != nil || n == 0 || k.Source != certs.SMIMEIssued {
 		return n, err
 	}
@@ -177,8 +177,7 @@ func (s *SMIME) RevokeSMIME(ctx context.Context, id string, reason certs.Revocat
 		if n == 0 {
 			return errUnchanged
 		}
-		if _, err := t.change(ctx, `UPDATE certs_certificates SET revoked_at = $2, reason = $3 WHERE sha256 = $1 AND revoked_at = 0`,
-			sha256, micros(now), reason); err != nil {
+		if err := t.revoke(ctx, sha256, reason, now); err != nil {
 			return err
 		}
 		return t.audit(ctx, entry)

@@ -49,6 +49,7 @@ func Run(t *testing.T, make Maker) {
 		{"renewals", testRenewals},
 		{"revocations", testRevocations},
 		{"keys", testKeys},
+		{"smime", testSMIME},
 		{"enrollments", testEnrollments},
 		{"plans", testPlans},
 		{"contacts", testContacts},
