@@ -70,6 +70,12 @@ func printText(w io.Writer, s agent.Snapshot) {
 			host = "what Autodiscover finds"
 		}
 		line("account", fmt.Sprintf("%s on %s  user %s  %s", a.Email, host, a.User, origin))
+		if a.Signs != "" {
+			line("", "signs mail with "+a.Signs)
+		}
+		if len(a.Decrypts) > 0 {
+			line("", "reads mail to "+strings.Join(a.Decrypts, ", "))
+		}
 	}
 	for _, c := range s.Certificates {
 		kind := "authority"

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 )
@@ -22,8 +23,8 @@ func (p *Phone) Backup() (*Backup, error) {
 	defer end()
 	b := backup{State: *p.s, Keys: map[string][]byte{}}
 	for _, id := range p.s.Identities {
-		if id.Key != "" {
-			if b.Keys[id.Key], err = p.disk.keyDER(id.Key); err != nil {
+		if name := cmp.Or(id.Key, id.MailKey); name != "" {
+			if b.Keys[name], err = p.disk.keyDER(name); err != nil {
 				return nil, err
 			}
 		}

@@ -155,7 +155,7 @@ func (p *Phone) openProfile(der []byte) (*profile, error) {
 func (p *Phone) decryptWithAny(enveloped []byte) ([]byte, error) {
 	err := errors.New("no identity on the phone")
 	for _, id := range p.s.Identities {
-		if id.Key == "" { // of a PKCS#12 file
+		if id.Key == "" { // for mail
 			continue
 		}
 		cert, e := x509.ParseCertificate(id.Certificate)

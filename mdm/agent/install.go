@@ -89,7 +89,7 @@ func (p *Phone) readParts(prof *profile) (parts, error) {
 		out.scep = append(out.scep, q)
 	}
 	for _, one := range prof.of(typePKCS12) {
-		id, err := openPKCS12(prof, one)
+		id, err := p.openPKCS12(prof, one)
 		if err != nil {
 			return out, err
 		}

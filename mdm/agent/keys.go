@@ -178,7 +178,7 @@ func (k *KeyPool) get(name string) (*rsa.PrivateKey, error) {
 func (d *disk) forget(s *state) error {
 	used := map[string]bool{}
 	for _, id := range s.Identities {
-		used[id.Key] = true
+		used[id.Key], used[id.MailKey] = true, true
 	}
 	for _, t := range s.Pending {
 		used[t.Key] = true

@@ -82,6 +82,11 @@ type ShownAccount struct {
 	// Settings are all keys of the payload but its head and the password.
 	Settings map[string]any `json:"settings,omitempty"`
 	Updates  int            `json:"updates"` // times it was changed in place
+	// Signs is the certificate that mail of the account is signed with, Decrypts
+	// those that mail may be encrypted to, the account's own first, then all others
+	// on the phone: SHA-256 each. The phone has their keys, and has tried them.
+	Signs    string   `json:"signs,omitempty"`
+	Decrypts []string `json:"decrypts,omitempty"`
 }
 
 // ShownCertificate is a certificate on the phone.
@@ -136,7 +141,7 @@ func (p *Phone) Show() (Snapshot, error) {
 	for _, id := range p.s.Identities {
 		shot.addCertificate(id.Certificate, id.Profile, true)
 	}
-	return shot, nil
+	return shot, p.showMail(&shot)
 }
 
 func (i installed) shown() ShownProfile {
