@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sallyport/internal/bounded"
 	"sallyport/internal/refusal"
 )
 
@@ -66,7 +67,7 @@ func (s *Service) changes(ctx context.Context, users []User, seen knowns) (chang
 // conflicts explains a conflict of an import with the lines of its file: which
 // addresses belong to users whom the file does not name. Empty when no address
 // does (any more).
-func (s *Service) conflicts(ctx context.Context, rows []row, users []User) (refusal.List, error) {
+func (s *Service) conflicts(ctx context.Context, rows []bounded.CSVRow, users []User) (refusal.List, error) {
 	lines, inFile := map[string]row{}, map[string]bool{}
 	for i, u := range users {
 		lines[strings.ToLower(u.Email)] = rows[i]
@@ -80,7 +81,7 @@ func (s *Service) conflicts(ctx context.Context, rows []row, users []User) (refu
 		}
 		for _, u := range some {
 			if r, ok := lines[strings.ToLower(u.Email)]; ok && !inFile[strings.ToLower(u.UPN)] {
-				found = append(found, conflict{r.line, u})
+				found = append(found, conflict{r.Line, u})
 			}
 		}
 		if len(some) < page.Limit {

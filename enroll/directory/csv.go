@@ -1,8 +1,6 @@
 package directory
 
 import (
-	"bytes"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -96,12 +94,7 @@ func ParseCSV(r io.Reader) ([]User, error) {
 // table is a CSV file whose form is sound; its values are not checked yet.
 type table struct {
 	columns []column
-	rows    []row
-}
-
-type row struct {
-	line   int
-	fields []string
+	rows    []bounded.CSVRow
 }
 
 func readCSV(r io.Reader) (table, error) {
@@ -112,47 +105,15 @@ func readCSV(r io.Reader) (table, error) {
 	if err != nil {
 		return table{}, fmt.Errorf("read CSV: %w", err)
 	}
-	if bytes.HasPrefix(data, []byte{0xFF, 0xFE}) || bytes.HasPrefix(data, []byte{0xFE, 0xFF}) {
-		return table{}, refusal.New(ErrInvalid, "", "the file is UTF-16", `save it as "CSV UTF-8"`)
-	}
-	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
-
-	reader := csv.NewReader(bytes.NewReader(data))
-	reader.FieldsPerRecord = -1 // the refusal below tells the line and both lengths
 	var t table
-	header, err := reader.Read()
-	if errors.Is(err, io.EOF) {
-		return table{}, refusal.New(ErrInvalid, "line 1", "there is no header row", "begin the file with the names of the columns: "+columnNames())
-	}
+	t.rows, err = bounded.CSV(data, ErrInvalid, columnNames(), func(names []string) (err error) {
+		t.columns, err = parseHeader(names)
+		return err
+	})
 	if err != nil {
-		return table{}, csvRefusal(err)
-	}
-	if t.columns, err = parseHeader(header); err != nil {
 		return table{}, err
 	}
-	for {
-		fields, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return t, nil
-		}
-		if err != nil {
-			return table{}, csvRefusal(err)
-		}
-		line, _ := reader.FieldPos(0)
-		if len(fields) != len(t.columns) {
-			return table{}, refusal.New(ErrInvalid, fmt.Sprintf("line %d", line),
-				fmt.Sprintf("has %d fields, the header has %d", len(fields), len(t.columns)), "quote values that hold a comma")
-		}
-		t.rows = append(t.rows, row{line: line, fields: fields})
-	}
-}
-
-func csvRefusal(err error) error {
-	var parse *csv.ParseError
-	if !errors.As(err, &parse) {
-		return fmt.Errorf("read CSV: %w", err)
-	}
-	return refusal.New(ErrInvalid, fmt.Sprintf("line %d, column %d", parse.Line, parse.Column), "is not CSV: "+parse.Err.Error(), "see RFC 4180; a quote inside a value is written twice")
+	return t, nil
 }
 
 func parseHeader(names []string) ([]column, error) {
@@ -203,7 +164,7 @@ func (t table) users(known func(upn string) (*User, error)) ([]User, error) {
 			u.UPN = before.UPN
 		}
 		u = normal(u)
-		prefix := fmt.Sprintf("line %d, ", row.line)
+		prefix := fmt.Sprintf("line %d, ", row.Line)
 		list.Add(t.faults(row, prefix)...)
 		list.Add(u.refusals(prefix)...)
 		list.Add(seen.doubles(u, prefix)...)
@@ -216,18 +177,18 @@ func (t table) users(known func(upn string) (*User, error)) ([]User, error) {
 }
 
 // faults are the values of the row that no user can take up.
-func (t table) faults(row row, prefix string) refusal.List {
+func (t table) faults(row bounded.CSVRow, prefix string) refusal.List {
 	var list refusal.List
 	for i, c := range t.columns {
 		if c.check != nil {
-			list.Add(c.check(prefix+c.name, row.fields[i]))
+			list.Add(c.check(prefix+c.name, row.Fields[i]))
 		}
 	}
 	return list
 }
 
-func (t table) fill(u *User, row row) {
+func (t table) fill(u *User, row bounded.CSVRow) {
 	for i, c := range t.columns {
-		c.set(u, row.fields[i])
+		c.set(u, row.Fields[i])
 	}
 }
