@@ -68,7 +68,7 @@ func (s *Service) changes(ctx context.Context, users []User, seen knowns) (chang
 // addresses belong to users whom the file does not name. Empty when no address
 // does (any more).
 func (s *Service) conflicts(ctx context.Context, rows []bounded.CSVRow, users []User) (refusal.List, error) {
-	lines, inFile := map[string]row{}, map[string]bool{}
+	lines, inFile := map[string]bounded.CSVRow{}, map[string]bool{}
 	for i, u := range users {
 		lines[strings.ToLower(u.Email)] = rows[i]
 		inFile[strings.ToLower(u.UPN)] = true
