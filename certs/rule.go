@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/micromdm/scep/v2/cryptoutil"
@@ -42,6 +43,7 @@ type rule struct {
 	byChallenge bool // a grant may name it
 	listed      bool // others look up whether it was revoked: it says where the CRL is
 	rsa         bool // for RSA keys alone
+	mail        bool // names a mail address and, as every recipient sees it, no login
 	ca          bool
 	pathLen     int // for a CA
 }
@@ -65,14 +67,14 @@ var issuanceRules = map[RuleName]rule{
 	// One key signs and another is encrypted to, as RFC 8551, section 4 advises: the
 	// second is kept by us, and what signs for a person must not be.
 	RuleSMIMESigning: {
-		lifetime: mailLifetime, byChallenge: true, listed: true,
+		lifetime: mailLifetime, byChallenge: true, listed: true, mail: true,
 		usage:    x509.KeyUsageDigitalSignature,
 		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 	},
 	// Mail is encrypted to a key by RSA: not every mail program can agree on keys
 	// by elliptic curves (RFC 8551, section 2.3).
 	RuleSMIMEEncryption: {
-		lifetime: mailLifetime, listed: true, rsa: true,
+		lifetime: mailLifetime, listed: true, rsa: true, mail: true,
 		usage:    x509.KeyUsageKeyEncipherment,
 		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 	},
@@ -122,6 +124,12 @@ func (r rule) template(c content) (*x509.Certificate, error) {
 	if _, ok := c.key.(*rsa.PublicKey); r.rsa && !ok {
 		return nil, fmt.Errorf("%w: a %T, and it must be RSA", ErrKeyRefused, c.key)
 	}
+	if r.mail && c.names.mail == "" {
+		return nil, fmt.Errorf("%w: no mail address", ErrGrantInvalid)
+	}
+	if r.mail {
+		c.names.upn = ""
+	}
 	usage := r.usage
 	if _, elliptic := c.key.(*ecdsa.PublicKey); elliptic {
 		usage &^= x509.KeyUsageKeyEncipherment // RFC 8813, section 3
@@ -156,11 +164,12 @@ func newSerial() []byte {
 	return serial
 }
 
-// commonName is cut to what X.520 allows; the full names are in the SAN.
+// commonName is cut to what X.520 allows, and stands between no spaces (RFC 4518,
+// section 2.6.1); the full names are in the SAN.
 func commonName(s string) string {
 	const limit = 64
 	if runes := []rune(s); len(runes) > limit {
-		return string(runes[:limit])
+		s = string(runes[:limit])
 	}
-	return s
+	return strings.TrimSpace(s)
 }
