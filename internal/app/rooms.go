@@ -77,7 +77,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.enroll = &enroll.Service{
 		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
-		Secrets: a.db.Templates(), Security: a.db.Templates(),
+		Secrets: a.db.Templates(), Security: a.db.Templates(), SMIME: r.smime,
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(), Hands: r.tokens,
 		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
 		Topic:     r.push.keeper.Topic,
@@ -92,7 +92,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		URL: httpURL(cfg, a.publicURL, a.bound["listen_http"]) + "/scep",
 	}
 	r.rollover = &enroll.Rollover{Authority: authority, Renewals: a.db.Renewals(), Issued: a.db.Certificates(), Now: a.now}
-	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, Options: r.enroll.RenderOptions()}
+	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Options: r.enroll.RenderOptions()}
 	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}
 	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
 	chains := &cms.Chains{}
