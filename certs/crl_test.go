@@ -249,3 +249,46 @@ func TestOpenSSLReadsTheCRL(t *testing.T) {
 		}
 	}
 }
+
+// TestCertificatesSayWhereTheCRLIs: those that others look at, and no others.
+func TestCertificatesSayWhereTheCRLIs(t *testing.T) {
+	t.Parallel()
+	f := &fixture{store: newMemory(), clock: newClock()}
+	options := certs.Options{Organization: "Example", CRLURL: "http://mdm.example.test:8080/", Now: f.clock.Now}
+	f.authority = must(certs.Open(t.Context(), f.store, options))
+	issue := func(rule certs.RuleName) *x509.Certificate {
+		f.issuer = &certs.Issuer{
+			Authority: f.authority, Store: f.store, Renewals: renewals{f.store}, Revocations: revocations{f.store}, Now: f.clock.Now,
+		}
+		g := grant()
+		if g.Rule = rule; rule != certs.RuleMDMIdentity {
+			g.InvitationID, g.EnrollmentID = "", "enrollment-1"
+		}
+		return must(f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, g), PublicKey: newKey().Public(), TransactionID: string(rule)}))
+	}
+	check := func(name string, c *x509.Certificate, listed bool) {
+		t.Helper()
+		var want []string
+		if listed {
+			want = []string{"http://mdm.example.test:8080/crl/" + keyID(f.authority.Issuing()) + ".crl"}
+		}
+		if !slices.Equal(c.CRLDistributionPoints, want) {
+			t.Errorf("%s: got %q, want %q", name, c.CRLDistributionPoints, want)
+		}
+	}
+	for range 2 { // made and loaded
+		check("mdm", issue(certs.RuleMDMIdentity), true)
+		check("mail", issue(certs.RuleMailIdentity), true)
+		check("S/MIME", issue(certs.RuleSMIMESigning), true)
+		check("profile signer", f.authority.ProfileSigner().Certificate, true)
+		check("root", f.authority.Root(), false)
+		check("issuing", f.authority.Issuing(), false)
+		check("RA", f.authority.RA().Certificate, false)
+		check("server", must(f.authority.ServerCertificate(t.Context(), []string{"localhost"})).Leaf, false)
+		must(f.authority.Activate(t.Context(), must(f.authority.Rollover(t.Context(), "")).Fingerprint))
+		check("after a rollover", issue(certs.RuleMailIdentity), true)
+		options.CRLURL = "http://mdm.example.test:8080"
+		f.store.keys = f.store.keys[:4]
+		f.authority = must(certs.Open(t.Context(), f.store, options))
+	}
+}
