@@ -160,7 +160,8 @@ func whole(page directory.Page) (directory.Page, error) {
 }
 
 // SetOwnership says whose phone it is. A corporate device becomes personal right
-// now: it is never erased from this moment on, and a wipe under way fails. The
+// now: it is never erased from this moment on, a wipe under way fails, and the
+// phone itself refuses one as soon as its enrolment profile was sent again. The
 // other way round only a new enrolment leads: a person granted fewer rights.
 func (s *Service) SetOwnership(ctx context.Context, id mdm.DeviceID, o mdm.Ownership) error {
 	const action = "device.ownership"
@@ -188,6 +189,9 @@ func (s *Service) SetOwnership(ctx context.Context, id mdm.DeviceID, o mdm.Owner
 		return fmt.Errorf("set ownership of enrolment %s: %w", e.ID, err)
 	case o != mdm.Personal:
 		return nil
+	}
+	if err := s.dropRights(ctx, e); err != nil {
+		return err
 	}
 	wipe, err := s.openAct(ctx, e.ID, mdm.ActionWipe)
 	if err != nil || wipe.ID == "" {

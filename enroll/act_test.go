@@ -98,6 +98,7 @@ func TestActs(t *testing.T) {
 		parameters mdm.ActionParameters
 		prepare    func(*phone)
 		asked      []string
+		then       []string // what follows, beside what was ordered
 		state      mdm.EnrollmentState
 		withheld   mdm.Withholding
 	}{
@@ -108,7 +109,7 @@ func TestActs(t *testing.T) {
 		{kind: mdm.ActionLock, parameters: mdm.ActionParameters{Message: "Lost", PhoneNumber: "+49 30 1"}, asked: []string{deviceLock}, state: mdm.Configured},
 		{kind: mdm.ActionClearPasscode, asked: []string{clearPasscode}, state: mdm.Configured},
 		{kind: mdm.ActionRename, parameters: mdm.ActionParameters{Name: " Front desk "}, prepare: func(p *phone) { p.supervised = true }, asked: []string{settings}, state: mdm.Configured},
-		{kind: mdm.ActionResend, asked: []string{installProfile}, state: mdm.Configured},
+		{kind: mdm.ActionResend, asked: []string{installProfile}, then: []string{askCertificates}, state: mdm.Configured},
 		{kind: mdm.ActionQuery, parameters: mdm.ActionParameters{Query: askApplications}, asked: []string{askApplications}, state: mdm.Configured},
 		{kind: mdm.ActionCommand, parameters: mdm.ActionParameters{Raw: raw}, asked: []string{deviceLock}, state: mdm.Configured},
 	}
@@ -147,7 +148,7 @@ func TestActs(t *testing.T) {
 			if e := p.enrollment(t); e.Withheld != test.withheld {
 				t.Errorf("withheld %q at once, want %q", e.Withheld, test.withheld)
 			}
-			sameTypes(t, p.connect(t), test.asked)
+			sameTypes(t, p.connect(t), append(test.asked, test.then...))
 			act = h.standing(t, act.ID)
 			if act.State != mdm.ActionAcknowledged || act.SentAt.IsZero() || act.DoneAt.Before(act.SentAt) {
 				t.Errorf("got %+v", act)
@@ -354,7 +355,7 @@ func TestOperatorResends(t *testing.T) {
 	r := p.request(t, mdm.ActionResend)
 	r.Role = auth.Operator
 	p.ask(t, r)
-	sameTypes(t, p.connect(t), []string{installProfile})
+	sameTypes(t, p.connect(t), []string{installProfile, askCertificates}) // it has a new one
 	policies := p.request(t, mdm.ActionRemovePolicies)
 	p.ask(t, policies)
 	p.connect(t)
@@ -526,7 +527,7 @@ func TestSelectiveWipeAndBack(t *testing.T) {
 	sameTypes(t, p.connect(t), nil)
 	h.revisions = h.revisions[:1]
 	p.ask(t, p.request(t, mdm.ActionResend))
-	sameTypes(t, p.connect(t), []string{installProfile, askProfiles})
+	sameTypes(t, p.connect(t), []string{installProfile, askProfiles, askCertificates})
 	if e := p.enrollment(t); len(p.held) != 1 || e.State != mdm.Configured || e.Withheld != mdm.WithholdNothing {
 		t.Errorf("got %+v with %d profiles", e, len(p.held))
 	}

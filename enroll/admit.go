@@ -38,23 +38,54 @@ const enrolAgain = "remove the management profile and enrol again with a new inv
 // Pinned implements apple.Admitter.
 func (s *Service) Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, error) {
 	e, cert, err := s.Enrollments.Pinned(ctx, certificateHash)
-	if err := s.pinned(e, cert, err); err != nil {
+	if err := s.pinned(ctx, e, cert, err); err != nil {
 		return mdm.Enrollment{}, err
 	}
 	return e, nil
 }
 
 // pinned judges what was found of a phone by its identity certificate.
-func (s *Service) pinned(e mdm.Enrollment, cert certs.Certificate, err error) error {
+func (s *Service) pinned(ctx context.Context, e mdm.Enrollment, cert certs.Certificate, err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return refusal.New(apple.ErrUnknownIdentity, "", "no enrolment belongs to this identity certificate", enrolAgain)
 	case err != nil:
 		return fmt.Errorf("look up enrolment: %w", err)
+	case cert.SHA256 != "" && cert.SHA256 != e.CertificateHash:
+		return s.mayFollow(ctx, e, cert)
 	case e.State.Ended():
 		return nil // told nothing, but never refused: its phone may not have noticed yet
 	}
 	return s.usable(cert)
+}
+
+// mayFollow judges an identity that was issued for an enrolment which is pinned
+// to another one: it may be the successor that the phone uses for the first time,
+// and is refused when it is one that was replaced, or overtaken before it was used.
+func (s *Service) mayFollow(ctx context.Context, e mdm.Enrollment, cert certs.Certificate) error {
+	switch {
+	case cert.Reason == certs.ReasonSuperseded:
+		return replacedIdentity()
+	case e.State.Ended():
+		return nil // as with the one that it is pinned to
+	}
+	if err := s.usable(cert); err != nil {
+		return err
+	}
+	pinned, err := s.Certificates.Lookup(ctx, e.CertificateHash)
+	if err != nil && !errors.Is(err, certs.ErrNotFound) {
+		return fmt.Errorf("look up identity of enrolment %s: %w", e.ID, err)
+	}
+	if cert.NotBefore.Before(pinned.NotBefore) {
+		return replacedIdentity()
+	}
+	return nil
+}
+
+// replacedIdentity refuses what has a successor in use. A phone that shows it came
+// out of a backup: the key of the successor is gone.
+func replacedIdentity() error {
+	return refusal.New(apple.ErrUnknownIdentity, "", "this identity certificate was replaced by a newer one", enrolAgain)
 }
 
 // identity returns our row of an identity certificate that may be used now.
@@ -91,12 +122,12 @@ func (s *Service) Authenticate(ctx context.Context, id apple.Identity, m apple.A
 	if err != nil {
 		return err
 	}
-	known, err := s.Enrollments.EnrollmentByCertificate(ctx, id.Hash)
+	known, err := s.Pinned(ctx, id.Hash)
 	if err == nil {
-		return repeated(known, m)
+		return s.again(ctx, known, id, m)
 	}
-	if !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("look up enrolment: %w", err)
+	if !errors.Is(err, apple.ErrUnknownIdentity) || cert.EnrollmentID != "" {
+		return err
 	}
 	i, err := s.entitlement(ctx, cert)
 	if err != nil {
@@ -107,6 +138,16 @@ func (s *Service) Authenticate(ctx context.Context, id apple.Identity, m apple.A
 		return refusal.New(ErrConflict, "Topic", "the enrolment profile is for another push topic", "download the enrolment profile again")
 	}
 	return s.admit(ctx, id, m, i, placeholder)
+}
+
+// again answers an Authenticate of a phone that has an enrolment. It admits nothing,
+// also where it is the first word of a new identity.
+func (s *Service) again(ctx context.Context, e mdm.Enrollment, id apple.Identity, m apple.Authenticate) error {
+	if err := repeated(e, m); err != nil || e.CertificateHash == id.Hash {
+		return err
+	}
+	_, err := s.Succeed(ctx, e, id)
+	return err
 }
 
 // repeated answers an Authenticate whose certificate has an enrolment already:

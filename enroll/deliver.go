@@ -11,11 +11,9 @@ import (
 
 	"sallyport/certs"
 	"sallyport/internal/audit"
-	"sallyport/internal/cms"
 	"sallyport/internal/logkey"
 	"sallyport/mdm"
 	"sallyport/mdm/apple"
-	"sallyport/profiles/mobileconfig"
 )
 
 // pushedChallengeTTL is long, since a phone may lie in a drawer between the
@@ -29,7 +27,10 @@ var errUnrenderable = errors.New("profile cannot be rendered")
 // Visit implements apple.Planner.
 func (s *Service) Visit(ctx context.Context, identity apple.Identity) (apple.Visit, error) {
 	have, cert, err := s.Plans.PinnedPlan(ctx, identity.Hash)
-	if err := s.pinned(have.Enrollment, cert, err); err != nil {
+	if errors.Is(err, ErrNotFound) {
+		return s.visitUnpinned(ctx, identity)
+	}
+	if err := s.pinned(ctx, have.Enrollment, cert, err); err != nil {
 		return nil, err
 	}
 	return &visit{s, identity, have}, nil
@@ -47,9 +48,15 @@ func (v *visit) Enrollment() mdm.Enrollment { return v.have.Enrollment }
 
 // Next implements apple.Visit.
 func (v *visit) Next(ctx context.Context, c mdm.Contact) (*apple.Order, error) {
-	s, e := v.s, v.have.Enrollment
-	if !e.State.Active() {
+	if !v.have.Enrollment.State.Active() {
 		return nil, nil
+	}
+	if err := v.succeed(ctx); err != nil {
+		return nil, err
+	}
+	s, e := v.s, v.have.Enrollment
+	if err := s.retire(ctx, e, v.have.Report, c); err != nil {
+		return nil, err
 	}
 	w, err := s.meet(ctx, v, c)
 	if errors.Is(err, ErrNotFound) {
@@ -122,7 +129,7 @@ func (s *Service) assign(ctx context.Context, w *job) (err error) {
 		}
 	}
 	w.want = s.want(w.assigned)
-	w.want.UserRemoved = removed
+	w.want.UserRemoved, w.want.EnrollmentRevision = removed, s.enrollmentRevision(w.have)
 	return nil
 }
 
@@ -243,6 +250,10 @@ func (s *Service) command(ctx context.Context, w *job, a Action) (apple.Command,
 	case removeProfile:
 		return apple.RemoveProfile{Identifier: a.Subject}, nil
 	case installProfile:
+		if a.Subject == w.want.EnrollmentProfile {
+			payload, err := s.renewedManagement(ctx, w)
+			return apple.InstallProfile{Payload: payload}, err
+		}
 		for _, p := range w.assigned {
 			if p.identifier == a.Subject && p.uuid == a.Revision {
 				payload, err := s.payload(ctx, w, p)
@@ -277,21 +288,14 @@ func (s *Service) payload(ctx context.Context, w *job, a assignment) ([]byte, er
 			Mail:         u.Email,
 			UserID:       string(u.ID),
 			EnrollmentID: string(e.ID),
+			Profile:      a.identifier,
 		}, pushedChallengeTTL)
 		if err != nil {
 			return nil, fmt.Errorf("mint challenge for enrolment %s: %w", e.ID, err)
 		}
 		profile = rendered.WithChallenge(challenge)
 	}
-	sealed, err := mobileconfig.Encrypt(profile, w.identity.Certificate)
-	if err != nil {
-		return nil, fmt.Errorf("%w: encrypt to enrolment %s: %w", errUnrenderable, e.ID, err)
-	}
-	signed, err := cms.Sign(sealed, s.Signer())
-	if err != nil {
-		return nil, fmt.Errorf("sign profile: %w", err)
-	}
-	return signed, nil
+	return s.seal(w, profile)
 }
 
 // newCommandID makes a CommandUUID: UUIDv4, so that it tells nothing of the time

@@ -44,6 +44,9 @@ type memory struct {
 	ttl         map[string]time.Duration
 	hand        map[string]string // who else may be that owner of tokens
 	certs       map[string]certs.Certificate
+	rights      map[string]int // of the grants of identities
+	retired     int            // how often predecessors were asked to be retired
+	beforePin   func()         // called, locked, before an enrolment is pinned anew
 	// beforeCommand is called, locked, before an enrolment is read by its ID.
 	beforeCommand func()
 	broken        error // when set, every method that may fail does
@@ -63,6 +66,7 @@ func newMemory() *memory {
 		grants:      map[string]certs.Grant{},
 		ttl:         map[string]time.Duration{},
 		certs:       map[string]certs.Certificate{},
+		rights:      map[string]int{},
 	}
 }
 
@@ -165,13 +169,13 @@ func (m *memory) EnrollmentByCertificate(_ context.Context, hash string) (mdm.En
 }
 
 func (m *memory) Pinned(ctx context.Context, hash string) (mdm.Enrollment, certs.Certificate, error) {
-	e, err := m.EnrollmentByCertificate(ctx, hash)
-	if err != nil {
-		return e, certs.Certificate{}, err
-	}
 	cert, err := m.Lookup(ctx, hash)
-	if errors.Is(err, certs.ErrNotFound) {
-		err = nil
+	if err != nil && !errors.Is(err, certs.ErrNotFound) {
+		return mdm.Enrollment{}, certs.Certificate{}, err
+	}
+	e, err := m.EnrollmentByCertificate(ctx, hash)
+	if errors.Is(err, ErrNotFound) && cert.Rule == certs.RuleMDMIdentity && cert.EnrollmentID != "" {
+		e, err = m.EnrollmentByID(ctx, mdm.EnrollmentID(cert.EnrollmentID))
 	}
 	return e, cert, err
 }
@@ -211,6 +215,10 @@ func (m *memory) Admit(_ context.Context, d mdm.Device, e mdm.Enrollment, entry 
 	}
 	m.devices[d.ID], m.enrollments[e.ID] = d, e
 	m.audit = append(m.audit, entry)
+	if cert, ok := m.certs[e.CertificateHash]; ok {
+		cert.EnrollmentID = string(e.ID)
+		m.certs[e.CertificateHash] = cert
+	}
 	return e, nil
 }
 
@@ -332,6 +340,9 @@ func (m *memory) saveContact(id mdm.EnrollmentID, c mdm.Contact) (changed bool, 
 
 func (m *memory) PinnedPlan(ctx context.Context, hash string) (Have, certs.Certificate, error) {
 	e, cert, err := m.Pinned(ctx, hash)
+	if err == nil && e.CertificateHash != hash {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return Have{}, certs.Certificate{}, err
 	}
@@ -551,8 +562,12 @@ func (m *memory) issued(cert *x509.Certificate, hash string, g certs.Grant) {
 	defer m.lock()()
 	m.certs[hash] = certs.Certificate{
 		SHA256: hash, DER: cert.Raw, Rule: g.Rule, UserID: g.UserID, InvitationID: g.InvitationID,
-		EnrollmentID: g.EnrollmentID, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+		EnrollmentID: g.EnrollmentID, Profile: g.Profile, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 	}
+	if g.AccessRights != 0 {
+		m.rights[hash] = g.AccessRights
+	}
+	m.done(mdm.EnrollmentID(g.EnrollmentID), func(r mdm.Renewal) bool { return r.Rule == string(g.Rule) && r.Profile == g.Profile })
 	if i, ok := m.invitations[InvitationID(g.InvitationID)]; ok {
 		i.State = InvitationUsed
 		m.invitations[i.ID] = i

@@ -63,12 +63,17 @@ func newAuthority(t testing.TB) authority {
 
 func (a authority) issue(t testing.TB, name string, key crypto.Signer, usage x509.ExtKeyUsage, notAfter time.Time) cms.Identity {
 	t.Helper()
+	return a.issueAt(t, name, key, usage, noon.Add(-time.Hour), notAfter)
+}
+
+func (a authority) issueAt(t testing.TB, name string, key crypto.Signer, usage x509.ExtKeyUsage, notBefore, notAfter time.Time) cms.Identity {
+	t.Helper()
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
 		t.Fatal(err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: noon.Add(-time.Hour), NotAfter: notAfter,
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: notBefore, NotAfter: notAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{usage},
 	}, a.root, key.Public(), a.key)
 	if err != nil {
@@ -138,7 +143,7 @@ func newHouse(t testing.TB) *house {
 	h.enroll = &Service{
 		Invitations: h.memory, Enrollments: h.memory, Plans: h.memory, Devices: h.memory, Users: h.memory,
 		Certificates: h.memory, Templates: h.memory, Secrets: h.memory, Security: h.memory, Audit: h.memory,
-		Acts: h.memory, History: h.memory, Holds: h.memory, Pushes: h.memory, Wakes: h.memory, Hands: h.memory,
+		Acts: h.memory, History: h.memory, Holds: h.memory, Pushes: h.memory, Wakes: h.memory, Hands: h.memory, Renewals: h.memory,
 		Root:   h.root,
 		Signer: func() cms.Identity { return signer },
 		MAC: func(purpose string, data []byte) []byte {
@@ -201,7 +206,12 @@ type phone struct {
 	payloads                   map[string][]any          // of each, decrypted
 	order                      []string                  // identifiers, in the order of their installation
 	scep                       int                       // certificates asked for
-	asked                      []string                  // request types, in order
+	mail                       map[string]string         // SHA-256 of the mail identity, by profile
+	mailDER                    map[string][]byte
+	// keeps its management's identity though it got another; loses the certificates
+	// that it is sent; asks for none, and says that it installed the profile.
+	keeps, loses, refusesSCEP bool
+	asked                     []string // request types, in order
 }
 
 var phoneKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
@@ -231,12 +241,20 @@ func (h *house) newPhone(t testing.TB, upn, udid string, key int) *phone {
 		t.Fatal(err)
 	}
 	grant := h.grants[challenge(t, profile["PayloadContent"].([]any))]
-	p := &phone{h: h, udid: udid, held: map[string]map[string]any{}, payloads: map[string][]any{}, told: map[string]map[string]any{}}
-	p.identity = h.issue(t, upn, phoneKeys()[key], x509.ExtKeyUsageClientAuth, noon.AddDate(1, 0, 0))
-	sum := sha256.Sum256(p.identity.Certificate.Raw)
-	p.hash = hex.EncodeToString(sum[:])
-	h.issued(p.identity.Certificate, p.hash, grant)
+	p := &phone{h: h, udid: udid, held: map[string]map[string]any{}, payloads: map[string][]any{}, told: map[string]map[string]any{},
+		mail: map[string]string{}, mailDER: map[string][]byte{}}
+	p.identity, p.hash = h.certify(t, upn, phoneKeys()[key], grant)
 	return p
+}
+
+// certify issues an identity for a grant, and notes it.
+func (h *house) certify(t testing.TB, name string, key crypto.Signer, g certs.Grant) (cms.Identity, string) {
+	t.Helper()
+	id := h.issueAt(t, name, key, x509.ExtKeyUsageClientAuth, h.now().Add(-time.Hour), h.clock.AddDate(1, 0, 0))
+	sum := sha256.Sum256(id.Certificate.Raw)
+	hash := hex.EncodeToString(sum[:])
+	h.issued(id.Certificate, hash, g)
+	return id, hash
 }
 
 // send signs and sends one message.
@@ -337,7 +355,11 @@ func (p *phone) obey(t testing.TB, body []byte) map[string]any {
 		}
 		answer["ProfileList"] = list
 	case requestType == askCertificates:
-		answer["CertificateList"] = []any{map[string]any{"CommonName": "x", "IsIdentity": true, "Data": p.identity.Certificate.Raw}}
+		list := []any{map[string]any{"CommonName": "x", "IsIdentity": true, "Data": p.identity.Certificate.Raw}}
+		for _, der := range p.mailDER {
+			list = append(list, map[string]any{"CommonName": "mail", "IsIdentity": true, "Data": der})
+		}
+		answer["CertificateList"] = list
 	case requestType == askRestrictions:
 		answer["ProfileRestrictions"] = map[string]any{}
 		answer["GlobalRestrictions"] = map[string]any{"restrictedBool": map[string]any{"allowAccountModification": map[string]any{"value": !p.accountsLocked}}}
@@ -383,10 +405,25 @@ func (p *phone) install(t testing.TB, signed []byte) {
 	}
 	secret := challenge(t, payloads)
 	grant, e := p.h.grants[secret], p.enrollment(t)
-	if grant.Rule != certs.RuleMailIdentity || grant.EnrollmentID != string(e.ID) || grant.UserID != string(e.UserID) || p.h.ttl[secret] != 7*24*time.Hour {
-		t.Fatalf("got grant %+v for %v", grant, p.h.ttl[secret])
+	want := certs.Grant{Rule: certs.RuleMailIdentity, CommonName: grant.CommonName, UPN: grant.UPN, Mail: grant.Mail, UserID: string(e.UserID), EnrollmentID: string(e.ID), Profile: identifier}
+	if identifier == p.h.enroll.enrollmentIdentifier() {
+		want.Rule, want.Profile, want.AccessRights = certs.RuleMDMIdentity, "", grant.AccessRights
+	}
+	if grant != want || p.h.ttl[secret] != 7*24*time.Hour {
+		t.Fatalf("got grant %+v for %v, want %+v", grant, p.h.ttl[secret], want)
 	}
 	p.scep++
+	if p.refusesSCEP {
+		return
+	}
+	id, hash := p.h.certify(t, grant.CommonName, p.identity.Key, grant)
+	switch {
+	case p.loses:
+	case grant.Rule == certs.RuleMailIdentity:
+		p.mail[identifier], p.mailDER[identifier] = hash, id.Certificate.Raw
+	case !p.keeps:
+		p.identity, p.hash = id, hash
+	}
 }
 
 func decodeCommand(t testing.TB, body []byte) (string, map[string]any) {

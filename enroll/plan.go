@@ -27,10 +27,11 @@ const (
 
 // Want is what a device should have, derived at every contact and never stored.
 type Want struct {
-	Profiles          []WantedProfile // without those that an admin keeps from it
-	InquiryMaxAge     time.Duration   // how old a fact may be when a connection begins
-	EnrollmentProfile string          // identifier of the management profile
-	UserRemoved       bool            // nothing is asked or installed any more; what an admin orders is done all the same
+	Profiles           []WantedProfile // without those that an admin keeps from it
+	InquiryMaxAge      time.Duration   // how old a fact may be when a connection begins
+	EnrollmentProfile  string          // identifier of the management profile
+	EnrollmentRevision string          // its top-level PayloadUUID as it would be sent again; empty where no Renewal asks for that
+	UserRemoved        bool            // nothing is asked or installed any more; what an admin orders is done all the same
 }
 
 // WantedProfile is a profile as it should stand in the phone's ProfileList.
@@ -103,9 +104,10 @@ func (p *planner) plan() {
 	for _, profile := range p.want.Profiles {
 		doubt = later(doubt, p.provide(profile))
 	}
+	p.renew()
 	p.ask(askProfiles, p.at(askProfiles), doubt)
 	p.release()
-	p.ask(askCertificates, p.at(askCertificates), time.Time{})
+	p.ask(askCertificates, p.at(askCertificates), p.replaced())
 	if p.have.Enrollment.AccessRights&mdm.RightRestrictions != 0 {
 		p.ask(askRestrictions, p.at(askRestrictions), time.Time{})
 	}
@@ -282,6 +284,9 @@ func (p *planner) unanswered() (Action, bool) {
 		a := Action{Type: c.RequestType, Subject: c.Subject, Revision: c.Revision, ID: c.ID}
 		switch c.RequestType {
 		case installProfile:
+			if p.renews(c) {
+				return a, true
+			}
 		case removeProfile: // planned anew, should it still be a stray
 			continue
 		case deviceConfigured: // planned anew, should the phone still wait

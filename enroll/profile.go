@@ -2,6 +2,9 @@ package enroll
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"net/url"
 	"slices"
@@ -48,7 +51,8 @@ func (s *Service) EnrollmentProfile(ctx context.Context, code, pin string) ([]by
 	if err != nil {
 		return nil, fmt.Errorf("mint challenge for invitation %s: %w", i.ID, err)
 	}
-	plain, err := s.enrollmentProfile(i, u, challenge).Encode()
+	topic, _ := s.Topic()
+	plain, err := s.enrollmentProfile(u, topic, AccessRights(i.Ownership), challenge).Encode()
 	if err != nil {
 		return nil, fmt.Errorf("encode enrolment profile: %w", err)
 	}
@@ -63,10 +67,10 @@ func (s *Service) EnrollmentProfile(ctx context.Context, code, pin string) ([]by
 	return signed, nil
 }
 
-// enrollmentProfile is {root, SCEP, MDM}. Identifiers and payload UUIDs follow
+// enrollmentProfile is {roots, SCEP, MDM}. Identifiers and payload UUIDs follow
 // from the server's address alone, which never changes: a phone that enrols
 // again replaces what it has, whoever it is enrolled for.
-func (s *Service) enrollmentProfile(i Invitation, u directory.User, challenge secret.Value) mobileconfig.Profile {
+func (s *Service) enrollmentProfile(u directory.User, topic string, rights int, challenge secret.Value) mobileconfig.Profile {
 	base := s.enrollmentIdentifier()
 	common := func(slot, name, description string) mobileconfig.Common {
 		return mobileconfig.Common{
@@ -85,29 +89,45 @@ func (s *Service) enrollmentProfile(i Invitation, u directory.User, challenge se
 		NTPrincipalName: u.UPN,
 		Challenge:       challenge,
 	}
-	topic, _ := s.Topic()
+	var payloads []mobileconfig.Payload
+	for _, root := range s.anchors() {
+		payloads = append(payloads, mobileconfig.Certificate{
+			Common:   common(s.rootSlot(root), "Root certificate", "Lets this phone trust the server"),
+			FileName: "root.cer",
+			DER:      root.Raw,
+			Root:     true,
+		})
+	}
 	return mobileconfig.Profile{
 		Identifier:   base,
 		DisplayName:  "Mail access and device management",
 		Description:  "Lets " + s.organization() + " set up your mail account and check that this phone is fit for it.",
 		Organization: s.Organization,
-		Payloads: []mobileconfig.Payload{
-			mobileconfig.Certificate{
-				Common:   common("root", "Root certificate", "Lets this phone trust the server"),
-				FileName: "root.cer",
-				DER:      s.Root.Raw,
-				Root:     true,
-			},
-			identity,
-			mobileconfig.MDM{
-				Common:       common("mdm", "Device management", "Installs the mail account and asks whether the phone is fit for it"),
-				IdentityUUID: identity.UUID,
-				Topic:        topic,
-				ServerURL:    s.PublicURL + "/mdm",
-				AccessRights: AccessRights(i.Ownership),
-			},
-		},
+		Payloads: append(payloads, identity, mobileconfig.MDM{
+			Common:       common("mdm", "Device management", "Installs the mail account and asks whether the phone is fit for it"),
+			IdentityUUID: identity.UUID,
+			Topic:        topic,
+			ServerURL:    s.PublicURL + "/mdm",
+			AccessRights: rights,
+		}),
 	}
+}
+
+func (s *Service) anchors() []*x509.Certificate {
+	if s.Anchors == nil {
+		return []*x509.Certificate{s.Root}
+	}
+	return s.Anchors()
+}
+
+// rootSlot names the payload of a root: the first one that there ever was has one
+// name for ever, and each later one its own, so that none takes another's place.
+func (s *Service) rootSlot(root *x509.Certificate) string {
+	if root.Equal(s.Root) {
+		return "root"
+	}
+	sum := sha256.Sum256(root.Raw)
+	return "root." + hex.EncodeToString(sum[:])
 }
 
 // enrollmentIdentifier names the management profile: removing it ends management.

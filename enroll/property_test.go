@@ -99,6 +99,12 @@ func (w *world) judge(t *rapid.T, p *handset, o *apple.Order) {
 			t.Fatalf("a profile of somebody else's is removed: %s", c.Identifier)
 		}
 	case apple.InstallProfile:
+		if row.Subject == w.h.enroll.enrollmentIdentifier() {
+			if !renewsManagement(e) {
+				t.Fatal("the enrolment profile is sent again though nobody asked for it")
+			}
+			break
+		}
 		if p.profiles[row.Subject] == row.Revision && w.acknowledged(p, row) && !w.ordered(p.e, mdm.ActionResend) {
 			t.Fatalf("profile %s is installed again though nothing changed", row.Subject)
 		}

@@ -68,14 +68,20 @@ type Service struct {
 	Holds        HeldStore
 	Pushes       PushStore
 	Wakes        WakeStore
+	Renewals     RenewalStore
 	Hands        Hands
 	SMIME        SMIMESource // nil: templates that ask for S/MIME certificates are not delivered
 	Audit        audit.Log   // refusals; everything else is written with its act
 
-	Root   *x509.Certificate                        // trust anchor that the enrolment profile brings along
-	Signer func() cms.Identity                      // signs profiles; asked each time, as it may be renewed
-	MAC    func(purpose string, data []byte) []byte // HMAC under a key that never leaves the server
-	Topic  func() (topic string, placeholder bool)  // push topic; a placeholder until a push certificate is imported
+	// Root is the first root that this installation ever had. On the phone its
+	// payload keeps the place that it has had since then.
+	Root *x509.Certificate
+	// Anchors are all roots that phones shall trust now, which the enrolment
+	// profile brings along; nil means Root alone.
+	Anchors func() []*x509.Certificate
+	Signer  func() cms.Identity                      // signs profiles; asked each time, as it may be renewed
+	MAC     func(purpose string, data []byte) []byte // HMAC under a key that never leaves the server
+	Topic   func() (topic string, placeholder bool)  // push topic; a placeholder until a push certificate is imported
 
 	PublicURL     string        // "https://mdm.example.com", no slash at the end; never changes
 	Organization  string        // shown on the phone
@@ -121,6 +127,7 @@ func (s *Service) Validate() error {
 	need(s.Holds != nil, "Holds")
 	need(s.Pushes != nil, "Pushes")
 	need(s.Wakes != nil, "Wakes")
+	need(s.Renewals != nil, "Renewals")
 	need(s.Hands != nil, "Hands")
 	need(s.Audit != nil, "Audit")
 	need(s.Root != nil, "Root")

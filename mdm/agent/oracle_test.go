@@ -65,6 +65,10 @@ func (o *secondOpinion) Pinned(_ context.Context, hash string) (mdm.Enrollment, 
 	return o.identity, nil
 }
 
+func (o *secondOpinion) Succeed(_ context.Context, e mdm.Enrollment, _ apple.Identity) (mdm.Enrollment, error) {
+	return e, nil
+}
+
 func (o *secondOpinion) Authenticate(_ context.Context, id apple.Identity, a apple.Authenticate) error {
 	o.identity = mdm.Enrollment{ID: "E", State: mdm.Authenticated, UDID: a.UDID, Topic: a.Topic, CertificateHash: id.Hash,
 		Ownership: mdm.Corporate, AccessRights: 7999}

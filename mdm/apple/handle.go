@@ -95,7 +95,7 @@ func (s *Service) handle(ctx context.Context, r Request, t *trail) ([]byte, erro
 		if e.State == mdm.Retired {
 			return nil, retired(m)
 		}
-		return nil, s.checkin(ctx, e, m, t)
+		return nil, s.checkin(ctx, e, identity, m, t)
 	}
 	v, err := s.Planner.Visit(ctx, identity)
 	if err != nil {
@@ -130,7 +130,7 @@ func retired(m message) error {
 }
 
 // checkin answers the check-in messages of an enrolment on record.
-func (s *Service) checkin(ctx context.Context, e mdm.Enrollment, m message, t *trail) error {
+func (s *Service) checkin(ctx context.Context, e mdm.Enrollment, identity Identity, m message, t *trail) error {
 	if m.Topic != e.Topic {
 		return malformed("Topic", "is not the push topic of this enrolment")
 	}
@@ -141,9 +141,16 @@ func (s *Service) checkin(ctx context.Context, e mdm.Enrollment, m message, t *t
 		if err != nil {
 			return err
 		}
+		if e, err = s.current(ctx, e, identity); err != nil {
+			return err
+		}
 		return s.Admitter.TokenUpdate(ctx, e, update)
 	case "CheckOut":
 		t.action = "mdm.check_out"
+		e, err := s.current(ctx, e, identity)
+		if err != nil {
+			return err
+		}
 		return s.Admitter.CheckOut(ctx, e)
 	case "DeclarativeManagement", "GetBootstrapToken", "GetToken", "ReturnToService", "SetBootstrapToken", "UserAuthenticate":
 		return malformed("MessageType", m.MessageType+" is not supported")
@@ -151,26 +158,34 @@ func (s *Service) checkin(ctx context.Context, e mdm.Enrollment, m message, t *t
 	return malformed("MessageType", "is not a check-in message that we know")
 }
 
+// current is the enrolment pinned to the identity that its phone has shown, which
+// may be the first use of a new one.
+func (s *Service) current(ctx context.Context, e mdm.Enrollment, identity Identity) (mdm.Enrollment, error) {
+	if e.CertificateHash == identity.Hash || !e.State.Active() {
+		return e, nil
+	}
+	return s.Admitter.Succeed(ctx, e, identity)
+}
+
 // poll takes note of a result and answers with the next command. An enrolment
 // that has ended, has not begun, or is held, is told nothing and never refused.
 func (s *Service) poll(ctx context.Context, v Visit, m message, t *trail) ([]byte, error) {
 	t.action = "mdm.poll"
-	e := v.Enrollment()
 	contact, err := m.contact(s.now())
 	if err != nil {
 		return nil, err
 	}
-	if !e.State.Active() {
+	if !v.Enrollment().State.Active() {
 		return nil, nil
 	}
 	if contact.Status == mdm.StatusAcknowledged && contact.Result.IsZero() {
-		s.log().InfoContext(ctx, "result too large to be kept", logkey.Enrollment, e.ID, logkey.Command, contact.CommandID, "bytes", len(m.body))
+		s.log().InfoContext(ctx, "result too large to be kept", logkey.Enrollment, t.enrollment, logkey.Command, contact.CommandID, "bytes", len(m.body))
 	}
 	order, err := v.Next(ctx, contact)
 	if err != nil || order == nil {
 		return nil, err
 	}
-	return s.send(ctx, e, *order)
+	return s.send(ctx, v.Enrollment(), *order) // its rights may be others by now
 }
 
 // send encodes a command. It is the last of three locks on EraseDevice: whatever

@@ -28,6 +28,7 @@ import (
 // upstairs stands for the rooms above: it admits one phone and notes what it is asked.
 type upstairs struct {
 	enrollment mdm.Enrollment
+	successor  string // hash of a certificate that was issued to follow, and not used yet
 	calls      []string
 	contact    mdm.Contact
 	order      *Order
@@ -35,10 +36,16 @@ type upstairs struct {
 }
 
 func (u *upstairs) Pinned(_ context.Context, hash string) (mdm.Enrollment, error) {
-	if hash != u.enrollment.CertificateHash {
+	if hash != u.enrollment.CertificateHash && hash != u.successor {
 		return mdm.Enrollment{}, ErrUnknownIdentity
 	}
 	return u.enrollment, nil
+}
+
+func (u *upstairs) Succeed(_ context.Context, e mdm.Enrollment, id Identity) (mdm.Enrollment, error) {
+	u.calls = append(u.calls, "Succeed "+string(e.ID))
+	u.enrollment.CertificateHash, u.successor = id.Hash, ""
+	return u.enrollment, u.err
 }
 
 func (u *upstairs) Authenticate(_ context.Context, id Identity, m Authenticate) error {

@@ -10,8 +10,15 @@ import (
 type Admitter interface {
 	// Pinned returns the enrolment that is pinned to the certificate with this
 	// SHA-256 (lower-case hex), also one that has ended, whose certificate may
-	// be revoked. ErrUnknownIdentity when none is.
+	// be revoked. ErrUnknownIdentity when none is. A certificate that was issued
+	// to follow the pinned one, and was not used yet, finds the enrolment too; its
+	// CertificateHash is still that of the other one then.
 	Pinned(ctx context.Context, certificateHash string) (mdm.Enrollment, error)
+	// Succeed pins an enrolment that Pinned returned to the certificate that found
+	// it: the first use of a new identity. The one before is refused from now on.
+	// It returns the enrolment as it is then. ErrUnknownIdentity when another
+	// certificate took the place meanwhile.
+	Succeed(ctx context.Context, e mdm.Enrollment, identity Identity) (mdm.Enrollment, error)
 	// Authenticate admits a phone that shows a certificate of ours: it creates
 	// the enrolment, or returns the one that this certificate already has.
 	// A refusal changes nothing.
@@ -31,9 +38,9 @@ type Planner interface {
 
 // Visit is one message of a phone that tells a result, or asks what to do.
 type Visit interface {
-	// Enrollment is as Admitter.Pinned would return it.
+	// Enrollment is as Admitter.Pinned would return it, and after Next as it is then.
 	Enrollment() mdm.Enrollment
-	// Next takes note of the contact and returns the next command, whose row is
+	// Next does what Admitter.Succeed does, where the identity is a new one. It takes note of the contact and returns the next command, whose row is
 	// committed before it is returned; nil when there is nothing to do. It is
 	// asked once at most.
 	Next(ctx context.Context, contact mdm.Contact) (*Order, error)
