@@ -61,6 +61,7 @@ type commands struct {
 	Access         accessCmd         `cmd:"" help:"What the mailbox gate decides."`
 	Token          tokenCmd          `cmd:"" help:"Tokens for the API."`
 	CA             caCmd             `cmd:"" name:"ca" help:"The embedded certificate authority."`
+	SCEP           scepCmd           `cmd:"" name:"scep" help:"SCEP for devices that are enrolled by hand."`
 	Audit          auditCmd          `cmd:"" help:"The audit trail."`
 	Backup         backupCmd         `cmd:"" help:"Write a backup while the server runs. DATA/kek is not in it: keep that apart."`
 	Restore        restoreCmd        `cmd:"" help:"Restore a backup into an empty data directory, with no server running."`

@@ -90,7 +90,7 @@ func (p *program) write(file string, text []byte) error {
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return fmt.Errorf("write request: %w", err)
+		return fmt.Errorf("write %s: %w", file, reason(err))
 	}
 	_, err = f.Write(text)
 	if closeErr := f.Close(); err == nil {

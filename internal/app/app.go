@@ -88,7 +88,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) 
 		return nil, err
 	}
 	// Servers that start at once on an empty database agree on one authority.
-	err = a.db.Alone(ctx, "first start", func(ctx context.Context) error {
+	err = a.db.Alone(ctx, firstStart, func(ctx context.Context) error {
 		id, err := installation(ctx, a.db)
 		if err != nil {
 			return err
@@ -126,6 +126,10 @@ func (a *App) occupy(ctx context.Context, cfg config.Config) error {
 		}
 		a.bound[l.setting] = bound
 	}
+	return a.occupyData()
+}
+
+func (a *App) occupyData() error {
 	if err := prepareData(a.dir, a.log); err != nil {
 		return err
 	}

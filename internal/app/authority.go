@@ -1,0 +1,42 @@
+package app
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"log/slog"
+	"time"
+
+	"sallyport/certs"
+	"sallyport/internal/config"
+	"sallyport/internal/work"
+)
+
+// InitAuthority makes the authority of an installation before its first start,
+// with the data directory, its key and its database, and hands out the root's
+// key, which is saved nowhere. What fails leaves nothing that a second try, or a
+// first start, would stumble over. An authority that is there is refused
+// (certs.ErrAuthorityState), and so is a directory on which a server runs.
+func InitAuthority(ctx context.Context, cfg config.Config, kind certs.KeyKind, rootOut func(root *x509.Certificate, key crypto.Signer) error) (err error) {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	a := &App{log: slog.New(slog.DiscardHandler), now: time.Now, dir: cfg.Data, wake: &work.Wake{}}
+	defer func() {
+		if closeErr := a.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	if err := a.occupyData(); err != nil {
+		return err
+	}
+	if err := a.openStore(ctx, cfg, nil); err != nil {
+		return err
+	}
+	return a.db.Alone(ctx, firstStart, func(ctx context.Context) error {
+		return certs.Init(ctx, a.db.Keys(), certs.Options{Organization: cfg.Organization, Now: a.now}, certs.InitOptions{Kind: kind, RootOut: rootOut})
+	})
+}
+
+// firstStart is what servers and commands on one database do one after the other.
+const firstStart = "first start"
