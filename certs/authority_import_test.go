@@ -228,6 +228,16 @@ func TestImportWarns(t *testing.T) {
 	}
 }
 
+// TestImportUnderAnOldRoot: how a root signed itself does not matter.
+func TestImportUnderAnOldRoot(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	corp := newCorporate(f.clock.Now(), changes{"root": func(c *x509.Certificate) { c.SignatureAlgorithm, c.KeyUsage = x509.SHA1WithRSA, 0 }})
+	info := must(f.authority.Import(t.Context(), certs.Import{Chain: corp.chain(), Key: corp.issuing.key}))
+	must(f.authority.Activate(t.Context(), info.Fingerprint))
+	trusted(t, f, f.mailCertificate(t, "one"))
+}
+
 func TestImportRefuses(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -294,6 +304,7 @@ func TestImportRefuses(t *testing.T) {
 		{"not for mail", "chain", "rule smime-signing", edit("issuing", func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 		})},
+		{"SHA-1", "chain[1]", "is signed with SHA1-RSA", edit("between", func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA })},
 		{"weak key", "chain[0]", "weak key", func() certs.Import {
 			weak := must(rsa.GenerateKey(rand.Reader, 1024))
 			c := certify("issuing", sound.between.cert, weak.Public(), sound.between.key, now, nil)

@@ -289,6 +289,30 @@ func TestRetire(t *testing.T) {
 	}
 }
 
+// TestNearTheEndOfTheRoot: what cannot last longer is not made again and again.
+func TestNearTheEndOfTheRoot(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for range 40 {
+		f.clock.advance(90 * day)
+		if err := f.authority.Maintain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(states(f.authority, "issuing")); n > 5 {
+		t.Errorf("%d issuing certificates in ten years", n)
+	}
+	list := f.authority.Expiring(f.clock.Now())
+	if len(list) != 2 || list[0].NotAfter.After(list[1].NotAfter) {
+		t.Fatalf("expiring: %+v", list)
+	}
+	for _, info := range list {
+		if !strings.Contains(info.Advice, "new root") {
+			t.Errorf("%s: %s", info.Role, info.Advice)
+		}
+	}
+}
+
 // TestRecordsOfOlderPrograms: those know no states; what was newest signed.
 func TestRecordsOfOlderPrograms(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -212,13 +214,17 @@ func (a *Authority) save(ctx context.Context, now time.Time, action, target stri
 func saveMembers(ctx context.Context, keys KeyStore, now time.Time, action, target string, added []member) error {
 	records := make([]KeyRecord, 0, len(added))
 	var detail []string
-	for _, m := range added {
+	for i, m := range added {
 		r, err := m.record()
 		if err != nil {
 			return err
 		}
 		records = append(records, r)
-		detail = append(detail, m.role, hash(m.der()))
+		name := m.role
+		if slices.ContainsFunc(added[:i], func(other member) bool { return other.role == m.role }) {
+			name += strconv.Itoa(i) // a detail has one value
+		}
+		detail = append(detail, name, hash(m.der()))
 	}
 	entry := audit.New(ctx, now, action, target, audit.Done, detail...)
 	if err := keys.SaveKeys(ctx, records, entry); err != nil {
