@@ -25,7 +25,7 @@ const (
 	maxFilePassword = 1024
 
 	// exportIterations is for a password that a person chose; a payload's is random.
-	exportIterations = 100_000
+	exportIterations = 50_000
 )
 
 // SMIMEExportRequest asks for private keys of one user.

@@ -53,6 +53,7 @@ type commands struct {
 	Profile        profileCmd        `cmd:"" help:"Mail profiles as files: check, build, show, compare; without a server."`
 	SecurityPolicy securityPolicyCmd `cmd:"" help:"Security policies: passcode and encryption that phones are held to."`
 	Secret         secretCmd         `cmd:"" help:"Passwords and certificates that templates refer to by name."`
+	SMIME          smimeCmd          `cmd:"" name:"smime" help:"Users' S/MIME keys: issued, imported, exported."`
 	Compliance     complianceCmd     `cmd:"" help:"Compliance policies: what a phone must be like."`
 	Invite         inviteCmd         `cmd:"" help:"Invite users to enrol a phone."`
 	Invitation     invitationCmd     `cmd:"" help:"Invitations that were made."`
