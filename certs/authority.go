@@ -229,3 +229,15 @@ func (a *Authority) NewestAnchor() time.Time {
 	}
 	return newest
 }
+
+// FirstRoot is the root that was on record before all others, retired or not: in
+// what phones are given it keeps the place that it had from the beginning.
+func (a *Authority) FirstRoot() *x509.Certificate {
+	var first member
+	for _, m := range a.members()[roleRoot] {
+		if first.cert == nil || m.created.Before(first.created) {
+			first = m
+		}
+	}
+	return first.cert
+}

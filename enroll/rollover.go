@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,6 +88,9 @@ func (r *Rollover) Activate(ctx context.Context, fingerprint string, force, dryR
 	if s.Authority.State == certs.StateRetired {
 		return s, refusal.New(ErrConflict, "fingerprint", "is retired: phones do not trust it any more", "make a new one: sallyport ca rollover, or sallyport ca import")
 	}
+	if r.now().After(s.Authority.NotAfter) {
+		return s, refusal.New(ErrConflict, "fingerprint", "expired on "+s.Authority.NotAfter.UTC().Format(time.DateOnly), "make a new one: sallyport ca rollover, or sallyport ca csr")
+	}
 	if s.Untold, err = r.untold(ctx, s.Authority); err != nil {
 		return s, err
 	}
@@ -167,7 +171,7 @@ const untoldPage = 1000
 // yet counts too.
 func (r *Rollover) untold(ctx context.Context, a certs.AuthorityInfo) (int, error) {
 	root, ok := r.root(a)
-	if !ok {
+	if !ok || r.first(root) {
 		return 0, nil
 	}
 	n, after := 0, mdm.EnrollmentID("")
@@ -182,6 +186,13 @@ func (r *Rollover) untold(ctx context.Context, a certs.AuthorityInfo) (int, erro
 		}
 		after = page[len(page)-1].EnrollmentID
 	}
+}
+
+// first reports whether no other root is older: every phone knows that one.
+func (r *Rollover) first(root certs.AuthorityInfo) bool {
+	return !slices.ContainsFunc(r.Authority.List(), func(a certs.AuthorityInfo) bool {
+		return a.Role == rootRole && a.CreatedAt.Before(root.CreatedAt)
+	})
 }
 
 // root is the end of the chain above a. Of roots that share a name the newest

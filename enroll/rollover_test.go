@@ -27,8 +27,9 @@ func newLine() *line {
 		{Role: "root", State: certs.StateStaged, Fingerprint: "r2", Subject: "CN=R2", Issuer: "CN=R2", CreatedAt: rootedAt},
 		{Role: "root", State: certs.StateActive, Fingerprint: "r1", Subject: "CN=R1", Issuer: "CN=R1", CreatedAt: rootedAt.AddDate(-1, 0, 0)},
 		{Role: "intermediate", State: certs.StateStaged, Fingerprint: "m2", Subject: "CN=M2", Issuer: "CN=R2", CreatedAt: rootedAt},
-		{Role: "issuing", State: certs.StateStaged, Fingerprint: "i2", Subject: "CN=I2", Issuer: "CN=M2", SubjectKeyID: "02", CreatedAt: rootedAt},
-		{Role: "issuing", State: certs.StateActive, Fingerprint: "i1", Subject: "CN=I1", Issuer: "CN=R1", SubjectKeyID: "01", CreatedAt: rootedAt.AddDate(-1, 0, 0)},
+		{Role: "issuing", State: certs.StateStaged, Fingerprint: "i2", Subject: "CN=I2", Issuer: "CN=M2", SubjectKeyID: "02", CreatedAt: rootedAt, NotAfter: rootedAt.AddDate(500, 0, 0)},
+		{Role: "issuing", State: certs.StateActive, Fingerprint: "i1", Subject: "CN=I1", Issuer: "CN=R1", SubjectKeyID: "01", CreatedAt: rootedAt.AddDate(-1, 0, 0), NotAfter: rootedAt.AddDate(500, 0, 0)},
+		{Role: "issuing", State: certs.StateOld, Fingerprint: "ix", Subject: "CN=IX", Issuer: "CN=R1", SubjectKeyID: "0f", CreatedAt: rootedAt.AddDate(-1, 0, 0), NotAfter: rootedAt},
 		{Role: "issuing", State: certs.StateRetired, Fingerprint: "i0", Subject: "CN=I0", Issuer: "CN=R1", SubjectKeyID: "00", CreatedAt: rootedAt.AddDate(-2, 0, 0)},
 	}}
 }
@@ -76,7 +77,7 @@ func (h hanging) CountValid(context.Context, time.Time) (map[string]int, error) 
 func TestActivateWaitsForPhones(t *testing.T) {
 	t.Parallel()
 	l, phones := newLine(), &untoldPhones{n: 2*untoldPage + 7}
-	r := &Rollover{Authority: l, Renewals: phones, Issued: hanging{}}
+	r := &Rollover{Authority: l, Renewals: phones, Issued: hanging{}, Now: func() time.Time { return rootedAt.AddDate(0, 0, 20) }}
 	s, err := r.Activate(t.Context(), "I2", false, false)
 	if !errors.Is(err, ErrConflict) || s.Untold != phones.n || len(l.activated) != 0 || !phones.since.Equal(rootedAt) {
 		t.Fatalf("%+v, %v, activated %v, since %s", s, err, l.activated, phones.since)
@@ -93,6 +94,16 @@ func TestActivateWaitsForPhones(t *testing.T) {
 	phones.n = 0
 	if _, err = r.Activate(t.Context(), "i2", false, false); err != nil || len(l.activated) != 2 {
 		t.Errorf("all told: %v, activated %v", err, l.activated)
+	}
+}
+
+// Every phone knows the first root, whenever its profile was made.
+func TestActivateUnderTheFirstRoot(t *testing.T) {
+	t.Parallel()
+	l := newLine()
+	s, err := (&Rollover{Authority: l, Renewals: &untoldPhones{n: 3}, Issued: hanging{}}).Activate(t.Context(), "i1", false, false)
+	if err != nil || s.Untold != 0 || len(l.activated) != 1 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 
@@ -121,6 +132,7 @@ func TestRolloverRefusals(t *testing.T) {
 		"activate unknown":      {func(r *Rollover) (Step, error) { return r.Activate(t.Context(), "xx", true, false) }, certs.ErrNotFound},
 		"activate a root":       {func(r *Rollover) (Step, error) { return r.Activate(t.Context(), "r2", true, false) }, ErrInvalid},
 		"activate the retired":  {func(r *Rollover) (Step, error) { return r.Activate(t.Context(), "i0", true, true) }, ErrConflict},
+		"activate the expired":  {func(r *Rollover) (Step, error) { return r.Activate(t.Context(), "ix", true, true) }, ErrConflict},
 		"retire the active":     {func(r *Rollover) (Step, error) { return r.Retire(t.Context(), "i1", true, false) }, ErrConflict},
 		"retire a root":         {func(r *Rollover) (Step, error) { return r.Retire(t.Context(), "r1", true, false) }, ErrInvalid},
 		"retire what is not on": {func(r *Rollover) (Step, error) { return r.Retire(t.Context(), "", true, false) }, certs.ErrNotFound},
@@ -139,7 +151,7 @@ func TestRolloverRefusals(t *testing.T) {
 func TestOverview(t *testing.T) {
 	t.Parallel()
 	steps, err := (&Rollover{Authority: newLine(), Renewals: &untoldPhones{n: 3}, Issued: hanging{"01": 5}}).Overview(t.Context())
-	if err != nil || len(steps) != 6 {
+	if err != nil || len(steps) != 7 {
 		t.Fatalf("%+v, %v", steps, err)
 	}
 	for _, s := range steps {

@@ -32,6 +32,7 @@ type rooms struct {
 	scep       *scep.Service
 	hand       *enroll.HandMinter
 	rollover   *enroll.Rollover
+	renewer    *enroll.Renewer
 	users      *directory.Service
 	templates  *templates.Service
 	viewer     *templates.Viewer
@@ -79,7 +80,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
 		Secrets: a.db.Templates(), Security: a.db.Templates(), SMIME: r.smime,
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(), Hands: r.tokens,
-		Root: authority.Root(), Signer: signer, MAC: a.sealer.MAC,
+		Renewals: a.db.Renewals(), Root: authority.FirstRoot(), Anchors: authority.Anchors, Signer: signer, MAC: a.sealer.MAC,
 		Topic:     r.push.keeper.Topic,
 		PublicURL: a.publicURL, Organization: cfg.Organization, SecondOwner: cfg.SecondOwner, InquiryMaxAge: cfg.InquiryMaxAge,
 		Now: a.now, Log: a.room("enroll"),
@@ -90,6 +91,9 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.hand = &enroll.HandMinter{
 		Users: a.db.Users(), Certificates: r.issuer, Audit: a.db.Audit(), Root: authority.Root, Now: a.now,
 		URL: httpURL(cfg, a.publicURL, a.bound["listen_http"]) + "/scep",
+	}
+	r.renewer = &enroll.Renewer{
+		Renewals: a.db.Renewals(), Root: newestRoot(authority), Window: cfg.RenewalWindow, Life: identityLife, Now: a.now, Log: a.room("renewal"),
 	}
 	r.rollover = &enroll.Rollover{Authority: authority, Renewals: a.db.Renewals(), Issued: a.db.Certificates(), Now: a.now}
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Options: r.enroll.RenderOptions()}
@@ -104,6 +108,17 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	}
 	a.rooms = r
 	return nil
+}
+
+// newestRoot is when the newest root was made that not every phone knows from its
+// enrolment: zero while there was never another one.
+func newestRoot(authority *certs.Authority) func() time.Time {
+	return func() time.Time {
+		if roots := authority.Anchors(); len(roots) == 1 && roots[0].Equal(authority.FirstRoot()) {
+			return time.Time{}
+		}
+		return authority.NewestAnchor()
+	}
 }
 
 func (a *App) room(name string) *slog.Logger { return a.log.With(slog.String("room", name)) }
@@ -129,6 +144,8 @@ const (
 	expireEvery   = time.Minute
 	renewalEvery  = 10 * time.Minute
 	maintainEvery = 24 * time.Hour
+
+	identityLife = 366 * 24 * time.Hour // no identity of a phone lives longer
 )
 
 // Work that every server does for itself, however many are on one database.
@@ -161,6 +178,7 @@ func (a *App) periodic() []work.Consumer {
 	return append(a.rooms.push.periodic(), []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
+		{Name: "identities that are due", Every: renewalEvery, Step: a.rooms.renewer.Step},
 		{Name: serverCertificate, Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.tls.refresh(ctx)
 		}},
