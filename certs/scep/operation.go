@@ -54,16 +54,16 @@ func (s *Service) issue(ctx context.Context, m *cms.SCEPRequest) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	s.log().InfoContext(ctx, "certificate issued over SCEP", slog.String("serial", cert.SerialNumber.Text(16)))
+	s.log().InfoContext(ctx, "certificate issued over SCEP", slog.String("serial", cert.SerialNumber.Text(16)),
+		slog.String("message_type", m.MessageType))
 	return m.Success(s.Authority.RA(), cert, r.cipher, s.digest(m))
 }
 
 // certify asks for the certificate: by the challenge, or by the signer, who has
-// shown by now that he has the key of his certificate. No challenge helps a
-// renewal, and no signer a first request.
+// shown by now that he has the key of his certificate.
 func (s *Service) certify(ctx context.Context, m *cms.SCEPRequest, r request) (*x509.Certificate, error) {
 	asked := certs.Request{PublicKey: r.key, TransactionID: m.TransactionID}
-	if m.MessageType == string(scep.RenewalReq) {
+	if m.MessageType == string(scep.RenewalReq) { // no challenge helps it
 		cert, err := s.Issuer.Renew(ctx, m.Signer, asked)
 		switch {
 		case errors.Is(err, certs.ErrNotFound):
@@ -77,10 +77,29 @@ func (s *Service) certify(ctx context.Context, m *cms.SCEPRequest, r request) (*
 	}
 	asked.Challenge = secret.New(r.challenge)
 	cert, err := s.Issuer.Issue(ctx, asked)
-	if errors.Is(err, certs.ErrChallengeInvalid) {
-		return nil, refuse(cms.BadRequest, "challenge is not valid", err)
+	if errors.Is(err, certs.ErrChallengeInvalid) || err == nil && cert.Equal(m.Signer) {
+		return s.renewByRequest(ctx, m.Signer, asked, cert, err)
 	}
 	return cert, keyRefused(err)
+}
+
+// renewByRequest takes a PKCSReq for a renewal, where it is signed by a
+// certificate that is due: certmonger sends no RenewalReq, but what the drafts
+// before RFC 8894 knew (draft-nourse-scep-23, section 2.3), together with the
+// challenge that it once had; with the same key, even in the same transaction. The
+// signature allows exactly what it allows a RenewalReq. Where it allows nothing, the
+// answer is that of the challenge: cert, or refused.
+func (s *Service) renewByRequest(ctx context.Context, signer *x509.Certificate, asked certs.Request, cert *x509.Certificate, refused error) (*x509.Certificate, error) {
+	renewed, err := s.Issuer.Renew(ctx, signer, asked)
+	switch {
+	case err == nil:
+		return renewed, nil
+	case !errors.Is(err, certs.ErrNotFound) && !errors.Is(err, certs.ErrNotDue) && !errors.Is(err, certs.ErrChallengeInvalid):
+		return nil, keyRefused(err)
+	case refused != nil:
+		return nil, refuse(cms.BadRequest, "challenge is not valid", refused)
+	}
+	return cert, nil
 }
 
 func keyRefused(err error) error {

@@ -39,6 +39,52 @@ func TestRenewal(t *testing.T) {
 	again.refusedWith(t, f, scep.BadCertID)
 }
 
+// TestRenewalByRequest is what certmonger does: a PKCSReq signed by the
+// certificate that is due, with the challenge of long ago.
+func TestRenewalByRequest(t *testing.T) {
+	t.Parallel()
+	another := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	for name, change := range map[string]func(*phone){
+		"the same transaction and key": func(*phone) {},
+		"a new key": func(p *phone) {
+			p.csrKey = another
+			p.transaction = "transaction-2"
+		},
+		"no challenge": func(p *phone) { p.challenge = ""; p.transaction = "transaction-2" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			p := newPhone(f, f.mint(t))
+			old := must(x509.ParseCertificate(p.issues(t, f).DER))
+			request := func() *phone {
+				p := newPhone(f, p.challenge)
+				p.cert = old
+				change(p)
+				return p
+			}
+			if name == "the same transaction and key" { // not due: what it has
+				if reply := request().send(t, f); reply.PKIStatus != scep.SUCCESS || !reply.Certificate.Equal(old) {
+					t.Error("before it is due: another certificate")
+				}
+			}
+			f.skew = 300 * day
+			for range 2 { // the second time is a retry
+				if _, _, err := f.Do(t.Context(), "PKIOperation", request().message(t)); err != nil {
+					t.Fatal(err)
+				}
+				if issued, refused := f.store.count(); issued != 2 || refused != 0 {
+					t.Errorf("%d issued, %d refused (%s)", issued, refused, f.store.lastReason())
+				}
+			}
+			f.store.revoke(f.now())
+			p = newPhone(f, p.challenge)
+			p.cert, p.transaction = old, "transaction-3"
+			p.refusedWith(t, f, scep.BadRequest)
+		})
+	}
+}
+
 // TestRenewalRefused: the signer's signature holds in all of these.
 func TestRenewalRefused(t *testing.T) {
 	t.Parallel()
