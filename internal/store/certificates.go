@@ -118,14 +118,18 @@ func (s *Certificates) CertificateByHash(ctx context.Context, sha256 string) (ce
 	return c, nil
 }
 
-// Certificates returns those of one enrolment and rule, newest first. The
-// phone's own identity is older than its enrolment, which is why that one is
-// found through the enrolment that is pinned to it.
+// ofEnrollment finds the certificates of the enrolment $1. The identity that its
+// phone enrolled with may not say so in its row: a program that knows no more than
+// 0003 leaves it out. An OR of the two would have PostgreSQL read all there are.
+const ofEnrollment = `sha256 IN (SELECT o.sha256 FROM certs_certificates o WHERE o.enrollment_id = $1
+	UNION SELECT e.certificate_hash FROM enroll_enrollments e WHERE e.id = $1)`
+
+const certificatesOfRule = `SELECT ` + certificateColumns + ` FROM certs_certificates
+	WHERE ` + ofEnrollment + ` AND rule = $2 ORDER BY issued_at DESC, sha256`
+
+// Certificates returns those of one enrolment and rule, newest first.
 func (s *Certificates) Certificates(ctx context.Context, enrollmentID string, rule certs.RuleName) ([]certs.Certificate, error) {
-	rows, err := s.db.reader.QueryContext(ctx, `SELECT `+certificateColumns+` FROM certs_certificates
-		WHERE rule = $2 AND (enrollment_id = $1
-			OR sha256 IN (SELECT certificate_hash FROM enroll_enrollments WHERE id = $1))
-		ORDER BY issued_at DESC, sha256`, enrollmentID, rule)
+	rows, err := s.db.reader.QueryContext(ctx, certificatesOfRule, enrollmentID, rule)
 	list, err := collect(rows, err, scanCertificate)
 	if err != nil {
 		return nil, fmt.Errorf("list certificates of %s: %w", enrollmentID, err)

@@ -98,11 +98,13 @@ func (t *tx) renewable(ctx context.Context, signer string, now time.Time) (certs
 	return certs.Challenge{Grant: g, CreatedAt: brought.CreatedAt, ExpiresAt: c.NotAfter}, orNotFound(err, refuseChallenge("user removed"))
 }
 
+const challengeOf = `SELECT entitlement, created_at FROM certs_challenges
+	WHERE certificate_sha256 = $1 AND certificate_sha256 <> ''`
+
 // challengeOf is what brought a certificate: its grant, and when it was made.
 func (t *tx) challengeOf(ctx context.Context, sha256 string) (certs.Challenge, error) {
 	var c certs.Challenge
-	err := t.QueryRowContext(ctx, `SELECT entitlement, created_at FROM certs_challenges
-		WHERE certificate_sha256 = $1 AND certificate_sha256 <> ''`, sha256).Scan(document{&c.Grant}, stamp{&c.CreatedAt})
+	err := t.QueryRowContext(ctx, challengeOf, sha256).Scan(document{&c.Grant}, stamp{&c.CreatedAt})
 	return c, err
 }
 

@@ -365,12 +365,10 @@ func (t *tx) retire(ctx context.Context, id mdm.EnrollmentID, now time.Time) err
 	return t.revokeCertificates(ctx, id, now)
 }
 
-// revokeCertificates revokes what was issued for an enrolment. The identity that
-// its phone enrolled with may not say so in its row: a program that knows no more
-// than 0003 leaves it out.
+// revokeCertificates revokes what was issued for an enrolment.
 func (t *tx) revokeCertificates(ctx context.Context, id mdm.EnrollmentID, now time.Time) error {
-	_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET revoked_at = $2, reason = $3 WHERE revoked_at = 0
-		AND (enrollment_id = $1 OR sha256 IN (SELECT certificate_hash FROM enroll_enrollments WHERE id = $1))`,
-		id, micros(now), certs.ReasonCessationOfOperation)
+	_, err := t.ExecContext(ctx, revokeOfEnrollment, id, micros(now), certs.ReasonCessationOfOperation)
 	return err
 }
+
+const revokeOfEnrollment = `UPDATE certs_certificates SET revoked_at = $2, reason = $3 WHERE revoked_at = 0 AND ` + ofEnrollment

@@ -32,10 +32,13 @@ const (
 		WHERE c.revoked_at = 0 AND c.not_after < $1 AND (c.not_after, c.sha256) > ($2, $3) AND e.state IN ` + activeStates + `
 			AND (c.rule = 'mdm-identity' OR NOT ` + newerExists + `)
 		ORDER BY c.not_after, c.sha256 LIMIT $4`
-	untoldIdentities = identityColumns + `FROM enroll_enrollments e
-		JOIN certs_certificates c ON c.sha256 = e.certificate_hash AND c.rule = 'mdm-identity'
+	// SQLite goes from left to right where the join is a CROSS JOIN, and would begin
+	// with all certificates of the rule otherwise. What is not active is named
+	// for it, too: where it looks for the two active states in an index, it sorts.
+	untoldIdentities = identityColumns + `FROM enroll_enrollments e CROSS JOIN certs_certificates c
 		LEFT JOIN certs_challenges b ON b.certificate_sha256 = c.sha256 AND b.certificate_sha256 <> ''
-		WHERE e.id > $1 AND e.state IN ` + activeStates + ` AND COALESCE(b.created_at, 0) < $2 ORDER BY e.id LIMIT $3`
+		WHERE e.id > $1 AND e.state NOT IN ` + endedStates + ` AND e.state NOT IN ('authenticated', 'held') AND c.sha256 = e.certificate_hash AND c.rule = 'mdm-identity'
+			AND COALESCE(b.created_at, 0) < $2 ORDER BY e.id LIMIT $3`
 )
 
 // waitingIdentity is one with what its enrolment waits for.

@@ -33,13 +33,23 @@ var listedColumns = strings.Replace(certificateColumns, " der,", " NULL,", 1)
 
 // ListCertificates returns them in the order of SHA256.
 func (s *Certificates) ListCertificates(ctx context.Context, f certs.CertificateFilter) ([]certs.Certificate, error) {
+	query, args := listCertificates(f)
+	rows, err := s.db.reader.QueryContext(ctx, query, args...)
+	list, err := collect(rows, err, scanCertificate)
+	if err != nil {
+		return nil, fmt.Errorf("list certificates: %w", err)
+	}
+	return list, nil
+}
+
+func listCertificates(f certs.CertificateFilter) (query string, args []any) {
 	var w where
 	w.add("sha256 > ?", f.After)
 	if f.UserID != "" {
 		w.add("user_id = ?", f.UserID)
 	}
 	if f.EnrollmentID != "" {
-		w.add("(enrollment_id = ? OR sha256 IN (SELECT certificate_hash FROM enroll_enrollments WHERE id = ?))", f.EnrollmentID, f.EnrollmentID)
+		w.add(strings.ReplaceAll(ofEnrollment, "$1", "?"), f.EnrollmentID, f.EnrollmentID)
 	}
 	if f.Rule != "" {
 		w.add("rule = ?", f.Rule)
@@ -47,13 +57,8 @@ func (s *Certificates) ListCertificates(ctx context.Context, f certs.Certificate
 	if !f.ExpiringBefore.IsZero() {
 		w.add("revoked_at = 0 AND not_after > ? AND not_after < ?", micros(f.Now), micros(f.ExpiringBefore))
 	}
-	rows, err := s.db.reader.QueryContext(ctx, `SELECT `+listedColumns+` FROM certs_certificates`+w.clause()+
-		` ORDER BY sha256`+w.limit(pageLimit(f.Limit)), w.args...)
-	list, err := collect(rows, err, scanCertificate)
-	if err != nil {
-		return nil, fmt.Errorf("list certificates: %w", err)
-	}
-	return list, nil
+	query = `SELECT ` + listedColumns + ` FROM certs_certificates` + w.clause() + ` ORDER BY sha256` + w.limit(pageLimit(f.Limit))
+	return query, w.args
 }
 
 // Revoke marks a certificate, which from then on renews nothing either.
@@ -190,13 +195,15 @@ func issuerOf(der []byte) string {
 	return hex.EncodeToString(c.AuthorityKeyId)
 }
 
+const keyHolder = `SELECT ` + certificateColumns + ` FROM certs_certificates
+	WHERE key_hash = $1 ORDER BY issued_at DESC, sha256 DESC LIMIT 1`
+
 // KeyHolder returns the newest certificate of a key.
 func (s *Certificates) KeyHolder(ctx context.Context, keyHash string) (certs.Certificate, error) {
 	if keyHash == "" { // as in rows that do not say
 		return certs.Certificate{}, fmt.Errorf("load holder of a key: %w", certs.ErrNotFound)
 	}
-	c, err := scanCertificate(s.db.reader.QueryRowContext(ctx, `SELECT `+certificateColumns+` FROM certs_certificates
-		WHERE key_hash = $1 ORDER BY issued_at DESC, sha256 DESC LIMIT 1`, keyHash))
+	c, err := scanCertificate(s.db.reader.QueryRowContext(ctx, keyHolder, keyHash))
 	if err != nil {
 		return certs.Certificate{}, fmt.Errorf("load holder of key %s: %w", keyHash, orNotFound(err, certs.ErrNotFound))
 	}

@@ -135,6 +135,15 @@ func testUntold(make Maker) func(*testing.T) {
 		ended, _ := w.withIdentity(u, "U4")
 		w.ok(w.DB.Enrollments().End(w.ctx, ended.ID, mdm.CheckedOut, w.now(), w.entry("device.checkout", "")))
 		w.mailIdentity(u, a.ID, "a")
+		d, early := w.request(u, "U6")
+		early.CertificateHash = w.issue(w.challenge(identityGrant(w.invitation(u)))).SHA256
+		_, err := w.DB.Enrollments().Admit(w.ctx, d, early, w.entry("device.admit", ""))
+		w.ok(err)
+		d, held := w.request(w.user("bob@example.test"), "U1")
+		held.CertificateHash = w.issue(w.challenge(identityGrant(w.invitation(u)))).SHA256
+		held, err = w.DB.Enrollments().Admit(w.ctx, d, held, w.entry("device.admit", ""))
+		w.ok(err)
+		w.same(held.State, mdm.Held)
 		root := w.later()
 		c, third := w.withIdentity(u, "U5") // made as the root was
 		untold := func(since time.Time, waiting bool, after mdm.EnrollmentID, limit int) []enroll.Identity {
