@@ -30,7 +30,7 @@ const (
 		JOIN enroll_enrollments e ON e.id = CASE WHEN c.rule = 'mdm-identity'
 			THEN (SELECT x.id FROM enroll_enrollments x WHERE x.certificate_hash = c.sha256) ELSE c.enrollment_id END
 		WHERE c.revoked_at = 0 AND c.not_after < $1 AND (c.not_after, c.sha256) > ($2, $3) AND e.state IN ` + activeStates + `
-			AND (c.rule = 'mdm-identity' OR NOT ` + newerExists + `)
+			AND c.rule IN ('mdm-identity', 'mail-identity')
 		ORDER BY c.not_after, c.sha256 LIMIT $4`
 	// SQLite goes from left to right where the join is a CROSS JOIN, and would begin
 	// with all certificates of the rule otherwise. What is not active is named
@@ -267,6 +267,12 @@ func (s *Renewals) RetirePredecessors(ctx context.Context, id mdm.EnrollmentID, 
 			if err := t.revoke(ctx, sha256, certs.ReasonSuperseded, now); err != nil {
 				return err
 			}
+		}
+		err := t.changeRenewals(ctx, id, func(list []mdm.Renewal) []mdm.Renewal {
+			return slices.DeleteFunc(list, func(r mdm.Renewal) bool { return slices.Contains(old, r.Certificate) })
+		})
+		if err != nil {
+			return err
 		}
 		if err := t.emitIdentity(ctx, certs.Certificate{EnrollmentID: string(id)}, now); err != nil {
 			return err

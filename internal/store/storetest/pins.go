@@ -277,7 +277,10 @@ func testPredecessors(make Maker) func(*testing.T) {
 
 		// It is listed beside its successor; and the one whose profile nobody knows is gone.
 		w.later()
+		due := []enroll.IdentityRenewal{renewalOf(e.ID, a[1], w.now(), mdm.RenewalExpiry), renewalOf(e.ID, b[2], w.now(), mdm.RenewalExpiry)}
+		w.saveRenewals(due...)
 		w.same(w.retirePredecessors(e.ID, a[1], a[2], b[0]), 2)
+		w.same(w.enrollment(e.ID).Renewals, []mdm.Renewal{due[1].Renewal})
 		for _, c := range []certs.Certificate{before, a[1]} {
 			w.same(w.certificate(c.SHA256).Reason, certs.ReasonSuperseded)
 		}
