@@ -38,14 +38,19 @@ func (p *planner) renewable(r mdm.Renewal) (WantedProfile, bool) {
 	if r.Rule == string(certs.RuleMDMIdentity) {
 		return WantedProfile{Identifier: p.want.EnrollmentProfile, UUID: p.want.EnrollmentRevision}, p.want.EnrollmentRevision != ""
 	}
+	var found []WantedProfile
 	for _, profile := range p.want.Profiles {
-		if profile.Identifier != r.Profile || !profile.renders() || !installed(p.have.Report, profile) {
-			continue
+		if profile.Mail && (r.Profile == "" || profile.Identifier == r.Profile) {
+			found = append(found, profile)
 		}
-		_, gone := p.removed(profile.Identifier)
-		return profile, !gone
 	}
-	return WantedProfile{}, false
+	// Which profile brought an identity was not always kept: then it is known only
+	// where there is but one.
+	if len(found) != 1 || !found[0].renders() || !installed(p.have.Report, found[0]) {
+		return WantedProfile{}, false
+	}
+	_, gone := p.removed(found[0].Identifier)
+	return found[0], !gone
 }
 
 // renews reports whether a command is the renewal of the enrolment profile that is

@@ -45,6 +45,11 @@ func TestPlanRenewals(t *testing.T) {
 		{name: "a mail identity", renewals: []mdm.Renewal{mail}, commands: []mdm.Command{longAgo}, want: []Action{installMail}},
 		{name: "the management's identity", renewals: []mdm.Renewal{own}, want: []Action{installOwn}},
 		{name: "both", renewals: []mdm.Renewal{own, mail}, want: []Action{installOwn, installMail}},
+		{name: "one that nobody knows the profile of", renewals: []mdm.Renewal{renewal(certs.RuleMailIdentity, "", after(-3600))}, want: []Action{installMail}},
+		{name: "and there are two", renewals: []mdm.Renewal{renewal(certs.RuleMailIdentity, "", after(-3600))}, change: func(w *Want, h *Have) {
+			w.Profiles = append(w.Profiles, WantedProfile{Identifier: "other", UUID: nextUUID, Mail: true})
+			h.Report.Profiles.Items = append(h.Report.Profiles.Items, mdm.ProfileOnFile{Identifier: "other", UUID: nextUUID})
+		}},
 		{name: "not yet", renewals: []mdm.Renewal{renewal(certs.RuleMailIdentity, mailID, after(90)), renewal(certs.RuleMDMIdentity, "", after(60))}, again: after(60)},
 		{name: "the phone is kept from everything", renewals: []mdm.Renewal{own, mail}, change: func(w *Want, h *Have) {
 			w.Profiles, h.Enrollment.Withheld = nil, mdm.WithholdEverything
