@@ -44,8 +44,9 @@ type App struct {
 	postgres  bool // the database is not in dir, and others may be on it
 	publicURL string
 	telling   sync.Mutex
-	local     Local // as the command line reads it; telling guards it
-	gaps      []Gap // but the one that an import closes while we run
+	local     Local             // as the command line reads it; telling guards it
+	toldRoot  *x509.Certificate // that of RootFile; likewise
+	gaps      []Gap             // but the one that an import closes while we run
 
 	unlock func()
 	sealer *secret.Sealer
@@ -230,10 +231,6 @@ func (a *App) announce(ctx context.Context, cfg config.Config) error {
 	if err := bootstrap(ctx, a.db.Tokens(), a.rooms.tokens, a.dir, a.now(), a.postgres); err != nil {
 		return err
 	}
-	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.rooms.authority.Root().Raw})
-	if err := writeFile(filepath.Join(a.dir, RootFile), root, 0o644); err != nil {
-		return err
-	}
 	setting, address := "listen", cfg.Listen
 	if cfg.AdminListen != "" {
 		setting, address = "admin_listen", cfg.AdminListen
@@ -254,12 +251,19 @@ func (a *App) announce(ctx context.Context, cfg config.Config) error {
 	return a.pin()
 }
 
-// pin writes for the command line which certificate is served, and what real
-// phones lack. It is called again whenever one of them may have changed.
+// pin writes for the command line which certificate is served, what its root is,
+// and what real phones lack. It is called again whenever one of them may have changed.
 func (a *App) pin() error {
-	pin, found := pinOf(a.tls.current.Load().Certificate[0]), a.Gaps()
+	pin, found, root := pinOf(a.tls.current.Load().Certificate[0]), a.Gaps(), a.rooms.authority.Root()
 	a.telling.Lock()
 	defer a.telling.Unlock()
+	if !root.Equal(a.toldRoot) {
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw})
+		if err := writeFile(filepath.Join(a.dir, RootFile), text, 0o644); err != nil {
+			return err
+		}
+		a.toldRoot = root
+	}
 	if pin == a.local.Pin && slices.Equal(found, a.local.Gaps) {
 		return nil
 	}

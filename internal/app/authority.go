@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"sallyport/certs"
+	"sallyport/enroll"
 	"sallyport/internal/config"
+	"sallyport/internal/logkey"
 	"sallyport/internal/work"
 )
 
@@ -40,3 +42,20 @@ func InitAuthority(ctx context.Context, cfg config.Config, kind certs.KeyKind, r
 
 // firstStart is what servers and commands on one database do one after the other.
 const firstStart = "first start"
+
+// rollover is enroll's, and what follows for this server at once.
+type rollover struct {
+	*enroll.Rollover
+	app *App
+}
+
+// Activate serves a certificate of the new authority as soon as it signs.
+func (r rollover) Activate(ctx context.Context, fingerprint string, force, dryRun bool) (enroll.Step, error) {
+	s, err := r.Rollover.Activate(ctx, fingerprint, force, dryRun)
+	if err == nil && !dryRun {
+		if err := r.app.tls.refresh(ctx); err != nil { // it is tried again every ten minutes
+			r.app.log.WarnContext(ctx, "server certificate not renewed under the new authority", slog.Any(logkey.Error, err))
+		}
+	}
+	return s, err
+}

@@ -36,7 +36,7 @@ func (a *App) openFronts(cfg config.Config) error {
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
 			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
 			SMIME: r.smime, SMIMEExports: r.smime,
-			Audit: a.db.Audit(), Authority: r.authority, Rollover: r.rollover, Backup: backups{a.db}, Now: a.now,
+			Audit: a.db.Audit(), Authority: r.authority, Rollover: rollover{r.rollover, a}, Backup: backups{a.db}, Now: a.now,
 		},
 		Access: accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},
 		Tokens: r.tokens,
