@@ -67,6 +67,9 @@ func (c *profileBuildCmd) Run(p *program) error {
 	if err := c.needsSCEP(spec); err != nil {
 		return err
 	}
+	if err := c.needsServer(spec); err != nil {
+		return err
+	}
 	rendered, err := templates.Render(offlineRevision(spec, source), u, options)
 	if err != nil {
 		return p.refuse(c.Template, source, err)
@@ -123,6 +126,14 @@ func (c *profileBuildCmd) needsSCEP(spec templates.Spec) error {
 		return usageError{"the template has an account with identity scep: give its one-time challenge with --challenge-file FILE"}
 	}
 	return nil
+}
+
+// needsServer refuses a profile whose keys no file here holds.
+func (c *profileBuildCmd) needsServer(spec templates.Spec) error {
+	if len(spec.SMIMEUsages()) == 0 || c.Platform != applePlatform || c.Unsigned {
+		return nil
+	}
+	return usageError{"the template has an S/MIME identity smime, and only the server keeps those keys: look at the profile with --unsigned, or name a file by identity pkcs12"}
 }
 
 // offlineRevision has an ID of its own, made from the name: the profile does not
