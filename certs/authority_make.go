@@ -73,7 +73,7 @@ func (k maker) certify(parent *member, role string, public crypto.PublicKey, own
 func (k maker) caName(role string) string {
 	layout := "2006-01-02"
 	if role == roleIssuing {
-		layout = "2006-01-02 15:04"
+		layout = "2006-01-02 15:04:05"
 	}
 	return ownName(k.organization, kinds[role].name+" "+k.now.UTC().Format(layout))
 }
