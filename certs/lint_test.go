@@ -16,14 +16,16 @@ import (
 	"github.com/zmap/zlint/v3/lint"
 )
 
-// tolerated are the lints that our certificates do not pass, by rule, and why
-// that is meant. Whatever is not named here must pass, and what is named here
-// must be needed.
-var tolerated = []struct {
+type toleration struct {
 	rules []RuleName // none: all
 	why   string
 	lints []string
-}{
+}
+
+// tolerated are the lints that our certificates do not pass, by rule, and why
+// that is meant. Whatever is not named here must pass, and what is named here
+// must be needed.
+var tolerated = []toleration{
 	{
 		why:   "certificate transparency is for servers that strangers visit",
 		lints: []string{"w_ct_sct_policy_count_unsatisfied"},
@@ -88,11 +90,7 @@ var tolerated = []struct {
 }
 
 func tolerates(rule RuleName, id string) (int, bool) {
-	i := slices.IndexFunc(tolerated, func(e struct {
-		rules []RuleName
-		why   string
-		lints []string
-	}) bool {
+	i := slices.IndexFunc(tolerated, func(e toleration) bool {
 		return (len(e.rules) == 0 || slices.Contains(e.rules, rule)) && slices.Contains(e.lints, id)
 	})
 	return i, i >= 0

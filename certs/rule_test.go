@@ -23,7 +23,7 @@ func TestMailRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	make := func(name RuleName, change func(*content)) (*x509.Certificate, error) {
+	issue := func(name RuleName, change func(*content)) (*x509.Certificate, error) {
 		r := issuanceRules[name]
 		c := content{
 			subject: pkix.Name{CommonName: "alice@example.test"}, serial: newSerial(), key: rsaKey.Public(),
@@ -38,7 +38,7 @@ func TestMailRules(t *testing.T) {
 	for name, usage := range map[RuleName]x509.KeyUsage{
 		RuleSMIMESigning: x509.KeyUsageDigitalSignature, RuleSMIMEEncryption: x509.KeyUsageKeyEncipherment,
 	} {
-		cert, err := make(name, nil)
+		cert, err := issue(name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,21 +56,21 @@ func TestMailRules(t *testing.T) {
 		if life := cert.NotAfter.Sub(cert.NotBefore); life != 730*day {
 			t.Errorf("%s: lasts %v", name, life)
 		}
-		if _, err := make(name, func(c *content) { c.names.mail = "" }); !errors.Is(err, ErrGrantInvalid) {
+		if _, err := issue(name, func(c *content) { c.names.mail = "" }); !errors.Is(err, ErrGrantInvalid) {
 			t.Errorf("%s without an address: %v", name, err)
 		}
 	}
-	if _, err := make(RuleSMIMEEncryption, func(c *content) { c.key = curve.Public() }); !errors.Is(err, ErrKeyRefused) {
+	if _, err := issue(RuleSMIMEEncryption, func(c *content) { c.key = curve.Public() }); !errors.Is(err, ErrKeyRefused) {
 		t.Errorf("encryption to a curve: %v", err)
 	}
-	if cert, err := make(RuleSMIMESigning, func(c *content) { c.key = curve.Public() }); err != nil || cert.KeyUsage != x509.KeyUsageDigitalSignature {
+	if cert, err := issue(RuleSMIMESigning, func(c *content) { c.key = curve.Public() }); err != nil || cert.KeyUsage != x509.KeyUsageDigitalSignature {
 		t.Errorf("signing with a curve: %v", err)
 	}
-	cert, err := make(RuleSMIMESigning, func(c *content) { c.notAfter = active.cert.NotAfter.Add(day) })
+	cert, err := issue(RuleSMIMESigning, func(c *content) { c.notAfter = active.cert.NotAfter.Add(day) })
 	if err != nil || !cert.NotAfter.Equal(active.cert.NotAfter) {
 		t.Errorf("it outlives its issuer: %v", err)
 	}
-	if _, err := make(RuleSMIMESigning, func(c *content) { c.notBefore = active.cert.NotAfter }); !errors.Is(err, errExpired) {
+	if _, err := issue(RuleSMIMESigning, func(c *content) { c.notBefore = active.cert.NotAfter }); !errors.Is(err, errExpired) {
 		t.Errorf("under one that has expired: %v", err)
 	}
 }
