@@ -42,19 +42,13 @@ func checkRSA(key *rsa.PublicKey) error {
 // looks so with a chance of less than 2^-100 or so.
 func checkModulus(n *big.Int) error {
 	roca := true
-	remainder := new(big.Int)
-	for p := int64(3); p <= 167; p += 2 {
-		prime := big.NewInt(p)
-		if !prime.ProbablyPrime(0) { // exact for numbers this small
-			continue
-		}
-		r := remainder.Mod(n, prime).Int64()
+	remainder, prime := new(big.Int), new(big.Int)
+	for _, p := range smallPrimes {
+		r := remainder.Mod(n, prime.SetInt64(int64(p.prime))).Int64()
 		if r == 0 {
-			return fmt.Errorf("%w: RSA modulus has the factor %d", ErrKeyRefused, p)
+			return fmt.Errorf("%w: RSA modulus has the factor %d", ErrKeyRefused, p.prime)
 		}
-		if roca && !isPower(r, 65537, p) {
-			roca = false
-		}
+		roca = roca && p.powers[r]
 	}
 	if n.Bit(0) == 0 {
 		return fmt.Errorf("%w: RSA modulus is even", ErrKeyRefused)
@@ -65,18 +59,27 @@ func checkModulus(n *big.Int) error {
 	return nil
 }
 
-// isPower reports whether r is a power of base modulo p.
-func isPower(r, base, p int64) bool {
-	base %= p
-	power := int64(1)
-	for range p {
-		if power == r {
-			return true
-		}
-		power = power * base % p
-	}
-	return false
+// smallPrime is an odd prime, and which numbers below it are powers of 65537 modulo it.
+type smallPrime struct {
+	prime  int
+	powers []bool
 }
+
+// smallPrimes are the odd ones up to 167, which the faulty library multiplies. They
+// are looked for once: for each key that would cost as much as half a signature.
+var smallPrimes = func() (list []smallPrime) {
+	for p := 3; p <= 167; p += 2 {
+		if !big.NewInt(int64(p)).ProbablyPrime(0) { // exact for numbers this small
+			continue
+		}
+		powers := make([]bool, p)
+		for power := 1; !powers[power]; power = power * 65537 % p {
+			powers[power] = true
+		}
+		list = append(list, smallPrime{p, powers})
+	}
+	return list
+}()
 
 func checkCurve(key *ecdsa.PublicKey) error {
 	if key == nil || (key.Curve != elliptic.P256() && key.Curve != elliptic.P384()) {
