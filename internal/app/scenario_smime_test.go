@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -71,7 +72,7 @@ func openssl(t *testing.T) string {
 	if os.Getenv("CI") == "true" {
 		t.Fatal("openssl is missing: .ci/install installs it")
 	}
-	t.Skip("SKIPPED: openssl is missing (apt-get install openssl): nobody else encrypts mail to our certificates")
+	t.Skip("SKIPPED: openssl is missing (apt-get install openssl): no second opinion on what we sign and encrypt")
 	return ""
 }
 
@@ -103,18 +104,17 @@ func (s *scene) verified(p *agent.Phone, text string) {
 }
 
 // authorities are the CA certificates as everybody can fetch them.
-func (s *scene) authorities() []byte {
-	s.Helper()
-	req, err := http.NewRequestWithContext(s.ctx, http.MethodGet, s.local.URL+"/api/v1/ca", nil)
-	must(s.T, err)
-	req.Header.Set("Authorization", "Bearer "+s.local.Token.Reveal())
-	resp, err := s.client.http.Do(req)
-	must(s.T, err)
+func (c *client) authorities() []byte {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, c.local.URL+"/api/v1/ca", nil)
+	must(c.t, err)
+	req.Header.Set("Authorization", "Bearer "+c.local.Token.Reveal())
+	resp, err := c.http.Do(req)
+	must(c.t, err)
 	defer resp.Body.Close()
-	var all bytes.Buffer
-	_, err = all.ReadFrom(resp.Body)
-	must(s.T, err)
-	return all.Bytes()
+	all, err := io.ReadAll(resp.Body)
+	must(c.t, err)
+	return all
 }
 
 // smimeOnANewPhone: the user's certificates come from our CA with the mail
