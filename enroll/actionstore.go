@@ -93,6 +93,9 @@ type HeldRow struct {
 type PushStore interface {
 	// Push returns ErrNotFound when the enrolment is unknown or has no token yet.
 	Push(ctx context.Context, id mdm.EnrollmentID) (mdm.Push, error)
+	// RequestReport notes in the enrolment's Report that it was asked for at that
+	// moment; one that was asked for later stays so. An unknown enrolment is no error.
+	RequestReport(ctx context.Context, id mdm.EnrollmentID, at time.Time) error
 }
 
 // WakeStore keeps which phones are to be woken. One row per enrolment stands for

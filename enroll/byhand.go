@@ -30,6 +30,7 @@ type HandMinter struct {
 	Audit        audit.Log
 	URL          string                   // of SCEP, as a client without our root can reach it
 	Root         func() *x509.Certificate // what the client has to find in the answer of the CA
+	RA           func() *x509.Certificate // what it encrypts to
 	Now          func() time.Time         // nil means time.Now
 }
 
@@ -48,6 +49,7 @@ type HandChallenge struct {
 	UPN       string
 	ExpiresAt time.Time
 	Root      *x509.Certificate
+	RA        *x509.Certificate
 }
 
 // Mint makes the challenge: it is good for one certificate, in the names of that
@@ -81,7 +83,7 @@ func (h *HandMinter) Mint(ctx context.Context, r HandRequest) (HandChallenge, er
 	if err != nil {
 		return HandChallenge{}, fmt.Errorf("mint challenge by hand: %w", err)
 	}
-	out := HandChallenge{URL: h.URL, Challenge: challenge, Rule: r.Rule, UPN: u.UPN, ExpiresAt: now.Add(r.TTL), Root: h.Root()}
+	out := HandChallenge{URL: h.URL, Challenge: challenge, Rule: r.Rule, UPN: u.UPN, ExpiresAt: now.Add(r.TTL), Root: h.Root(), RA: h.RA()}
 	// A challenge whose entry fails is told to nobody, and so is of no use.
 	entry := audit.New(ctx, now, "challenge.mint", string(u.ID), audit.Done, "rule", string(r.Rule), "expires", out.ExpiresAt.Format(time.RFC3339))
 	if err := h.Audit.Append(ctx, entry); err != nil {

@@ -18,6 +18,7 @@ func handMinter(m *memory) *HandMinter {
 	return &HandMinter{
 		Users: m, Certificates: m, Audit: m, URL: "http://mdm.example.test/scep",
 		Root: func() *x509.Certificate { return &x509.Certificate{Raw: []byte("root")} },
+		RA:   func() *x509.Certificate { return &x509.Certificate{Raw: []byte("ra")} },
 		Now:  func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) },
 	}
 }
@@ -35,7 +36,7 @@ func TestHandChallenge(t *testing.T) {
 	if grant := m.grants[got.Challenge.Reveal()]; grant != want {
 		t.Errorf("grant %+v, want %+v", grant, want)
 	}
-	if m.ttl[got.Challenge.Reveal()] != 24*time.Hour || !got.ExpiresAt.Equal(h.Now().Add(24*time.Hour)) || got.URL != h.URL || string(got.Root.Raw) != "root" {
+	if m.ttl[got.Challenge.Reveal()] != 24*time.Hour || !got.ExpiresAt.Equal(h.Now().Add(24*time.Hour)) || got.URL != h.URL || string(got.Root.Raw) != "root" || string(got.RA.Raw) != "ra" {
 		t.Errorf("%+v", got)
 	}
 	if len(m.audit) != 1 || m.audit[0].Action != "challenge.mint" || m.audit[0].Actor != "Dana Admin" || m.audit[0].Target != "u1" {

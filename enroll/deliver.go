@@ -179,7 +179,7 @@ var errGone = errors.New("act is not open any more")
 // like every other (UUIDv4) and tells nothing of the act.
 func (s *Service) actCommandID(id mdm.ActionID) mdm.CommandID {
 	var u uuid.UUID
-	copy(u[:], s.MAC("command of an act", []byte(id)))
+	copy(u[:], s.MAC(purposeAct, []byte(id)))
 	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
 	return mdm.CommandID(strings.ToUpper(u.String()))
 }

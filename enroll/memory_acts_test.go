@@ -363,6 +363,16 @@ func (m *memory) Push(_ context.Context, id mdm.EnrollmentID) (mdm.Push, error) 
 	return push, m.broken
 }
 
+func (m *memory) RequestReport(_ context.Context, id mdm.EnrollmentID, at time.Time) error {
+	defer m.lock()()
+	r := m.reports[id]
+	if at.After(r.AskedAt) {
+		r.AskedAt = at
+	}
+	m.reports[id] = r
+	return m.broken
+}
+
 func (m *memory) RequestWake(_ context.Context, ids []mdm.EnrollmentID, at time.Time) (int, error) {
 	defer m.lock()()
 	n := 0

@@ -65,7 +65,7 @@ type Action struct {
 // (EASDeviceIdentifier) must exist before the account does. A connection begins
 // with Idle (mdm.Enrollment.IdleAt); a fact is stale when it is older than
 // InquiryMaxAge seen from there, so that no fact is asked twice in one
-// connection. What is not wanted any more is removed before anything is installed.
+// connection, unless an admin asks for it then (mdm.Report.AskedAt). What is not wanted any more is removed before anything is installed.
 //
 // Moments after now are those of a clock that was set back since: they count
 // for nothing, so that neither a phone is asked without end nor an enrolment
@@ -216,8 +216,10 @@ func (p *planner) at(query string) time.Time {
 	return time.Time{}
 }
 
-// ask adds a query when its fact is missing, stale, or older than since.
+// ask adds a query when its fact is missing, stale, or older than since or than an
+// admin's wish to know.
 func (p *planner) ask(query string, at, since time.Time) {
+	since = later(since, p.sane(p.have.Report.AskedAt))
 	if at.IsZero() || at.Before(p.idle.Add(-p.want.InquiryMaxAge)) || at.Before(since) {
 		p.add(Action{Type: query}, since)
 	}

@@ -40,6 +40,11 @@ func facts(device, security, profiles, certificates time.Time, items ...mdm.Prof
 	return r
 }
 
+func asked(r mdm.Report, at time.Time) mdm.Report {
+	r.AskedAt = at
+	return r
+}
+
 func install(state mdm.CommandState, uuid string, sent, done time.Time) mdm.Command {
 	return mdm.Command{ID: "I", RequestType: installProfile, Subject: mailID, Revision: uuid, State: state, SentAt: sent, DoneAt: done}
 }
@@ -150,6 +155,13 @@ func TestPlan(t *testing.T) {
 			report:   facts(never, after(2), after(8), after(9)),
 			commands: []mdm.Command{query(askDevice, mdm.Failed, after(1), after(1))}},
 
+		{name: "an admin asks: fresh facts are stale", maxAge: hour, report: asked(facts(after(-60), after(-20), after(-60), after(-60)), after(-30)),
+			want: ask(askDevice, askProfiles, askCertificates)},
+		{name: "in the middle of the connection, too", report: asked(facts(after(1), after(2), after(3), after(4)), after(3)),
+			commands: []mdm.Command{query(askSecurity, mdm.Acknowledged, after(2), after(2)), query(askDevice, mdm.Acknowledged, after(1), after(1))}, want: ask(askDevice, askSecurity)},
+		{name: "once: the phone answered without facts", report: asked(facts(after(1), after(5), after(5), after(5)), after(3)),
+			commands: []mdm.Command{query(askDevice, mdm.Acknowledged, after(4), after(5))}},
+		{name: "not before its time: the clock was set back", report: asked(facts(after(1), after(2), after(3), after(4)), after(9e6))},
 		{name: "the clock was set back: facts from the future are none", maxAge: hour, report: facts(after(9e6), after(-60), after(-60), after(-60)),
 			want: ask(askDevice)},
 		{name: "the clock was set back: a command from the future does not block", profiles: mail, maxAge: hour,

@@ -268,8 +268,8 @@ func replaces(topic string, lost, accepted int) error {
 		fmt.Sprintf("in identity.apple.com renew the entry that they were enrolled under, with the account that made it, and import that. To give them up, so that each must be enrolled anew: --replace-topic %d", lost))
 }
 
-// Send wakes one phone now, whatever is due. What fails for a while is tried
-// again by the Waker.
+// Send wakes one phone now, whatever is due, and has it tell everything anew when
+// it comes, however fresh that is. What fails for a while is tried again by the Waker.
 func (p *Pusher) Send(ctx context.Context, id mdm.DeviceID) (apns.Result, error) {
 	row, err := p.Devices.DeviceByID(ctx, id)
 	if errors.Is(err, ErrNotFound) {
@@ -284,6 +284,9 @@ func (p *Pusher) Send(ctx context.Context, id mdm.DeviceID) (apns.Result, error)
 	push, err := p.Pushes.Push(ctx, row.Enrollment.ID)
 	if err != nil {
 		return apns.Result{}, fmt.Errorf("push to device %s: %w", id, err)
+	}
+	if err := p.Pushes.RequestReport(ctx, row.Enrollment.ID, p.now()); err != nil {
+		return apns.Result{}, fmt.Errorf("ask for a report of device %s: %w", id, err)
 	}
 	r := p.Sender.Push(ctx, push)
 	if r.Outcome != apns.Accepted {

@@ -38,6 +38,7 @@ type pushWorld struct {
 	topic   string // PushState was asked for
 	row     enroll.DeviceRow
 	pushed  []mdm.Push
+	asked   []string // for a report: of whom, and when
 	answer  apns.Result
 	woken   int
 	now     time.Time
@@ -61,7 +62,7 @@ func newPushWorld(t *testing.T) (*pushWorld, *enroll.Pusher) {
 
 func (w *pushWorld) pusher() *enroll.Pusher {
 	return &enroll.Pusher{
-		Keys: w, Wakes: w, Pushes: pushData{}, Devices: w, Sender: w, Placeholder: "com.apple.mgmt.External.placeholder",
+		Keys: w, Wakes: w, Pushes: pushData{world: w}, Devices: w, Sender: w, Placeholder: "com.apple.mgmt.External.placeholder",
 		Organization: "Example", Changed: func() { w.changes++ }, Now: func() time.Time { return w.now },
 	}
 }
@@ -104,7 +105,15 @@ func (w *pushWorld) Push(_ context.Context, p mdm.Push) apns.Result {
 }
 
 // pushData is a PushStore: its method has the name of Sender's.
-type pushData struct{ enroll.PushStore }
+type pushData struct {
+	enroll.PushStore
+	world *pushWorld
+}
+
+func (p pushData) RequestReport(_ context.Context, id mdm.EnrollmentID, at time.Time) error {
+	p.world.asked = append(p.world.asked, string(id)+" "+at.Format(time.TimeOnly))
+	return p.world.err
+}
 
 func (pushData) Push(context.Context, mdm.EnrollmentID) (mdm.Push, error) {
 	return mdm.Push{Topic: pushTopic, Token: secret.New("token"), Magic: secret.New("magic")}, nil
@@ -300,8 +309,8 @@ func TestSend(t *testing.T) {
 	}
 	w.row = good
 	w.answer = apns.Result{Outcome: apns.Accepted, Status: 200}
-	if r, err := p.Send(t.Context(), "d1"); err != nil || r != w.answer || len(w.pushed) != 1 || w.woken != 0 {
-		t.Errorf("got %+v, %v, %d wake-ups", r, err, w.woken)
+	if r, err := p.Send(t.Context(), "d1"); err != nil || r != w.answer || len(w.pushed) != 1 || w.woken != 0 || len(w.asked) != 1 || w.asked[0] != "e1 "+w.now.Format(time.TimeOnly) {
+		t.Errorf("got %+v, %v, %d wake-ups, asked %v", r, err, w.woken, w.asked)
 	}
 	w.answer = apns.Result{Outcome: apns.Later, Status: 503}
 	if r, err := p.Send(t.Context(), "d1"); err != nil || r != w.answer || w.woken != 1 {

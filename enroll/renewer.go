@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"sallyport/certs"
@@ -35,6 +36,7 @@ type Renewer struct {
 	Now    func() time.Time // nil means time.Now
 	Log    *slog.Logger     // nil means no log
 
+	mu       sync.Mutex
 	expiring *Identity        // the last one that was looked at
 	untold   mdm.EnrollmentID // likewise
 	told     bool             // the round through the expiring ones is over, that through the untold ones goes on
@@ -43,6 +45,8 @@ type Renewer struct {
 
 // Step looks at one page. more says that it was not the last one.
 func (r *Renewer) Step(ctx context.Context) (more bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !r.told {
 		if r.told, err = r.expire(ctx); err != nil {
 			return false, err

@@ -14,6 +14,9 @@ type Report struct {
 	Applications *ApplicationFacts `json:"applications,omitempty"`
 	Managed      *ManagedFacts     `json:"managed_applications,omitempty"`
 	Restrictions *RestrictionFacts `json:"restrictions,omitempty"`
+	// AskedAt is when an admin asked for all of it anew: what is older is stale.
+	// No phone reports it.
+	AskedAt time.Time `json:"asked_at,omitzero"`
 }
 
 // DeviceFacts answer DeviceInformation. At is when our server received them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -30,6 +31,22 @@ func (s *Enrollments) Push(ctx context.Context, id mdm.EnrollmentID) (mdm.Push, 
 		return mdm.Push{}, fmt.Errorf("load push data of %s: %w", id, err)
 	}
 	return p, nil
+}
+
+// RequestReport notes that an admin wants to know everything anew.
+func (s *Enrollments) RequestReport(ctx context.Context, id mdm.EnrollmentID, at time.Time) error {
+	return s.db.write(ctx, "request report", func(t *tx) error {
+		r, err := t.report(ctx, id)
+		if errors.Is(err, enroll.ErrNotFound) || err == nil && !at.After(r.AskedAt) {
+			return errUnchanged
+		}
+		if err != nil {
+			return err
+		}
+		r.AskedAt = at.UTC().Truncate(time.Microsecond)
+		_, err = t.ExecContext(ctx, `UPDATE enroll_enrollments SET report = $2 WHERE id = $1`, id, document{r})
+		return err
+	})
 }
 
 // sealedPush is one sealed column of the push data.

@@ -256,6 +256,12 @@ var units = []unit{
 			return w.DB.Plans().Advance(ctx, e.ID, mdm.Enrolled, mdm.Configured)
 		}
 	}},
+	{"request report", func(w *world) func(context.Context) error {
+		e := w.reachable(w.user("alice@example.test"), "U1")
+		return func(ctx context.Context) error {
+			return w.DB.Enrollments().RequestReport(ctx, e.ID, w.now())
+		}
+	}},
 	{"create action", func(w *world) func(context.Context) error {
 		a := w.act(w.enrolled(w.user("alice@example.test"), "U1").ID, mdm.ActionWipe)
 		return func(ctx context.Context) error {

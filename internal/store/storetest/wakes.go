@@ -82,6 +82,33 @@ func testWakes(t *testing.T, make Maker) {
 	t.Run("state", testPushState(make))
 	t.Run("held and ended", testWakeHeld(make))
 	t.Run("16 requests at once", testWakeRace(make))
+	t.Run("a report asked for", testRequestReport(make))
+}
+
+func testRequestReport(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		e := w.reachable(w.user("alice@example.test"), "U1")
+		request := func(id mdm.EnrollmentID, at time.Time) { w.ok(w.DB.Enrollments().RequestReport(w.ctx, id, at)) }
+		at := w.later()
+		events := w.newEvents(func() { request(e.ID, at) })
+		w.same(events, []string{})
+		w.same(w.plan(e.ID).Report, mdm.Report{AskedAt: stored(at)})
+		w.unchangedBy(func() {
+			request(e.ID, at)
+			request(e.ID, at.Add(-time.Minute))
+			request("unknown", at)
+		})
+		// What the phone tells does not take it away: facts of before it may be among that.
+		later := w.later()
+		facts := mdm.DeviceFacts{At: later, EASDeviceID: "X"}
+		id := w.command(e.ID, "DeviceInformation", "").ID
+		w.contact(e.ID, mdm.Contact{At: later, Status: mdm.StatusAcknowledged, CommandID: id, Report: mdm.Report{Device: &facts}})
+		w.same(w.plan(e.ID).Report.AskedAt, stored(at))
+		request(e.ID, later)
+		got := w.plan(e.ID).Report
+		w.same([]any{got.AskedAt, got.Device.EASDeviceID}, []any{stored(later), "X"})
+	}
 }
 
 func testRequestWake(make Maker) func(*testing.T) {
