@@ -23,6 +23,7 @@ func testRenewals(t *testing.T, make Maker) {
 	t.Run("64 pins at once", testPinRace(make))
 	t.Run("a pin against the end", testPinAgainstEnd(make))
 	t.Run("two successors at once", testPinSuccessors(make))
+	t.Run("endings", testEndings(make))
 	t.Run("predecessors", testPredecessors(make))
 	t.Run("predecessors 16 times at once", testPredecessorsRace(make))
 }
