@@ -161,9 +161,9 @@ type Revoked struct {
 	Reason    RevocationReason
 }
 
-// RevocationMark changes whenever a certificate is revoked.
+// RevocationMark changes whenever a certificate is revoked, and once a day.
 type RevocationMark struct {
-	Count int64     // of revoked certificates
+	Count int64     // of certificates that were revoked since yesterday began (UTC)
 	Last  time.Time // when the last one was revoked
 }
 

@@ -44,16 +44,19 @@ type RenewalStore interface {
 	// enrolment has ended, or which waits for that rule and profile already, is left out.
 	SaveRenewals(ctx context.Context, renewals []IdentityRenewal, entry audit.Entry) error
 	// PinSuccessor pins the enrolment to the certificate to, an mdm-identity that
-	// was issued for it, when it is pinned to from: the first use of a new
-	// identity. from is revoked (superseded), EventIdentity is written, the
-	// enrolment's rights become those that its old and to's grant have in common,
-	// all with the entry. It returns the enrolment as it is then. Pinned to to
-	// already: nothing changes. Any other pin, an enrolment that is not active, or
-	// a certificate that is revoked, expired at now or another's is ErrConflict.
+	// was issued for it after from, when it is pinned to from: the first use of a new
+	// identity. from is revoked (superseded), a Renewal of it by RenewalExpiry is done,
+	// EventIdentity is written, the enrolment's rights become those that its old and
+	// to's grant have in common (a grant without any takes none away), all with the
+	// entry. It returns the enrolment as it is then. Pinned to to already: nothing
+	// changes. Any other pin, an enrolment that is not active, or a certificate that is
+	// revoked, expired at now, older than from or another's is ErrConflict.
 	PinSuccessor(ctx context.Context, id mdm.EnrollmentID, from, to string, now time.Time, entry audit.Entry) (mdm.Enrollment, error)
 	// RetirePredecessors revokes (superseded) every mail-identity of the enrolment
 	// of which the phone lists a newer one of the same profile (listed: SHA-256 in
-	// hex of its CertificateList), with the entry when there is one. Renewals of what
-	// it revokes are done. It returns how many.
+	// hex of its CertificateList), with the entry and EventIdentity when there is one.
+	// Renewals of what it revokes are done. One from before profiles were on record
+	// (Profile is empty) goes when the phone lists any newer one and not itself. It
+	// returns how many.
 	RetirePredecessors(ctx context.Context, id mdm.EnrollmentID, listed []string, now time.Time, entry audit.Entry) (int, error)
 }

@@ -30,7 +30,7 @@ func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Q
 		{"revoke those of an enrolment", revokeOfEnrollment, []any{enrollment, 1, 5}, false},
 		{"mail identities", mailIdentities, []any{enrollment}, false},
 		{"challenge of a certificate", challengeOf, []any{sha256}, false},
-		{"mark", revocationMark, nil, false},
+		{"mark", revocationMark, []any{micros(now)}, false},
 		{"revoked", revokedBy, []any{"i", micros(now)}, false},
 		{"revoked, unsaid", revokedUnsaid, []any{micros(now)}, false},
 		{"valid", validByIssuer, []any{micros(now)}, false},

@@ -27,10 +27,10 @@ func (db *DB) Renewals() *Renewals { return &Renewals{db} }
 const (
 	identityColumns    = `SELECT e.id, c.rule, c.profile, c.sha256, c.not_before, c.not_after, e.renewals `
 	expiringIdentities = identityColumns + `FROM certs_certificates c
-		JOIN enroll_enrollments e ON e.id = CASE WHEN c.rule = 'mdm-identity'
-			THEN (SELECT x.id FROM enroll_enrollments x WHERE x.certificate_hash = c.sha256) ELSE c.enrollment_id END
+		JOIN enroll_enrollments e ON e.id = CASE c.rule
+			WHEN 'mdm-identity' THEN (SELECT x.id FROM enroll_enrollments x WHERE x.certificate_hash = c.sha256)
+			WHEN 'mail-identity' THEN c.enrollment_id END
 		WHERE c.revoked_at = 0 AND c.not_after < $1 AND (c.not_after, c.sha256) > ($2, $3) AND e.state IN ` + activeStates + `
-			AND c.rule IN ('mdm-identity', 'mail-identity')
 		ORDER BY c.not_after, c.sha256 LIMIT $4`
 	// SQLite goes from left to right where the join is a CROSS JOIN, and would begin
 	// with all certificates of the rule otherwise. What is not active is named

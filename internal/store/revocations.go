@@ -18,8 +18,9 @@ var _ certs.RevocationStore = (*Certificates)(nil)
 // What is asked of all certificates on record follows partial indexes, and none
 // of it but the last reads a certificate (TestQueryPlans).
 const (
-	revocationMark = `SELECT COUNT(*), COALESCE(MAX(revoked_at), 0) FROM certs_certificates WHERE revoked_at <> 0`
-	revokedBy      = `SELECT serial, revoked_at, reason FROM certs_certificates
+	revocationMark = `SELECT (SELECT COUNT(*) FROM certs_certificates WHERE revoked_at <> 0 AND revoked_at >= $1),
+		(SELECT COALESCE(MAX(revoked_at), 0) FROM certs_certificates WHERE revoked_at <> 0)`
+	revokedBy = `SELECT serial, revoked_at, reason FROM certs_certificates
 		WHERE revoked_at <> 0 AND issuer = $1 AND not_after >= $2 ORDER BY not_after, serial`
 	validByIssuer = `SELECT issuer, COUNT(*) FROM certs_certificates WHERE revoked_at = 0 AND not_after > $1 GROUP BY issuer`
 	// Those of a program that knows no more than 0003 only say themselves who issued them.
@@ -113,10 +114,16 @@ func (t *tx) emitIdentity(ctx context.Context, c certs.Certificate, now time.Tim
 	return err
 }
 
-// RevocationMark reads an index, and no more.
+// day is how far the clocks of two servers may be apart.
+const day = 24 * time.Hour
+
+// RevocationMark counts what was revoked since yesterday began: years of it would
+// take longer to count than a list takes to serve. The time of the last one shows
+// what came later, and the count what came beside it or from a clock that is behind.
 func (s *Certificates) RevocationMark(ctx context.Context) (certs.RevocationMark, error) {
 	var m certs.RevocationMark
-	if err := s.db.reader.QueryRowContext(ctx, revocationMark).Scan(&m.Count, stamp{&m.Last}); err != nil {
+	yesterday := s.db.now().Truncate(day).Add(-day)
+	if err := s.db.reader.QueryRowContext(ctx, revocationMark, micros(yesterday)).Scan(&m.Count, stamp{&m.Last}); err != nil {
 		return certs.RevocationMark{}, fmt.Errorf("count revoked certificates: %w", err)
 	}
 	return m, nil

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 func testRevocations(t *testing.T, make Maker) {
 	t.Run("list", testListCertificates(make))
 	t.Run("revoke", testRevoke(make))
+	t.Run("mark", testMark(make))
 	t.Run("of an issuer", testRevokedBy(make))
 	t.Run("rows that do not name the issuer", testUnsaidIssuer(make))
 	t.Run("64 at once", testRevokeRace(make))
@@ -159,6 +161,35 @@ func testRevoke(make Maker) func(*testing.T) {
 			got := w.certificate(c.SHA256)
 			w.same([]any{got.RevokedAt, got.Reason}, []any{stored(w.now()), certs.ReasonCessationOfOperation})
 		}
+	}
+}
+
+// testMark: whatever the clocks of two servers say, a mark differs from the one before.
+func testMark(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		u := w.user("alice@example.test")
+		n := 0
+		revoke := func(at time.Time) certs.RevocationMark {
+			n++
+			c := w.mailIdentity(u, mdm.EnrollmentID(fmt.Sprint("E", n)), "")
+			before := w.mark()
+			_, err := w.DB.Certificates().Revoke(w.ctx, c.SHA256, certs.ReasonUnspecified, at, w.entry("certificate.revoke", ""))
+			w.ok(err)
+			if w.mark() == before {
+				t.Errorf("revoked at %v, and the mark is still %v", at, before)
+			}
+			return w.mark()
+		}
+		first := w.now()
+		w.same(revoke(first), certs.RevocationMark{Count: 1, Last: stored(first)})
+		w.same(revoke(first), certs.RevocationMark{Count: 2, Last: stored(first)})
+		w.same(revoke(first.Add(-23*time.Hour)), certs.RevocationMark{Count: 3, Last: stored(first)})
+		w.clock = first.AddDate(0, 0, 5)
+		w.same(w.mark(), certs.RevocationMark{Last: stored(first)})
+		ahead := first.AddDate(1, 0, 0)
+		w.same(revoke(ahead), certs.RevocationMark{Count: 1, Last: stored(ahead)})
+		w.same(revoke(w.now()), certs.RevocationMark{Count: 2, Last: stored(ahead)})
 	}
 }
 

@@ -19,6 +19,7 @@ CREATE INDEX certs_certificates_key ON certs_certificates (key_hash);
 CREATE INDEX certs_certificates_rule ON certs_certificates (rule, sha256);
 CREATE INDEX certs_certificates_expiry ON certs_certificates (not_after, sha256, issuer) WHERE revoked_at = 0;
 CREATE INDEX certs_certificates_revoked ON certs_certificates (issuer, not_after, serial, revoked_at, reason) WHERE revoked_at <> 0;
+CREATE INDEX certs_certificates_revocations ON certs_certificates (revoked_at) WHERE revoked_at <> 0;
 
 ALTER TABLE enroll_enrollments ADD COLUMN renewals TEXT NOT NULL DEFAULT ''; -- identities that are due to be replaced
 
