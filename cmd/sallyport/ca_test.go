@@ -5,9 +5,14 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sallyport/enroll"
+	"sallyport/internal/lapse"
 )
 
 // fetch gets a URL into FILE, from a server whose certificate nobody checks:
@@ -49,5 +54,41 @@ func TestInside(t *testing.T) {
 		if got := inside("d", file); got != want {
 			t.Errorf("%s in d: %v", file, got)
 		}
+	}
+}
+
+func TestOwnChecks(t *testing.T) {
+	t.Parallel()
+	own := func(role, state string, stage lapse.Stage, next string) enroll.Ending {
+		return enroll.Ending{Role: role, State: state, Subject: "CN=x", Stage: stage, Next: next}
+	}
+	for name, tt := range map[string]struct {
+		own  []enroll.Ending
+		want []grade
+	}{
+		"all is well":      {[]enroll.Ending{own("root", "active", lapse.Fine, ""), own("scep-ra", "", lapse.Fine, "")}, []grade{good}},
+		"one ends":         {[]enroll.Ending{own("root", "active", lapse.Fine, ""), own("issuing", "active", lapse.Days30, "sallyport ca csr")}, []grade{warn, good}},
+		"one has":          {[]enroll.Ending{own("issuing", "active", lapse.Expired, "sallyport ca csr")}, []grade{broken}},
+		"an old one may":   {[]enroll.Ending{own("issuing", "old", lapse.Expired, "")}, nil},
+		"the server's own": {[]enroll.Ending{own("server", "", lapse.Days7, "renew it")}, nil},
+	} {
+		var got []grade
+		for _, c := range ownChecks(tt.own) {
+			got = append(got, c.Grade)
+			if (c.Grade != good) != (c.Next != "") {
+				t.Errorf("%s: %+v", name, c)
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+	if phoneCheck(enroll.IdentityEndings{Within30: 3}).Grade != good || phoneCheck(enroll.IdentityEndings{Within7: 1}).Grade != warn {
+		t.Error("identities of phones")
+	}
+	now := time.Now()
+	p := &program{now: func() time.Time { return now }}
+	if listCheck(p, []enroll.ListState{{NextUpdate: now}}).Grade != broken || listCheck(p, []enroll.ListState{{NextUpdate: now.Add(time.Hour)}}).Grade != good {
+		t.Error("revocation lists")
 	}
 }

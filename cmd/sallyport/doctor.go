@@ -222,6 +222,7 @@ func serverChecks(p *program) []check {
 	}
 	checks = append(checks, tokenCheck(p, tokenErr), certificateCheck(ctx, api, p.now()))
 	if tokenErr == nil {
+		checks = append(checks, endingChecks(p, api)...)
 		checks = append(checks, pushChecks(p, api)...)
 	}
 	if p.server() != "" {

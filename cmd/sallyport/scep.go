@@ -37,7 +37,8 @@ func (c *scepChallengeCmd) Run(p *program) error {
 		return printJSON(p.stdout, made)
 	}
 	if err := facts(p.stdout, fact{"url", made.URL}, fact{"challenge", made.Challenge}, fact{"expires", stamp(made.Expires)},
-		fact{"certificate", made.Rule + " of " + made.UPN}, fact{"root sha256", made.CAFingerprint}); err != nil {
+		fact{"certificate", made.Rule + " of " + made.UPN}, fact{"root sha256", made.CAFingerprint},
+		fact{"ra sha256", made.RAFingerprint}); err != nil {
 		return err
 	}
 	fmt.Fprintln(p.stderr, "It is shown only now, and good for one certificate. See docs/scep.md.")

@@ -22,8 +22,10 @@ import (
 func (a *App) openFronts(cfg config.Config) error {
 	r := a.rooms
 	registry := prometheus.NewRegistry()
-	if err := registry.Register(r.push); err != nil {
-		return fmt.Errorf("register metrics: %w", err)
+	for _, c := range []prometheus.Collector{r.push, endings{r.watch}} {
+		if err := registry.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
 	}
 	handlers, err := server.New(server.Config{
 		Device: deviceapi.Deps{
@@ -36,7 +38,7 @@ func (a *App) openFronts(cfg config.Config) error {
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
 			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
 			SMIME: r.smime, SMIMEExports: r.smime,
-			Audit: a.db.Audit(), Authority: r.authority, Rollover: rollover{r.rollover, a}, Backup: backups{a.db}, Now: a.now,
+			Audit: a.db.Audit(), Authority: r.authority, Rollover: rollover{r.rollover, a}, Endings: r.watch, Backup: backups{a.db}, Now: a.now,
 		},
 		Access: accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},
 		Tokens: r.tokens,

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -33,6 +34,7 @@ type rooms struct {
 	hand       *enroll.HandMinter
 	rollover   *enroll.Rollover
 	renewer    *enroll.Renewer
+	watch      *enroll.Watch
 	users      *directory.Service
 	templates  *templates.Service
 	viewer     *templates.Viewer
@@ -90,12 +92,14 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	}
 	r.hand = &enroll.HandMinter{
 		Users: a.db.Users(), Certificates: r.issuer, Audit: a.db.Audit(), Root: authority.Root, Now: a.now,
+		RA:  func() *x509.Certificate { return authority.RA().Certificate },
 		URL: httpURL(cfg, a.publicURL, a.bound["listen_http"]) + "/scep",
 	}
 	r.renewer = &enroll.Renewer{
 		Renewals: a.db.Renewals(), Root: newestRoot(authority), Window: cfg.RenewalWindow, Life: identityLife, Now: a.now, Log: a.room("renewal"),
 	}
 	r.rollover = &enroll.Rollover{Authority: authority, Renewals: a.db.Renewals(), Issued: a.db.Certificates(), Now: a.now}
+	r.watch = a.buildWatch(r, signer)
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Options: r.enroll.RenderOptions()}
 	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}
 	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
@@ -179,6 +183,7 @@ func (a *App) periodic() []work.Consumer {
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
 		{Name: "identities that are due", Every: renewalEvery, Step: a.rooms.renewer.Step},
+		{Name: "certificates that end", Every: alarmEvery, Step: a.rooms.watch.Alarm},
 		{Name: serverCertificate, Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.tls.refresh(ctx)
 		}},

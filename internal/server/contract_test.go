@@ -121,6 +121,7 @@ var examples = map[string]example{
 	"GET /api/v1/audit":                                  {path: "/api/v1/audit?action=user.&after=3&limit=1", status: 200},
 	"GET /api/v1/ca":                                     {path: "/api/v1/ca", status: 200},
 	"GET /api/v1/ca/authorities":                         {path: "/api/v1/ca/authorities", status: 200},
+	"GET /api/v1/ca/expiry":                              {path: "/api/v1/ca/expiry", status: 200},
 	"POST /api/v1/ca/requests":                           {path: "/api/v1/ca/requests", body: `{"kind":"p384"}`, contentType: jsonType, status: 201},
 	"POST /api/v1/ca/issuing":                            {path: "/api/v1/ca/issuing", body: chainImport, contentType: jsonType, status: 201},
 	"POST /api/v1/ca/rollover":                           {path: "/api/v1/ca/rollover", body: `{"kind":"p256"}`, contentType: jsonType, status: 409},

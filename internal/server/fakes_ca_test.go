@@ -8,6 +8,7 @@ import (
 	"sallyport/certs"
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
+	"sallyport/internal/lapse"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 )
@@ -70,6 +71,14 @@ func (f rolloverFake) Retire(ctx context.Context, fingerprint string, force, dry
 	return f.Activate(ctx, fingerprint, force, dryRun)
 }
 
+func (f rolloverFake) Endings(context.Context) (enroll.Endings, error) {
+	return enroll.Endings{
+		Own:        []enroll.Ending{{Role: "issuing", State: "active", Subject: "CN=Issuing", Fingerprint: issuedHash, NotAfter: noon.AddDate(0, 0, 29), DaysLeft: 29, Stage: lapse.Days30, Next: "sallyport ca csr"}},
+		Lists:      []enroll.ListState{{Issuer: "CN=Issuing", SubjectKeyID: "0a0b", ThisUpdate: noon, NextUpdate: noon.AddDate(0, 0, 1), Revoked: 2}},
+		Identities: enroll.IdentityEndings{Within30: 3, Within7: 1, Waiting: 2},
+	}, f.w.did(false)
+}
+
 // caFake is what the authority issued.
 type caFake struct{ w *world }
 
@@ -106,7 +115,7 @@ func (f caFake) UserByID(_ context.Context, id directory.UserID) (directory.User
 
 func (f caFake) Mint(_ context.Context, r enroll.HandRequest) (enroll.HandChallenge, error) {
 	return enroll.HandChallenge{URL: "http://mdm.example.test/scep", Challenge: secret.New(canary), Rule: certs.RuleMailIdentity, UPN: r.UPN,
-		ExpiresAt: noon.AddDate(0, 0, 1), Root: f.w.root}, f.w.did(true)
+		ExpiresAt: noon.AddDate(0, 0, 1), Root: f.w.root, RA: f.w.root}, f.w.did(true)
 }
 
 // chainImport is a certificate in PEM, as openssl made it.

@@ -108,7 +108,7 @@ func (w *world) config() Config {
 	c.Admin.Push = pushFake{w}
 	c.Admin.SMIME, c.Admin.SMIMEExports = smimeFake{w}, smimeFake{w}
 	c.Admin.Certificates, c.Admin.People, c.Admin.Hand = caFake{w}, caFake{w}, caFake{w}
-	c.Admin.Authority, c.Admin.Rollover = authorityFake{w}, rolloverFake{w}
+	c.Admin.Authority, c.Admin.Rollover, c.Admin.Endings = authorityFake{w}, rolloverFake{w}, rolloverFake{w}
 	c.Admin.Backup, c.Admin.Now = backup{w}, w.clock
 	c.Access.Engine, c.Access.Devices, c.Access.Verdicts = engine{w}, enroller{w}, complianceFake{w}
 	c.Tokens, c.Audit, c.Now = tokens, trail{w}, w.clock

@@ -150,6 +150,7 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/audit", plane: adminPlane, roles: readers, handler: f.admin.ListAudit},
 		{method: "GET", pattern: "/api/v1/ca", plane: adminPlane, roles: everyRole, handler: f.admin.CA},
 		{method: "GET", pattern: "/api/v1/ca/authorities", plane: adminPlane, roles: readers, handler: f.admin.ListAuthorities},
+		{method: "GET", pattern: "/api/v1/ca/expiry", plane: adminPlane, roles: readers, handler: f.admin.ListEndings},
 		{method: "POST", pattern: "/api/v1/ca/requests", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RequestIssuing},
 		{method: "POST", pattern: "/api/v1/ca/issuing", plane: adminPlane, roles: admins, maxBody: 4 * small, handler: f.admin.ImportIssuing},
 		{method: "POST", pattern: "/api/v1/ca/rollover", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RolloverIssuing},

@@ -78,6 +78,7 @@ func (c Config) Validate() error {
 	need(c.Admin.Audit != nil, "Admin.Audit")
 	need(c.Admin.Authority != nil, "Admin.Authority")
 	need(c.Admin.Rollover != nil, "Admin.Rollover")
+	need(c.Admin.Endings != nil, "Admin.Endings")
 	need(c.Admin.Backup != nil, "Admin.Backup")
 	need(c.Admin.SMIME != nil, "Admin.SMIME")
 	need(c.Admin.SMIMEExports != nil, "Admin.SMIMEExports")

@@ -30,6 +30,11 @@ type RolloverService interface {
 	Retire(ctx context.Context, fingerprint string, force, dryRun bool) (enroll.Step, error)
 }
 
+// EndingService knows when certificates end. *enroll.Watch is one.
+type EndingService interface {
+	Endings(ctx context.Context) (enroll.Endings, error)
+}
+
 // AuthorityCertificate is one certificate of the authority, and who depends on it.
 type AuthorityCertificate struct {
 	certs.AuthorityInfo
@@ -88,6 +93,15 @@ func (a *API) ListAuthorities(w http.ResponseWriter, r *http.Request) error {
 		out.Authorities[i] = AuthorityCertificate{AuthorityInfo: s.Authority, Valid: s.Valid, Untold: s.Untold}
 	}
 	return wire.WriteJSON(w, http.StatusOK, out)
+}
+
+// ListEndings answers GET /api/v1/ca/expiry.
+func (a *API) ListEndings(w http.ResponseWriter, r *http.Request) error {
+	e, err := a.d.Endings.Endings(r.Context())
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, http.StatusOK, e)
 }
 
 // RequestIssuing answers POST /api/v1/ca/requests. Each call makes a new key,

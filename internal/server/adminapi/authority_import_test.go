@@ -81,7 +81,9 @@ func TestImportForms(t *testing.T) {
 	p := newPair(t)
 	sec1 := der(t, func() ([]byte, error) { return x509.MarshalECPrivateKey(p.key) })
 	pkcs8 := der(t, func() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(p.key) })
-	file := der(t, func() ([]byte, error) { return pkcs12.Modern.Encode(p.key, p.issuing, []*x509.Certificate{p.root}, "pass") })
+	file := der(t, func() ([]byte, error) {
+		return pkcs12.Modern.Encode(p.key, p.issuing, []*x509.Certificate{p.root}, "pass")
+	})
 	for name, in := range map[string]IssuingImport{
 		"PKCS#8":                {Chain: p.chain(), Key: block("PRIVATE KEY", pkcs8)},
 		"SEC 1":                 {Chain: p.chain(), Key: block("EC PARAMETERS", []byte{6, 0}) + block("EC PRIVATE KEY", sec1)},

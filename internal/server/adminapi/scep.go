@@ -33,6 +33,7 @@ type Challenge struct {
 	Rule          string    `json:"rule"`
 	UPN           string    `json:"upn"`
 	CAFingerprint string    `json:"ca_fingerprint"` // SHA-256 of the root, in hex
+	RAFingerprint string    `json:"ra_fingerprint"` // likewise of the certificate that SCEP clients encrypt to
 }
 
 // MintChallenge answers POST /api/v1/scep/challenges.
@@ -49,9 +50,9 @@ func (a *API) MintChallenge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(c.Root.Raw)
+	root, ra := sha256.Sum256(c.Root.Raw), sha256.Sum256(c.RA.Raw)
 	return wire.WriteJSON(w, http.StatusCreated, Challenge{
 		URL: c.URL, Challenge: c.Challenge.Reveal(), Expires: c.ExpiresAt, Rule: string(c.Rule), UPN: c.UPN,
-		CAFingerprint: hex.EncodeToString(sum[:]),
+		CAFingerprint: hex.EncodeToString(root[:]), RAFingerprint: hex.EncodeToString(ra[:]),
 	})
 }

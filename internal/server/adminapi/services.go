@@ -106,6 +106,7 @@ type Deps struct {
 	Audit        audit.Log
 	Authority    Authority
 	Rollover     RolloverService
+	Endings      EndingService
 	Backup       Backup
 	SMIME        SMIMEService
 	SMIMEExports SMIMEExportService
