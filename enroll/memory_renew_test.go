@@ -101,7 +101,11 @@ func (m *memory) PinSuccessor(_ context.Context, id mdm.EnrollmentID, from, to s
 		e.AccessRights &= rights
 	}
 	m.enrollments[id] = e
-	m.supersede(from, now)
+	for sha, c := range m.certs {
+		if c.EnrollmentID == string(id) && c.Rule == certs.RuleMDMIdentity && c.RevokedAt.IsZero() && c.NotBefore.Before(next.NotBefore) {
+			m.supersede(sha, now)
+		}
+	}
 	m.event(mdm.EventIdentity, id, now)
 	m.audit = append(m.audit, entry)
 	return e, nil

@@ -45,7 +45,8 @@ type RenewalStore interface {
 	SaveRenewals(ctx context.Context, renewals []IdentityRenewal, entry audit.Entry) error
 	// PinSuccessor pins the enrolment to the certificate to, an mdm-identity that
 	// was issued for it after from, when it is pinned to from: the first use of a new
-	// identity. from is revoked (superseded), a Renewal of it by RenewalExpiry is done,
+	// identity. from is revoked (superseded), and so is what was issued to follow it
+	// before to and was never used; a Renewal of from by RenewalExpiry is done,
 	// EventIdentity is written, the enrolment's rights become those that its old and
 	// to's grant have in common (a grant without any takes none away), all with the
 	// entry. It returns the enrolment as it is then. Pinned to to already: nothing

@@ -186,8 +186,24 @@ func (t *tx) pin(ctx context.Context, e mdm.Enrollment, to string, now time.Time
 	if err != nil {
 		return err
 	}
-	return t.revoke(ctx, e.CertificateHash, certs.ReasonSuperseded, now)
+	rows, err := t.QueryContext(ctx, overtaken, e.ID, to, e.CertificateHash)
+	old, err := collect(rows, err, func(row scanner) (sha256 string, err error) { err = row.Scan(&sha256); return sha256, err })
+	if err != nil {
+		return err
+	}
+	for _, sha256 := range old {
+		if err := t.revoke(ctx, sha256, certs.ReasonSuperseded, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// overtaken are the identity that an enrolment is pinned to, and those that were
+// issued for it before the one that it will be pinned to and never used.
+const overtaken = `SELECT o.sha256 FROM certs_certificates o JOIN certs_certificates c ON c.sha256 = $2
+	WHERE o.sha256 = $3 OR (o.enrollment_id = $1 AND o.rule = 'mdm-identity' AND o.revoked_at = 0
+		AND (o.issued_at, o.sha256) < (c.issued_at, c.sha256))`
 
 // succeeds makes sure that a certificate was issued to e, after the one that it is
 // pinned to, and is good at now.

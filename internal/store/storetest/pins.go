@@ -26,6 +26,8 @@ func testPin(make Maker) func(*testing.T) {
 		w := newWorld(t, make)
 		u := w.user("alice@example.test")
 		e, old := w.withIdentity(u, "U1")
+		lost := w.successor(e) // on its way
+		w.later()
 		successor := w.successor(e)
 
 		// Never used: it finds the enrolment, which is pinned to the old one.
@@ -56,7 +58,8 @@ func testPin(make Maker) func(*testing.T) {
 		w.same(row, old)
 		list, err := w.DB.Certificates().Certificates(w.ctx, string(e.ID), certs.RuleMDMIdentity)
 		w.ok(err)
-		w.same(list, []certs.Certificate{successor, old})
+		lost.RevokedAt, lost.Reason = stored(now), certs.ReasonSuperseded
+		w.same(list, []certs.Certificate{successor, lost, old})
 
 		// A certificate of another rule, and one of nobody, find none.
 		for _, c := range []certs.Certificate{w.mailIdentity(u, e.ID, "a"), w.issue(w.challenge(identityGrant(w.invitation(u))))} {
