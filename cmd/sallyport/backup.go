@@ -10,7 +10,7 @@ import (
 	"os"
 
 	"sallyport/internal/app"
-	"sallyport/internal/config"
+	"sallyport/internal/secret"
 )
 
 type backupCmd struct {
@@ -36,7 +36,7 @@ func (c *backupCmd) Run(p *program) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s: %d bytes\n", c.File, size)
-	fmt.Fprintln(p.stderr, "Its secrets are sealed under DATA/kek, which is not in it. Keep a copy of that file in another place: without it the backup is worthless.")
+	fmt.Fprintln(p.stderr, "Its secrets are sealed under the key-encryption key (DATA/kek, or where you keep it), which is not in it. Keep a copy of that key in another place: without it the backup is worthless.")
 	return nil
 }
 
@@ -70,6 +70,7 @@ func saveNew(ctx context.Context, path string, r io.Reader) (size int64, err err
 type restoreCmd struct {
 	File     string `arg:"" optional:"" help:"Backup to restore."`
 	KEK      string `name:"kek" help:"Copy of the key file that sealed the backup, if it is not in the data directory yet." placeholder:"FILE"`
+	Config   string `help:"YAML file with the server's settings, for kek_file." placeholder:"FILE"`
 	Database string `help:"In place of FILE: end the restore of a PostgreSQL database that pg_restore has put back." placeholder:"postgres://USER@HOST/DB"`
 }
 
@@ -89,7 +90,11 @@ func (c *restoreCmd) Run(p *program) error {
 	if err := c.readable(); err != nil {
 		return err
 	}
-	if err := app.Restore(p.ctx, dir, c.File, c.KEK); err != nil {
+	cfg, err := p.settings(c.Config, map[string]any{"data": dir})
+	if err != nil {
+		return err
+	}
+	if err := app.Restore(p.ctx, cfg, c.File, c.KEK); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "restored into %s\n", dir)
@@ -100,11 +105,11 @@ func (c *restoreCmd) Run(p *program) error {
 
 // endRestore does on PostgreSQL what no tool of its own can know of.
 func (c *restoreCmd) endRestore(p *program, dir string) error {
-	cfg, err := config.Load("", os.Environ(), map[string]any{"data": dir, "database": c.Database})
+	cfg, err := p.settings(c.Config, map[string]any{"data": dir, "database": c.Database})
 	if err != nil {
 		return err
 	}
-	if err := app.Restored(p.ctx, dir, "pg_restore", cfg.Database.Reveal()); err != nil {
+	if err := app.Restored(p.ctx, cfg, "pg_restore"); err != nil {
 		return err
 	}
 	fmt.Fprintln(p.stdout, "open challenges and acts of the dump are ended")
@@ -128,8 +133,8 @@ func (c *restoreCmd) readable() error {
 	if err != nil {
 		return fmt.Errorf("key file %s cannot be read: %w (%s)", c.KEK, reason(err), copyOf)
 	}
-	if fault := keyFault(text); fault != "" {
-		return fmt.Errorf("key file %s %s (%s)", c.KEK, fault, copyOf)
+	if _, err := secret.ParseKeyFile(text); err != nil {
+		return fmt.Errorf("key file %s %w (%s)", c.KEK, err, copyOf)
 	}
 	return nil
 }

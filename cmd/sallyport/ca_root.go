@@ -68,15 +68,12 @@ func (c *caInitCmd) Run(p *program) error {
 
 func (c *caInitCmd) settings(p *program) (config.Config, error) {
 	given := map[string]any{}
-	if p.Data != "" {
-		given["data"] = p.Data
-	}
 	for key, value := range map[string]*string{"database": c.Database, "organization": c.Organization} {
 		if value != nil {
 			given[key] = *value
 		}
 	}
-	return config.Load(c.Config, os.Environ(), given)
+	return p.settings(c.Config, given)
 }
 
 // inside reports whether file lies below dir.

@@ -22,7 +22,7 @@ type configShowCmd struct {
 const fromDataDirectory config.Origin = "data directory"
 
 func (c *configShowCmd) Run(p *program) error {
-	cfg, err := c.load(p.Globals)
+	cfg, err := c.load(p)
 	settings := cfg.Redacted()
 	p.fixed(cfg.Data, settings)
 	fmt.Fprintln(p.stderr, "What the next sallyport serve would use with this command line, environment and file; a server that runs keeps what it was started with.")

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,7 +48,7 @@ func (c *doctorCmd) Run(p *program) error {
 		checks = []check{{"server", broken, fmt.Sprintf("process %d does not serve %s", c.PID, p.dataDir()), "look at its log"}}
 	}
 	if p.server() == "" {
-		checks = append(checks, localChecks(p.dataDir())...)
+		checks = append(checks, localChecks(p, p.dataDir())...)
 	}
 	checks = append(checks, serverChecks(p)...)
 	if c.json() {
@@ -107,7 +106,7 @@ func (p *program) answers(ctx context.Context, pid int) bool {
 }
 
 // localChecks look at the data directory.
-func localChecks(dir string) []check {
+func localChecks(p *program, dir string) []check {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -117,11 +116,8 @@ func localChecks(dir string) []check {
 	case info.Mode().Perm()&0o077 != 0:
 		return []check{{"data directory", broken, fmt.Sprintf("%s is open to others (mode %04o)", dir, info.Mode().Perm()), "chmod 700 " + dir}}
 	}
-	key := secretFile(dir, app.KeyFile, "key-encryption key", keyFault)
-	if _, err := os.Stat(filepath.Join(dir, app.DatabaseFile)); err == nil && key.Grade == broken && key.Next == makesOne {
-		key.Next = "put your copy back as " + filepath.Join(dir, app.KeyFile) + ": the database beside it is sealed with it, and opens with no other"
-	}
-	token := secretFile(dir, app.TokenFile, "admin token", nil)
+	key := keyCheck(p, dir)
+	token := secretFile(filepath.Join(dir, app.TokenFile), "admin token", nil)
 	if token.Next == makesOne {
 		token.Next = newToken(dir)
 	}
@@ -138,8 +134,7 @@ func newToken(dir string) string {
 }
 
 // secretFile checks that a file is there, for its owner alone.
-func secretFile(dir, name, what string, fault func([]byte) string) check {
-	path := filepath.Join(dir, name)
+func secretFile(path, what string, fault func([]byte) string) check {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return check{what, broken, path + " does not exist", makesOne}
@@ -160,13 +155,6 @@ func secretFile(dir, name, what string, fault func([]byte) string) check {
 		}
 	}
 	return check{what, good, path + ", for its owner alone", ""}
-}
-
-func keyFault(text []byte) string {
-	if key, err := hex.DecodeString(strings.TrimSpace(string(text))); err != nil || len(key) != 32 {
-		return "does not hold 64 hex digits"
-	}
-	return ""
 }
 
 const (

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"sallyport/internal/config"
 	"sallyport/internal/refusal"
 )
 
@@ -34,11 +35,12 @@ func main() {
 // program is what every command is given: the global flags and where to talk.
 type program struct {
 	*Globals
-	ctx    context.Context // one command line lives as long as its context
-	stdin  io.Reader
-	stdout io.Writer
-	stderr io.Writer
-	now    func() time.Time
+	ctx     context.Context // one command line lives as long as its context
+	environ []string        // as it was at the start: keys in it are the process's no more
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	now     func() time.Time
 }
 
 // commands is the command line. The order is the one in which a newcomer meets them.
@@ -73,6 +75,7 @@ type commands struct {
 
 // run is main without the process: it returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	environ := config.TakeEnviron()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
@@ -103,7 +106,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "sallyport: %v\n", err)
 		return try(stderr, chosen)
 	}
-	p := &program{Globals: &cmds.Globals, ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now}
+	p := &program{Globals: &cmds.Globals, ctx: ctx, environ: environ, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now}
 	if err := chosen.Run(p); err != nil {
 		if code := report(stderr, err); code != exitUsage {
 			return code

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -19,6 +18,7 @@ type settingFlags struct {
 	Config         string         `help:"YAML file with settings (SALLYPORT_… variables outweigh it, flags outweigh both)." placeholder:"FILE"`
 	Database       *string        `help:"PostgreSQL in place of a file in the data directory; the password in PGPASSFILE, never here." placeholder:"postgres://USER@HOST/DB"`
 	DatabaseMax    *string        `name:"database-max-connections" help:"Most connections of this server to PostgreSQL (default 10)." placeholder:"N"`
+	KEKFile        *string        `name:"kek-file" help:"File of the key under which secrets in the database are sealed (default: kek in the data directory; see docs/keys.md)." placeholder:"FILE"`
 	Listen         *string        `help:"Where HTTPS is served (default localhost:8443)." placeholder:"HOST:PORT"`
 	ListenHTTP     *string        `name:"listen-http" help:"Also serve /scep, /crl and /healthz there without TLS." placeholder:"HOST:PORT"`
 	HTTPURL        *string        `name:"http-url" help:"What others call for CRLs and SCEP by hand (default: with the port of --listen-http, or else the public URL)." placeholder:"http://HOST"`
@@ -42,13 +42,10 @@ type settingFlags struct {
 }
 
 // load reads all settings.
-func (f *settingFlags) load(g *Globals) (config.Config, error) {
+func (f *settingFlags) load(p *program) (config.Config, error) {
 	given := map[string]any{}
-	if g.Data != "" {
-		given["data"] = g.Data
-	}
 	for key, value := range map[string]*string{
-		"database": f.Database, "database_max_connections": f.DatabaseMax,
+		"kek_file": f.KEKFile, "database": f.Database, "database_max_connections": f.DatabaseMax,
 		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "http_url": f.HTTPURL, "trusted_proxies": f.TrustedProxies,
 		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
 		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "apns_url": f.APNsURL, "apns_ca": f.APNsCA, "log_level": f.LogLevel, "log_format": f.LogFormat,
@@ -72,7 +69,15 @@ func (f *settingFlags) load(g *Globals) (config.Config, error) {
 	if f.SecondOwner != nil {
 		given["second_owner"] = *f.SecondOwner
 	}
-	return config.Load(f.Config, os.Environ(), given)
+	return p.settings(f.Config, given)
+}
+
+// settings reads all settings, with those that the command line gave.
+func (p *program) settings(file string, given map[string]any) (config.Config, error) {
+	if p.Data != "" {
+		given["data"] = p.Data
+	}
+	return config.Load(file, p.environ, given)
 }
 
 type serveCmd struct{ settingFlags }
@@ -81,7 +86,7 @@ func (c *serveCmd) Run(p *program) error {
 	if p.Server != "" {
 		return usageError{"serve is for this machine: --server does not belong here"}
 	}
-	cfg, err := c.load(p.Globals)
+	cfg, err := c.load(p)
 	if err != nil {
 		return err
 	}

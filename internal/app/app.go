@@ -18,7 +18,6 @@ import (
 
 	"sallyport/internal/config"
 	"sallyport/internal/logkey"
-	"sallyport/internal/secret"
 	"sallyport/internal/store"
 	"sallyport/internal/work"
 )
@@ -49,7 +48,6 @@ type App struct {
 	gaps      []Gap             // but the one that an import closes while we run
 
 	unlock func()
-	sealer *secret.Sealer
 	db     *store.DB
 	wake   *work.Wake
 	rooms  *rooms
@@ -149,16 +147,20 @@ func (a *App) openStore(ctx context.Context, cfg config.Config, hook func(string
 		OnNotify: a.wake.Notify,
 	}
 	var err error
+	key := keyPlaceOf(cfg)
 	if cfg.Database.IsZero() {
 		o.Path = databasePath(a.dir)
-		if o.Sealer, err = openSealer(a.dir); err == nil {
+		if o.Sealer, err = openSealer(key); err == nil {
 			a.db, err = store.Open(ctx, o)
 		}
 	} else {
 		o.Database, o.MaxConnections = cfg.Database.Reveal(), cfg.DatabaseMaxConnections
-		o.Sealer, a.db, err = openShared(ctx, a.dir, o)
+		a.db, err = openShared(ctx, key, o)
 	}
-	a.sealer, a.postgres = o.Sealer, !cfg.Database.IsZero()
+	if err == nil {
+		warnRotation(a.log, key)
+	}
+	a.postgres = !cfg.Database.IsZero()
 	return err
 }
 
@@ -236,7 +238,7 @@ func (a *App) announce(ctx context.Context, cfg config.Config) error {
 		setting, address = "admin_listen", cfg.AdminListen
 	}
 	bound := a.bound[setting].Addr()
-	local := Local{PublicURL: a.publicURL, PID: os.Getpid(), Version: a.version}
+	local := Local{PublicURL: a.publicURL, PID: os.Getpid(), Version: a.version, KEK: keyPlaceOf(cfg).elsewhere()}
 	local.URL = "https://" + publicAddress(address, bound)
 	local.Dial = dialAddress(bound)
 	if cfg.TLSCert != "" {

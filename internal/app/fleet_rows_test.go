@@ -38,9 +38,9 @@ func silentPhones(t *testing.T, data string, count int) {
 
 func openStore(t *testing.T, data string) *store.DB {
 	t.Helper()
-	key, err := secret.LoadOrCreateKey(filepath.Join(data, app.KeyFile))
+	keys, err := secret.LoadKeys(filepath.Join(data, app.KeyFile))
 	must(t, err)
-	sealer, err := secret.NewSealer(key)
+	sealer, err := secret.NewSealer(keys[0])
 	must(t, err)
 	db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(data, app.DatabaseFile), Sealer: sealer})
 	must(t, err)

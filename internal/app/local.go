@@ -34,6 +34,7 @@ type Local struct {
 	PublicURL string `json:"public_url"`     // what phones call
 	PID       int    `json:"pid"`
 	Version   string `json:"version"`
+	KEK       string `json:"kek,omitempty"` // where the key-encryption key is, if not in this directory
 	Gaps      []Gap  `json:"gaps"`
 
 	Token secret.Value `json:"-"` // from TokenFile

@@ -153,7 +153,7 @@ func TestKeyIsNotMadeBesideADatabase(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, DatabaseFile), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openSealer(dir); !errors.Is(err, ErrNoKey) {
+	if _, err := openSealer(keyPlaceOf(settingsIn(dir))); !errors.Is(err, ErrNoKey) {
 		t.Errorf("got %v, want ErrNoKey", err)
 	}
 	if exists(filepath.Join(dir, KeyFile)) {
@@ -167,11 +167,11 @@ func TestDatabaseIsMissedBesideItsKey(t *testing.T) {
 	t.Parallel()
 	for _, left := range []string{"", ServerFile, TokenFile, RootFile} {
 		dir := t.TempDir()
-		if _, err := openSealer(dir); err != nil {
+		if _, err := openSealer(keyPlaceOf(settingsIn(dir))); err != nil {
 			t.Fatal(err)
 		}
 		if left == "" {
-			if _, err := openSealer(dir); err != nil {
+			if _, err := openSealer(keyPlaceOf(settingsIn(dir))); err != nil {
 				t.Errorf("killed in the first start: %v", err)
 			}
 			continue
@@ -179,14 +179,14 @@ func TestDatabaseIsMissedBesideItsKey(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, left), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := openSealer(dir)
+		_, err := openSealer(keyPlaceOf(settingsIn(dir)))
 		if !errors.Is(err, ErrNoDatabase) || !strings.Contains(err.Error(), "sallyport restore FILE --data "+dir) || !strings.Contains(err.Error(), "remove "+filepath.Join(dir, KeyFile)) {
 			t.Errorf("beside %s: %v, want ErrNoDatabase", left, err)
 		}
 		if err := os.Remove(filepath.Join(dir, KeyFile)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openSealer(dir); err != nil {
+		if _, err := openSealer(keyPlaceOf(settingsIn(dir))); err != nil {
 			t.Errorf("begun anew: %v", err)
 		}
 	}
@@ -216,7 +216,7 @@ func TestRestoreNamesTheKeyThatWasGiven(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := Restore(t.Context(), dir, backup, key)
+		err := Restore(t.Context(), settingsIn(dir), backup, key)
 		if err == nil || !strings.Contains(err.Error(), key) || strings.Contains(err.Error(), filepath.Join(dir, KeyFile)) || !strings.Contains(err.Error(), "name the copy of DATA/kek") {
 			t.Errorf("%s key: got %v", name, err)
 		}
@@ -224,7 +224,7 @@ func TestRestoreNamesTheKeyThatWasGiven(t *testing.T) {
 			t.Errorf("%s key: it stays", name)
 		}
 	}
-	if err := Restore(t.Context(), dir, backup, filepath.Join(a.dir, KeyFile)); err != nil {
+	if err := Restore(t.Context(), settingsIn(dir), backup, filepath.Join(a.dir, KeyFile)); err != nil {
 		t.Error(err)
 	}
 }

@@ -3,11 +3,10 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 
+	"sallyport/internal/config"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/internal/store"
@@ -16,11 +15,12 @@ import (
 // ErrNotEmpty says that a restore would replace what is there.
 var ErrNotEmpty = errors.New("data directory is not empty")
 
-// Restore puts a backup into the data directory dir, which has no database yet
+// Restore puts a backup into the data directory of cfg, which has no database yet
 // and no server running on it. The key that sealed the backup is there already,
 // or keyFile is a copy of it (empty: none). A restore that fails leaves a
 // directory that can be tried again.
-func Restore(ctx context.Context, dir, file, keyFile string) error {
+func Restore(ctx context.Context, cfg config.Config, file, keyFile string) error {
+	dir, place := cfg.Data, keyPlaceOf(cfg)
 	if err := prepareData(dir, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
@@ -32,20 +32,20 @@ func Restore(ctx context.Context, dir, file, keyFile string) error {
 	if exists(databasePath(dir)) {
 		return refusal.New(ErrNotEmpty, "data", "there is a database in "+dir, "name an empty directory with --data, or move the old one away first")
 	}
-	sealer, made, err := restoreKey(dir, keyFile)
+	sealer, made, err := restoreKey(place, keyFile)
 	if err != nil {
 		return err
 	}
 	if _, err := store.Restore(ctx, file, store.Options{Path: databasePath(dir), Sealer: sealer}); err != nil {
 		if errors.Is(err, store.ErrWrongKey) {
-			name := filepath.Join(dir, KeyFile)
+			name := place.String()
 			if keyFile != "" {
 				name = keyFile
 			}
 			err = refusal.New(store.ErrWrongKey, "kek", name+" is not the key that "+file+" was sealed with", keyCopy)
 		}
 		if made { // the wrong key must not stand in the way of the right one
-			err = errors.Join(err, os.Remove(filepath.Join(dir, KeyFile)))
+			err = errors.Join(err, os.Remove(place.file))
 		}
 		return err
 	}
@@ -54,31 +54,29 @@ func Restore(ctx context.Context, dir, file, keyFile string) error {
 
 // restoreKey opens the key of the directory, or puts the copy there; made says
 // that it did. It never makes a new key.
-func restoreKey(dir, keyFile string) (s *secret.Sealer, made bool, err error) {
-	path := filepath.Join(dir, KeyFile)
-	have := exists(path)
+func restoreKey(place keyPlace, keyFile string) (s *secret.Sealer, made bool, err error) {
+	if err := place.single(); err != nil {
+		return nil, false, err
+	}
+	have := place.there()
 	switch {
+	case place.file == "" && keyFile != "":
+		return nil, false, refusal.New(ErrTwoKeys, "kek", "--kek names a key, and "+place.String()+" holds one", "leave out one of them")
 	case have && keyFile != "":
-		return nil, false, refusal.New(ErrNotEmpty, "kek", path+" exists already", "leave --kek out to use it, or move it away first")
+		return nil, false, refusal.New(ErrNotEmpty, "kek", place.String()+" exists already", "leave --kek out to use it, or move it away first")
 	case !have && keyFile == "":
-		return nil, false, refusal.New(ErrNoKey, "kek", path+" is missing: the backup is sealed with the key of the server that made it",
+		return nil, false, refusal.New(ErrNoKey, "kek", place.String()+" is missing: the backup is sealed with the key of the server that made it",
 			"name your copy of that file with --kek FILE")
 	case !have:
-		if err := copyKey(keyFile, path); err != nil {
+		if err := copyKey(keyFile, place.file); err != nil {
 			return nil, false, err
 		}
 	}
-	key, err := secret.LoadOrCreateKey(path)
-	if err == nil {
-		s, err = secret.NewSealer(key)
+	s, err = place.open()
+	if err != nil && !have {
+		return nil, false, errors.Join(refusal.New(ErrNoKey, "kek", keyFile+" holds no key: that is 64 hex digits", keyCopy), os.Remove(place.file))
 	}
-	if err != nil {
-		if !have {
-			return nil, false, errors.Join(refusal.New(ErrNoKey, "kek", keyFile+" holds no key: that is 64 hex digits", keyCopy), os.Remove(path))
-		}
-		return nil, false, fmt.Errorf("key-encryption key: %w", err)
-	}
-	return s, !have, nil
+	return s, !have, err
 }
 
 // keyCopy is what to do about a key that does not fit.

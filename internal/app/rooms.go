@@ -58,6 +58,10 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	if err != nil {
 		return err
 	}
+	macs, err := a.db.MACs(ctx, enroll.MACPurposes()...)
+	if err != nil {
+		return err
+	}
 	r := &rooms{authority: authority}
 	trail := a.strangers()
 	r.issuer = &certs.Issuer{
@@ -82,7 +86,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
 		Secrets: a.db.Templates(), Security: a.db.Templates(), SMIME: r.smime,
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(), Hands: r.tokens,
-		Renewals: a.db.Renewals(), Root: authority.FirstRoot(), Anchors: authority.Anchors, Signer: signer, MAC: a.sealer.MAC,
+		Renewals: a.db.Renewals(), Root: authority.FirstRoot(), Anchors: authority.Anchors, Signer: signer, MAC: macs.MAC,
 		Topic:     r.push.keeper.Topic,
 		PublicURL: a.publicURL, Organization: cfg.Organization, SecondOwner: cfg.SecondOwner, InquiryMaxAge: cfg.InquiryMaxAge,
 		Now: a.now, Log: a.room("enroll"),

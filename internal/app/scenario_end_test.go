@@ -205,7 +205,7 @@ func backUp(t *testing.T, data, dir string) (file string) {
 func restore(t *testing.T, old, fresh, copied string) {
 	t.Helper()
 	if engine.cluster == nil {
-		must(t, app.Restore(t.Context(), fresh, copied, filepath.Join(old, app.KeyFile)))
+		must(t, app.Restore(t.Context(), testConfig(fresh, "127.0.0.1:0"), copied, filepath.Join(old, app.KeyFile)))
 		return
 	}
 	engine.share(copied, fresh)
@@ -213,5 +213,5 @@ func restore(t *testing.T, old, fresh, copied string) {
 	key, err := os.ReadFile(filepath.Join(old, app.KeyFile))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(fresh, app.KeyFile), key, 0o600))
-	must(t, app.Restored(t.Context(), fresh, "pg_restore", engine.of(fresh).Reveal()))
+	must(t, app.Restored(t.Context(), testConfig(fresh, "127.0.0.1:0"), "pg_restore"))
 }

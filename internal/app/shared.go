@@ -5,10 +5,9 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 
+	"sallyport/internal/config"
 	"sallyport/internal/refusal"
-	"sallyport/internal/secret"
 	"sallyport/internal/server/problem"
 	"sallyport/internal/store"
 	"sallyport/internal/work"
@@ -18,47 +17,52 @@ import (
 // another one was named.
 var ErrTwoDatabases = errors.New("data directory has a database of its own")
 
-// openShared opens a PostgreSQL database. The key is in the data directory of
-// each server on it, and the same in all: it is made at the first start of the
-// first of them, and copied to the others by hand.
-func openShared(ctx context.Context, dir string, o store.Options) (*secret.Sealer, *store.DB, error) {
-	path := filepath.Join(dir, KeyFile)
-	served, haveKey := wasServed(dir), exists(path)
+// openShared opens a PostgreSQL database. Each server on it has the same key: in
+// files it is made at the first start of the first of them, and copied to the
+// others by hand.
+func openShared(ctx context.Context, k keyPlace, o store.Options) (*store.DB, error) {
+	if err := k.single(); err != nil {
+		return nil, err
+	}
+	served, haveKey := wasServed(k.dir), k.there()
 	switch {
-	case exists(databasePath(dir)):
-		return nil, nil, refusal.New(ErrTwoDatabases, "database", databasePath(dir)+" holds a fleet already, and there is no move from there to PostgreSQL",
+	case exists(databasePath(k.dir)):
+		return nil, refusal.New(ErrTwoDatabases, "database", databasePath(k.dir)+" holds a fleet already, and there is no move from there to PostgreSQL",
 			"leave --database out, or name another directory with --data")
 	case !haveKey && served:
-		return nil, nil, refusal.New(ErrNoKey, "kek", path+" is missing, and the database is sealed with it", "put your copy of that file back: nobody can make another")
+		return nil, refusal.New(ErrNoKey, "kek", k.String()+" is missing, and the database is sealed with it", keyBack)
 	}
-	sealer, err := openKey(path)
+	sealer, err := k.open()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	o.Sealer, o.MustExist = sealer, served
 	db, err := store.Open(ctx, o)
-	if errors.Is(err, store.ErrWrongKey) {
-		err = refusal.New(store.ErrWrongKey, "kek", "the database was made with another key than "+path,
-			"copy the file kek from the data directory of a server that runs on this database, with mode 600; all of them have the same")
+	if wrong := refusal.All(err); errors.Is(err, store.ErrWrongKey) && len(wrong) == 1 {
+		err = refusal.New(store.ErrWrongKey, "kek", wrong[0].Reason+": "+k.String(),
+			"copy the file kek from the data directory of a server that runs on this database, with mode 600; all of them have the same key, also where it is in "+config.VariableKEK)
 	}
 	if err != nil && !haveKey { // the next start must not take for ours what fits nothing
-		err = errors.Join(err, os.Remove(path))
+		err = errors.Join(err, os.Remove(k.file))
 	}
-	return sealer, db, err
+	return db, err
 }
 
 // Restored ends what was open in a database that pg_restore has put back; see
 // store.Restored. name tells the trail what was restored.
-func Restored(ctx context.Context, dir, name, database string) error {
-	path := filepath.Join(dir, KeyFile)
-	if !exists(path) {
-		return refusal.New(ErrNoKey, "kek", path+" is missing: the database is sealed with the key of the server that made it", "put your copy of that file there, with mode 600")
+func Restored(ctx context.Context, cfg config.Config, name string) error {
+	k := keyPlaceOf(cfg)
+	if err := k.single(); err != nil {
+		return err
 	}
-	sealer, err := openKey(path)
+	if !k.there() {
+		return refusal.New(ErrNoKey, "kek", k.String()+" is missing: the database is sealed with the key of the server that made it", "put your copy of that file there, with mode 600")
+	}
+	sealer, err := k.open()
 	if err != nil {
 		return err
 	}
-	return store.Restored(ctx, name, store.Options{Database: database, Sealer: sealer, MustExist: true})
+	return store.Restored(ctx, name, store.Options{Database: cfg.Database.Reveal(), Sealer: sealer, MustExist: true})
 }
 
 // shared makes of background work what one server at a time does. Some of it

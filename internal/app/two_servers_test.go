@@ -67,8 +67,7 @@ func TestRestoredDump(t *testing.T) {
 	onPostgres(t)
 	data := filepath.Join(t.TempDir(), "data")
 	c := startInside(t, data)
-	database := engine.of(data).Reveal()
-	must(t, app.Restored(t.Context(), data, "pg_restore", database))
+	must(t, app.Restored(t.Context(), testConfig(data, "127.0.0.1:0"), "pg_restore"))
 	var entries adminapi.AuditEntries
 	c.call(http.MethodGet, "/api/v1/audit?action=backup.restore", "", nil, &entries)
 	if len(entries.Entries) != 1 || entries.Entries[0].Target != "pg_restore" {
@@ -77,7 +76,9 @@ func TestRestoredDump(t *testing.T) {
 	if status := c.call(http.MethodGet, "/api/v1/backup", "", nil, nil); status != http.StatusNotFound {
 		t.Errorf("backup: status %d, want 404", status)
 	}
-	if err := app.Restored(t.Context(), t.TempDir(), "pg_restore", database); !errors.Is(err, app.ErrNoKey) {
+	empty := t.TempDir()
+	engine.share(data, empty)
+	if err := app.Restored(t.Context(), testConfig(empty, "127.0.0.1:0"), "pg_restore"); !errors.Is(err, app.ErrNoKey) {
 		t.Errorf("without a key: got %v", err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"sallyport/internal/secret"
 )
 
 // ErrInvalid says that the settings cannot be used; the refusals name them.
@@ -15,6 +17,13 @@ var ErrInvalid = errors.New("invalid settings")
 type Config struct {
 	// Data is the directory that holds everything: database, keys, tokens.
 	Data string
+	// KEKFile holds the key-encryption key, under which secrets in the database are
+	// sealed; it is made at the first start. Empty = the file kek in Data.
+	KEKFile string
+	// KEK takes the place of the file, and KEKNew is the key that ca rotate-kek goes
+	// to. They come from the environment alone (SALLYPORT_KEK, SALLYPORT_KEK_NEW): a
+	// command line and a settings file are no places for them.
+	KEK, KEKNew secret.Value
 	// Database is a PostgreSQL database in place of the file in Data, which then
 	// holds the key-encryption key and what the command line needs; several
 	// servers may share it. Its password does not belong on the command line.

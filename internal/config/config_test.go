@@ -199,6 +199,7 @@ func TestShow(t *testing.T) {
 	}
 	want := `SETTING                   VALUE                       FROM
 data                      var                         default
+kek_file                  -                           default
 database                  -                           default
 database_max_connections  10                          default
 listen                    :443                        environment

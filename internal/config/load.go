@@ -60,6 +60,7 @@ func Load(path string, environ []string, flags map[string]any) (Config, error) {
 	for _, l := range layers {
 		faults = append(faults, apply(&c, l)...)
 	}
+	takeKeys(&c, environ)
 	c.normalize()
 	for _, fault := range refusal.All(c.Validate()) {
 		// What could not be read at all is still at its default: one fault is enough.
@@ -134,7 +135,7 @@ func apply(c *Config, l layer) refusal.List {
 // to nothing counts as not set, as service managers and compose files leave
 // them behind.
 func fromEnv(name, value string) (string, any) {
-	if value == "" || slices.Contains(clientVariables(), name) || strings.HasPrefix(name, agentPrefix) {
+	if value == "" || slices.Contains(clientVariables(), name) || slices.Contains(keyVariables(), name) || strings.HasPrefix(name, agentPrefix) {
 		return "", nil
 	}
 	return strings.ToLower(strings.TrimPrefix(name, EnvPrefix)), value

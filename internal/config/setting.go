@@ -23,6 +23,7 @@ type setting struct {
 func settings() []setting {
 	return []setting{
 		{"data", "directory that holds everything: database, keys, tokens", func(c *Config) any { return &c.Data }},
+		{kekFile, "file of the key under which secrets in the database are sealed, made at the first start; empty = the file kek in data; or SALLYPORT_KEK holds the key itself", func(c *Config) any { return &c.KEKFile }},
 		{"database", "PostgreSQL in place of a file in data, postgres://USER@HOST/DATABASE", func(c *Config) any { return &c.Database }},
 		{"database_max_connections", "most connections of this process to PostgreSQL", func(c *Config) any { return &c.DatabaseMaxConnections }},
 		{"listen", "where HTTPS is served, host:port", func(c *Config) any { return &c.Listen }},

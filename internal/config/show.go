@@ -23,7 +23,11 @@ func (c Config) Redacted() []Setting {
 		if origin == "" {
 			origin = FromDefault
 		}
-		all = append(all, Setting{Key: s.key, Value: render(s.at(&c)), Origin: origin, Help: s.help})
+		value := render(s.at(&c))
+		if s.key == kekFile && !c.KEK.IsZero() {
+			value, origin = "("+VariableKEK+")", FromEnvironment
+		}
+		all = append(all, Setting{Key: s.key, Value: value, Origin: origin, Help: s.help})
 	}
 	return all
 }

@@ -31,6 +31,7 @@ func (c Config) Validate() error {
 	if c.Data == "" {
 		refuse("data", "is empty", "name a directory, for example var")
 	}
+	c.checkKeys(refuse)
 	c.checkDatabase(refuse)
 	c.checkListeners(refuse)
 	checkPublicURL(c.PublicURL, refuse)

@@ -3,6 +3,7 @@ package secret
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -27,21 +28,23 @@ func Hash(s string) []byte {
 	return sum[:]
 }
 
-// LoadOrCreateKey reads the key-encryption key (64 hex digits) from path, or
-// makes one when there is no such file. A file that its group or the world can
-// read is refused: the key is as good as everything it seals.
-func LoadOrCreateKey(path string) ([]byte, error) {
-	key, err := loadKey(path)
+// LoadOrCreateKeys reads the key-encryption keys from path, or makes one when
+// there is no such file: 64 hex digits, and while a rotation is under way a second
+// line with the older key. A file that its group or the world can read is refused:
+// the key is as good as everything it seals.
+func LoadOrCreateKeys(path string) ([][]byte, error) {
+	keys, err := LoadKeys(path)
 	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
+		return keys, err
 	}
 	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return loadKey(path) // another process may have been first: its key counts
+	return LoadKeys(path) // another process may have been first: its key counts
 }
 
-func loadKey(path string) ([]byte, error) {
+// LoadKeys reads what LoadOrCreateKeys has made; fs.ErrNotExist when there is none.
+func LoadKeys(path string) ([][]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
@@ -61,12 +64,55 @@ func loadKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != KeySize {
-		// The hex package's error would show a character of the key.
-		return nil, fmt.Errorf("key file %s does not hold %d hex digits", path, 2*KeySize)
+	keys, err := ParseKeyFile(text)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s %w", path, err)
 	}
-	return key, nil
+	return keys, nil
+}
+
+// ErrNoKey says that something which should hold a key does not. It shows nothing
+// of what is there: that may be most of a key.
+var ErrNoKey = errors.New("does not hold a key")
+
+// ParseKeyFile reads the content of a key file: one key, or two while a rotation
+// is under way.
+func ParseKeyFile(text []byte) ([][]byte, error) {
+	var keys [][]byte
+	for line := range strings.FieldsSeq(string(text)) {
+		key, err := hex.DecodeString(line)
+		if err != nil || len(key) != KeySize {
+			return nil, fmt.Errorf("%w: that is %d hex digits", ErrNoKey, 2*KeySize)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) < 1 || len(keys) > 2 {
+		return nil, fmt.Errorf("%w: that is %d hex digits", ErrNoKey, 2*KeySize)
+	}
+	return keys, nil
+}
+
+// FormatKeyFile is what ParseKeyFile reads, the key that seals first.
+func FormatKeyFile(keys ...[]byte) []byte {
+	var text []byte
+	for _, key := range keys {
+		text = append(hex.AppendEncode(text, key), '\n')
+	}
+	return text
+}
+
+// ParseKey reads a key as an environment variable holds it: KeySize bytes in hex,
+// or in base64 of either alphabet, padded or not.
+func ParseKey(v Value) ([]byte, error) {
+	text := strings.TrimSpace(v.Reveal())
+	if key, err := hex.DecodeString(text); err == nil && len(key) == KeySize {
+		return key, nil
+	}
+	bare := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
+	if key, err := base64.RawStdEncoding.Strict().DecodeString(bare); err == nil && len(key) == KeySize {
+		return key, nil
+	}
+	return nil, fmt.Errorf("%w: that is %d bytes in hex or base64, as openssl rand -hex %d prints them", ErrNoKey, KeySize, KeySize)
 }
 
 // createKey writes the file completely before it gets its name, and never over
@@ -78,7 +124,7 @@ func createKey(path string) (err error) {
 		return fmt.Errorf("create key file: %w", err)
 	}
 	defer os.Remove(f.Name())
-	_, err = f.WriteString(hex.EncodeToString(Random(KeySize)) + "\n")
+	_, err = f.Write(FormatKeyFile(Random(KeySize)))
 	if err == nil {
 		err = f.Sync()
 	}

@@ -2,9 +2,12 @@ package secret
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -84,13 +87,115 @@ func TestSealEmptyAndKeySize(t *testing.T) {
 	}
 }
 
-func TestMACAndKeyID(t *testing.T) {
+func TestKeyID(t *testing.T) {
 	t.Parallel()
 	a, b := sealer(t, 1), sealer(t, 2)
-	if !bytes.Equal(a.MAC("code", []byte("x")), sealer(t, 1).MAC("code", []byte("x"))) {
-		t.Error("MAC is not stable")
+	if a.KeyID() == b.KeyID() || len(a.KeyID()) != 16 {
+		t.Errorf("KeyID: %q and %q", a.KeyID(), b.KeyID())
 	}
-	macs := [][]byte{a.MAC("code", []byte("x")), a.MAC("pin", []byte("x")), a.MAC("code", []byte("y")), b.MAC("code", []byte("x"))}
+	sealed, _ := a.Seal("t", "r", "c", nil)
+	if SealedUnder(sealed) != a.KeyID() || !bytes.HasPrefix(sealed, a.Header()) {
+		t.Errorf("sealed under %q, want %q", SealedUnder(sealed), a.KeyID())
+	}
+	if under := SealedUnder([]byte("canary, no sealed value")); under != "" {
+		t.Errorf("what was not sealed is sealed under %q", under)
+	}
+}
+
+// TestOlderKeysOpen: while a rotation is under way the new key seals, and both open.
+func TestOlderKeysOpen(t *testing.T) {
+	t.Parallel()
+	older, newer := sealer(t, 1), sealer(t, 2)
+	both, err := NewSealer(bytes.Repeat([]byte{2}, KeySize), bytes.Repeat([]byte{1}, KeySize), bytes.Repeat([]byte{2}, KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if both.KeyID() != newer.KeyID() || !both.Holds(older.KeyID()) || both.Holds(sealer(t, 3).KeyID()) || len(both.keys) != 2 {
+		t.Errorf("holds %d keys, seals under %s", len(both.keys), both.KeyID())
+	}
+	for _, s := range []*Sealer{older, newer, both} {
+		sealed, _ := s.Seal("t", "r", "c", []byte("plain"))
+		if plain, err := both.Open("t", "r", "c", sealed); err != nil || string(plain) != "plain" {
+			t.Errorf("under %s: got %q, %v", s.KeyID(), plain, err)
+		}
+		if _, err := both.Open("t", "r", "d", sealed); !errors.Is(err, ErrOpen) {
+			t.Errorf("under %s, elsewhere: got %v, want ErrOpen", s.KeyID(), err)
+		}
+	}
+	sealed, _ := both.Seal("t", "r", "c", nil)
+	if _, err := older.Open("t", "r", "c", sealed); !errors.Is(err, ErrOpen) {
+		t.Errorf("the old key opens what was sealed under the new one: %v", err)
+	}
+	if _, err := NewSealer(make([]byte, KeySize), make([]byte, 16)); err == nil {
+		t.Error("a short older key was taken")
+	}
+}
+
+// TestSealerNeverPrintsKeys: somebody will log one.
+func TestSealerNeverPrintsKeys(t *testing.T) {
+	t.Parallel()
+	s, err := NewSealer([]byte("canary-canary-canary-canary-cana"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type holder struct{ S *Sealer }
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&out, verb+verb, s, holder{s})
+	}
+	slog.New(slog.NewTextHandler(&out, nil)).Info("m", "s", s, "h", holder{s})
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "s", s, "h", holder{s})
+	for _, sign := range []string{"canary", "63616e", "99 97 110"} {
+		if strings.Contains(out.String(), sign) {
+			t.Errorf("the key was printed: %s", out.String())
+		}
+	}
+}
+
+// TestMACKeyIsForEver: what it gives is on record, so this is its value for ever.
+func TestMACKeyIsForEver(t *testing.T) {
+	t.Parallel()
+	a := sealer(t, 1)
+	key, err := a.MACKey(a.KeyID(), "invitation-code")
+	if err != nil {
+		t.Fatal(err)
+	}
+	macs, err := NewMACs(map[string][]byte{"invitation-code": key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "cfcb4506f2bfb804626462f30ea1b5b71f39996f0f8d6f1364039e642adf9723"
+	if got := hex.EncodeToString(macs.MAC("invitation-code", []byte("ABCDEFGH"))); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if _, err := a.MACKey(sealer(t, 2).KeyID(), "invitation-code"); err == nil {
+		t.Error("a key that is not here gives keys for HMACs")
+	}
+	if _, err := NewMACs(map[string][]byte{"p": key[1:]}); err == nil {
+		t.Error("a short key was taken")
+	}
+	if shown := fmt.Sprintf("%v %+v %#v", macs, macs, macs); strings.Contains(shown, string(key)) || strings.Contains(shown, hex.EncodeToString(key)) {
+		t.Errorf("keys are shown: %s", shown)
+	}
+}
+
+func TestMACsDiffer(t *testing.T) {
+	t.Parallel()
+	a, b := sealer(t, 1), sealer(t, 2)
+	var macs [][]byte
+	for _, s := range []*Sealer{a, b} {
+		for _, purpose := range []string{"code", "pin"} {
+			key, err := s.MACKey(s.KeyID(), purpose)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := NewMACs(map[string][]byte{"same name": key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			macs = append(macs, m.MAC("same name", []byte("x")), m.MAC("same name", []byte("y")))
+		}
+	}
 	for i := range macs {
 		for j := range i {
 			if bytes.Equal(macs[i], macs[j]) {
@@ -98,24 +203,58 @@ func TestMACAndKeyID(t *testing.T) {
 			}
 		}
 	}
-	if a.KeyID() == b.KeyID() || len(a.KeyID()) != 16 {
-		t.Errorf("KeyID: %q and %q", a.KeyID(), b.KeyID())
+}
+
+func TestParseKey(t *testing.T) {
+	t.Parallel()
+	key := bytes.Repeat([]byte{0xfb, 0xef}, KeySize/2)
+	for _, text := range []string{
+		hex.EncodeToString(key), strings.ToUpper(hex.EncodeToString(key)), " " + hex.EncodeToString(key) + "\n",
+		base64.StdEncoding.EncodeToString(key), base64.RawStdEncoding.EncodeToString(key), base64.URLEncoding.EncodeToString(key), base64.RawURLEncoding.EncodeToString(key),
+	} {
+		if got, err := ParseKey(New(text)); err != nil || !bytes.Equal(got, key) {
+			t.Errorf("%s: got %x, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "canary", string(key), hex.EncodeToString(key)[2:], hex.EncodeToString(key) + "00", base64.StdEncoding.EncodeToString(key[1:]), strings.Repeat("canary", 8)} {
+		if _, err := ParseKey(New(text)); !errors.Is(err, ErrNoKey) || text != "" && strings.Contains(err.Error(), text) {
+			t.Errorf("%q: got %v", text, err)
+		}
 	}
 }
 
-func TestLoadOrCreateKey(t *testing.T) {
+func TestKeyFileOfARotation(t *testing.T) {
+	t.Parallel()
+	newer, older := bytes.Repeat([]byte{2}, KeySize), bytes.Repeat([]byte{1}, KeySize)
+	path := filepath.Join(t.TempDir(), "kek")
+	if err := os.WriteFile(path, FormatKeyFile(newer, older), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := LoadKeys(path)
+	if err != nil || len(keys) != 2 || !bytes.Equal(keys[0], newer) || !bytes.Equal(keys[1], older) {
+		t.Errorf("got %x, %v", keys, err)
+	}
+	if _, err := ParseKeyFile(FormatKeyFile(newer, older, newer)); !errors.Is(err, ErrNoKey) {
+		t.Errorf("three keys: %v", err)
+	}
+	if _, err := LoadKeys(path + "2"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestLoadOrCreateKeys(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "kek")
-	first, err := LoadOrCreateKey(path)
-	if err != nil || len(first) != KeySize {
-		t.Fatalf("create: %d bytes, %v", len(first), err)
+	keys, err := LoadOrCreateKeys(path)
+	if err != nil || len(keys) != 1 || len(keys[0]) != KeySize {
+		t.Fatalf("create: %d keys, %v", len(keys), err)
 	}
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("mode %v, %v", info.Mode(), err)
 	}
-	second, err := LoadOrCreateKey(path)
-	if err != nil || !bytes.Equal(first, second) {
+	second, err := LoadOrCreateKeys(path)
+	if err != nil || !bytes.Equal(keys[0], second[0]) {
 		t.Fatalf("second load differs: %v", err)
 	}
 	entries, _ := os.ReadDir(filepath.Dir(path))
@@ -126,7 +265,7 @@ func TestLoadOrCreateKey(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadOrCreateKey(path); err == nil {
+		if _, err := LoadOrCreateKeys(path); err == nil {
 			t.Errorf("mode %04o was taken", mode)
 		}
 	}
@@ -142,7 +281,7 @@ func TestLoadRefusesDamagedKey(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := LoadOrCreateKey(path)
+		_, err := LoadOrCreateKeys(path)
 		if err == nil {
 			t.Errorf("%s: was taken", name)
 		} else if strings.Contains(err.Error(), good) || strings.Contains(err.Error(), "zz") {
@@ -154,18 +293,19 @@ func TestLoadRefusesDamagedKey(t *testing.T) {
 	}
 }
 
-func TestLoadOrCreateKeyRace(t *testing.T) {
+func TestLoadOrCreateKeysRace(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "kek")
 	keys := make([][]byte, 16)
 	var wg sync.WaitGroup
 	for i := range keys {
 		wg.Go(func() {
-			key, err := LoadOrCreateKey(path)
+			made, err := LoadOrCreateKeys(path)
 			if err != nil {
 				t.Error(err)
+				return
 			}
-			keys[i] = key
+			keys[i] = made[0]
 		})
 	}
 	wg.Wait()
@@ -215,6 +355,22 @@ func FuzzOpen(f *testing.F) {
 		plain, err := s.Open("t", "r", "c", sealed)
 		if err == nil && string(plain) != "x" {
 			t.Fatal("opened what was never sealed")
+		}
+	})
+}
+
+func FuzzKeys(f *testing.F) {
+	f.Add(FormatKeyFile(make([]byte, KeySize)))
+	f.Add(FormatKeyFile(make([]byte, KeySize), make([]byte, KeySize)))
+	f.Add([]byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if keys, err := ParseKeyFile(text); err == nil {
+			if again, err := ParseKeyFile(FormatKeyFile(keys...)); err != nil || len(again) != len(keys) {
+				t.Fatalf("what was read is not read again: %v", err)
+			}
+		}
+		if key, err := ParseKey(New(string(text))); err == nil && len(key) != KeySize {
+			t.Fatalf("a key of %d bytes", len(key))
 		}
 	})
 }

@@ -3,11 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
-
-	"sallyport/internal/refusal"
 )
 
 // Setting returns what was fixed under name, empty when nothing was.
@@ -40,29 +37,9 @@ func (db *DB) SetSettingOnce(ctx context.Context, name, value string) (string, e
 	return holds, err
 }
 
-const (
-	keyCheck     = "store.key_check"
-	keyCheckText = "this database and this key-encryption key belong together"
-)
-
-// checkKey seals a known text at first start and opens it at every later one,
-// so that a wrong key is refused before anything is sealed under it.
-func (db *DB) checkKey(ctx context.Context) error {
-	sealed, err := db.options.Sealer.Seal("app_settings", keyCheck, "value", []byte(keyCheckText))
-	if err != nil {
-		return fmt.Errorf("seal key check: %w", err)
-	}
-	stored, err := db.SetSettingOnce(ctx, keyCheck, base64.StdEncoding.EncodeToString(sealed))
-	if err != nil {
-		return err
-	}
-	sealed, err = base64.StdEncoding.DecodeString(stored)
-	if err == nil {
-		_, err = db.options.Sealer.Open("app_settings", keyCheck, "value", sealed)
-	}
-	if err != nil {
-		return refusal.New(ErrWrongKey, "kek", "the key-encryption key is not the one that this database was made with",
-			"put back the kek file that belongs to it; without that file the authority's keys cannot be opened and every phone must enrol again")
-	}
-	return nil
+// setSetting fixes value under name, whatever was there.
+func (t *tx) setSetting(ctx context.Context, name, value string) error {
+	_, err := t.ExecContext(ctx, `INSERT INTO app_settings (name, value) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+	return err
 }
