@@ -67,6 +67,14 @@ func (m *memory) ClaimChallenge(_ context.Context, hash []byte, claim certs.Clai
 		return certs.Claimed{}, fmt.Errorf("%w: expired", certs.ErrChallengeInvalid)
 	}
 	if r.claim == nil {
+		for _, c := range slices.Backward(m.certs) {
+			if c.KeyHash == hexText(claim.KeyHash) {
+				if err := c.MayShareKey(r.challenge.Grant); err != nil {
+					return certs.Claimed{}, err
+				}
+				break
+			}
+		}
 		r.claim = &claim
 		for _, other := range m.challenges {
 			g, o := r.challenge.Grant, other.challenge.Grant

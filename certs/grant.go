@@ -132,6 +132,19 @@ type Certificate struct {
 	Reason       RevocationReason
 }
 
+// MayShareKey refuses, with ErrKeyRefused, that another certificate is made of this
+// one's key: where it would be another device's, since a certificate says who
+// has the key, and two cannot; and where the key was lost.
+func (c Certificate) MayShareKey(g Grant) error {
+	switch {
+	case c.UserID != g.UserID || c.EnrollmentID != g.EnrollmentID:
+		return fmt.Errorf("%w: it is another device's", ErrKeyRefused)
+	case c.Reason == ReasonKeyCompromise && !c.RevokedAt.IsZero():
+		return fmt.Errorf("%w: it was compromised", ErrKeyRefused)
+	}
+	return nil
+}
+
 // RevocationReason is why a certificate was revoked (RFC 5280, section 5.3.1).
 type RevocationReason int
 
@@ -178,7 +191,8 @@ type Store interface {
 	// wrapped with a reason that is fit for the audit trail only: unknown,
 	// expired at now (a claim made in time may still be repeated), claimed by
 	// another, void, invitation revoked or used by another challenge, enrolment
-	// ended, user removed.
+	// ended, user removed. ErrKeyRefused, and nothing is claimed, when the newest
+	// certificate of the claim's key does not let the grant share it (MayShareKey).
 	ClaimChallenge(ctx context.Context, hash []byte, claim Claim, now time.Time, entry audit.Entry) (Claimed, error)
 	// RecordIssued writes the certificate under its claimed challenge, with the
 	// entry, and burns the invitation of the grant in the same transaction. When

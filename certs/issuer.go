@@ -75,10 +75,8 @@ type Request struct {
 
 // Issue claims the challenge for this transaction and key and issues the
 // certificate that its grant describes. The same request again, at any time,
-// gives the same certificate. ErrKeyRefused is said before the challenge is
-// touched; ErrChallengeInvalid changes nothing either. Only who shows the key of
-// another device's certificate has used up his challenge: whose it is follows from
-// the claim.
+// gives the same certificate. ErrKeyRefused and ErrChallengeInvalid leave the
+// challenge as it was.
 //
 // An intent is on record before anything is signed and the certificate before
 // it leaves; signing happens between two transactions, not in one.
@@ -108,8 +106,7 @@ type issuance struct {
 	now    time.Time
 	claim  Claim
 	intent audit.Entry
-	holder *Certificate // the newest certificate of this key; nil where there is none
-	hash   []byte       // of the challenge, or what stands in its place
+	hash   []byte // of the challenge, or what stands in its place
 }
 
 // start checks what can be checked before anything is claimed.
@@ -132,13 +129,6 @@ func (i *Issuer) start(ctx context.Context, r Request) (*issuance, error) {
 	s.claim.NotBefore, s.claim.NotAfter = rule{lifetime: longestByChallenge()}.period(s.now)
 	s.intent = audit.New(ctx, s.now, actionIssue, hex.EncodeToString(s.claim.KeyHash), audit.Intent,
 		"transaction", printable(r.TransactionID), "serial", hex.EncodeToString(s.claim.Serial))
-	holder, err := i.Renewals.KeyHolder(ctx, hex.EncodeToString(s.claim.KeyHash))
-	switch {
-	case err == nil:
-		s.holder = &holder
-	case !errors.Is(err, ErrNotFound):
-		return nil, fmt.Errorf("look up key: %w", err)
-	}
 	return s, nil
 }
 
@@ -150,28 +140,11 @@ func (i *Issuer) finish(ctx context.Context, s *issuance, c Claimed) (*x509.Cert
 	if c.Certificate != nil {
 		return parse(c.Certificate)
 	}
-	if err := s.mayHold(c.Grant); err != nil {
-		return nil, err
-	}
 	cert, issuer, err := i.sign(c, s.key)
 	if err != nil {
 		return nil, err
 	}
 	return i.record(ctx, s.hash, c, cert, issuer)
-}
-
-// mayHold refuses the key of another device, and one that was lost: a certificate
-// says who has the key, and two cannot.
-func (s *issuance) mayHold(g Grant) error {
-	switch {
-	case s.holder == nil:
-		return nil
-	case s.holder.UserID != g.UserID || s.holder.EnrollmentID != g.EnrollmentID:
-		return fmt.Errorf("%w: it is another device's", ErrKeyRefused)
-	case s.holder.Reason == ReasonKeyCompromise && !s.holder.RevokedAt.IsZero():
-		return fmt.Errorf("%w: it was compromised", ErrKeyRefused)
-	}
-	return nil
 }
 
 func (i *Issuer) sign(c Claimed, key crypto.PublicKey) (cert, issuer *x509.Certificate, err error) {

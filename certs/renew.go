@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -62,7 +63,7 @@ func (i *Issuer) renew(ctx context.Context, signer *x509.Certificate, r Request)
 	if due := RenewalDue(row.NotBefore, row.NotAfter, i.Window, ""); s.now.Before(due) {
 		return nil, fmt.Errorf("%w: it may be from %s on", ErrNotDue, due.Format(time.RFC3339))
 	}
-	if err := s.mayHold(Grant{UserID: row.UserID, EnrollmentID: row.EnrollmentID}); err != nil {
+	if err := i.mayShareKey(ctx, s, Grant{UserID: row.UserID, EnrollmentID: row.EnrollmentID}); err != nil {
 		return nil, err
 	}
 	s.hash = RenewalHash(row.SHA256)
@@ -76,6 +77,18 @@ func (i *Issuer) renew(ctx context.Context, signer *x509.Certificate, r Request)
 		}
 	}
 	return i.finish(ctx, s, claimed)
+}
+
+// mayShareKey looks before the claim: a certificate is good for one only.
+func (i *Issuer) mayShareKey(ctx context.Context, s *issuance, g Grant) error {
+	holder, err := i.Renewals.KeyHolder(ctx, hex.EncodeToString(s.claim.KeyHash))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up key: %w", err)
+	}
+	return holder.MayShareKey(g)
 }
 
 // renewable looks once more at what the store has looked at: nothing that it

@@ -310,7 +310,11 @@ func TestKeyOfAnotherDevice(t *testing.T) {
 		{"a key that was lost", mail("user-1", "e"), lost, certs.ErrKeyRefused},
 		{"by hand with a new key", byHand, newKey(), nil},
 	} {
-		_, err := f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, tt.grant), PublicKey: tt.key.Public(), TransactionID: tt.name})
+		challenge := f.mint(t, tt.grant)
+		_, err := f.issuer.Issue(t.Context(), certs.Request{Challenge: challenge, PublicKey: tt.key.Public(), TransactionID: tt.name})
+		if claim := f.store.challenges[string(secret.Hash(challenge.Reveal()))].claim; (claim == nil) != (err != nil) {
+			t.Errorf("%s: claim %v", tt.name, claim)
+		}
 		if !errors.Is(err, tt.want) || (tt.want == nil) != (err == nil) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}

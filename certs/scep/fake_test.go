@@ -3,6 +3,7 @@ package scep
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -56,6 +57,14 @@ func (m *memory) ClaimChallenge(_ context.Context, hash []byte, claim certs.Clai
 	c, ok := m.open[string(hash)]
 	if !ok || !now.Before(c.ExpiresAt) {
 		return certs.Claimed{}, fmt.Errorf("%w: unknown or expired", certs.ErrChallengeInvalid)
+	}
+	for _, row := range slices.Backward(m.rows) {
+		if row.KeyHash == hex.EncodeToString(claim.KeyHash) {
+			if err := row.MayShareKey(c.Grant); err != nil {
+				return certs.Claimed{}, err
+			}
+			break
+		}
 	}
 	m.claimed[string(hash)] = certs.Claimed{Grant: c.Grant, Claim: claim}
 	return m.claimed[string(hash)], nil

@@ -3,6 +3,9 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -103,6 +106,9 @@ func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim ce
 			claimed, err = t.repeatClaim(ctx, row, claim, now)
 			return unchanged(err)
 		}
+		if err := t.mayShareKey(ctx, claim.KeyHash, row.grant); err != nil {
+			return err
+		}
 		claimed = certs.Claimed{Grant: row.grant, Claim: row.claim}
 		if err := t.voidSiblings(ctx, hash, row.grant, now); err != nil {
 			return err
@@ -113,6 +119,18 @@ func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim ce
 		return certs.Claimed{}, err
 	}
 	return claimed, nil
+}
+
+// mayShareKey refuses the key of another device; what was claimed is taken back with it.
+func (t *tx) mayShareKey(ctx context.Context, keyHash []byte, g certs.Grant) error {
+	holder, err := scanCertificate(t.QueryRowContext(ctx, keyHolder, hex.EncodeToString(keyHash)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return holder.MayShareKey(g)
 }
 
 func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time) (bool, error) {

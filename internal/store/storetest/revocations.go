@@ -256,7 +256,7 @@ func testUnsaidIssuer(make Maker) func(*testing.T) {
 		u := w.user("alice@example.test")
 		unsaid := func(der []byte) certs.Certificate {
 			c := w.challenge(mailGrant(u, mdm.EnrollmentID(newID())))
-			claimed, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim("t"), w.now(), w.entry("certificate.intent", ""))
+			claimed, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim(newID()), w.now(), w.entry("certificate.intent", ""))
 			w.ok(err)
 			cert := certificate(claimed)
 			cert.DER, cert.SHA256, cert.Issuer = der, hex.EncodeToString(secret.Hash(string(der))), ""
@@ -317,13 +317,24 @@ func testKeyHolder(make Maker) func(*testing.T) {
 			w.ok(err)
 			return c
 		}
+		refused := func(u directory.User, id mdm.EnrollmentID) {
+			t.Helper()
+			c := w.challenge(mailGrant(u, id))
+			w.unchangedBy(func() {
+				_, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim("one key"), w.now(), w.entry("certificate.intent", ""))
+				w.is(err, certs.ErrKeyRefused)
+			})
+		}
 		first := issue("E1")
 		w.same(holder(), first)
 		w.later()
-		second := issue("E2")
+		second := issue("E1")
 		w.same(holder(), second)
+		refused(u, "E2")
+		refused(w.user("bob@example.test"), "E1")
 		second = w.revoke(second, certs.ReasonKeyCompromise)
 		w.same(holder(), second)
+		refused(u, "E1")
 		for _, unknown := range []string{"", strings.Repeat("0", 64)} {
 			_, err := w.DB.Certificates().KeyHolder(w.ctx, unknown)
 			w.is(err, certs.ErrNotFound)
