@@ -49,7 +49,7 @@ func TestOnPostgres(t *testing.T) {
 // of them would take longer than CI may, these run on both engines; without it
 // every test does.
 var endToEnd = []string{"TestScenarios", "TestStory", "TestTemplateChange", "TestLeave", "TestTakeoverIsHeld", "TestRetireShutsTheMailbox",
-	"TestNextPoll", "TestTwoServers", "TestRestoredDump", "TestCrash", "TestKilledAtRandom"}
+	"TestNextPoll", "TestTwoServers", "TestRestoredDump", "TestCrash", "TestKilledAtRandom", "TestRenewalSoak"}
 
 // fileOnly are tests that look into the database's file, or fill its disk.
 var fileOnly = []string{"TestEverySettingReachesThePhone", "TestFullDisk", "TestReplayedEnrolmentChangesNothing", "TestReplayedTokenChangesNothing"}

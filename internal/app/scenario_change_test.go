@@ -122,12 +122,14 @@ func userRemovedInFlight(s *scene) {
 // elsewhere sends a phone to another server than its profile says, as a load
 // balancer does.
 type elsewhere struct {
-	next http.RoundTripper
-	host string // empty: where the profile says
+	next  http.RoundTripper
+	host  string // empty: where the profile says
+	turns bool   // and each second request there all the same
+	sent  int
 }
 
 func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
-	if e.host != "" {
+	if e.sent++; e.host != "" && (!e.turns || e.sent%2 == 0) {
 		r = r.Clone(r.Context())
 		r.URL.Host = e.host
 	}
@@ -136,29 +138,7 @@ func (e *elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // twoServers: what is ordered through one is in the very next poll at the other.
 func twoServers(s *scene) {
-	if engine.cluster == nil {
-		s.Skip("needs PostgreSQL: TestOnPostgres does it")
-	}
-	dir := s.TempDir()
-	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
-	engine.share(first, second)
-	one := &stage{clock: &clock{}, keys: s.stage.keys}
-	one.start(s.T, first, trusting1Day)
-	key, err := os.ReadFile(filepath.Join(first, app.KeyFile))
-	must(s.T, err)
-	must(s.T, os.MkdirAll(second, 0o700))
-	must(s.T, os.WriteFile(filepath.Join(second, app.KeyFile), key, 0o600))
-	cfg := testConfig(second, "127.0.0.1:0")
-	trusting1Day(&cfg)
-	other := one.serve(s.T, cfg)
-	two := newClient(s.T, second)
-
-	s = newScene(s.T, one, s.user)
-	way := &elsewhere{next: s.http.Transport}
-	p, err := agent.New(agent.Options{CA: []*x509.Certificate{s.root}, Keys: one.keys, HTTP: &http.Client{Transport: way, Timeout: patience}})
-	must(s.T, err)
-	s.enrolAs(p, s.user)
-	s.configured(p)
+	s, p, two, other, way := s.onTwo()
 	path := "/api/v1/devices/" + s.device(p).ID + "/actions"
 	hosts := map[bool]string{true: strings.TrimPrefix(other.URL(), "https://")}
 	done := 0
@@ -178,4 +158,34 @@ func twoServers(s *scene) {
 	way.host = ""
 	s.connect(p)
 	s.configured(p)
+}
+
+// onTwo is the scene on two servers of one database, with a phone whose way to
+// either of them can be set.
+func (s *scene) onTwo() (_ *scene, p *agent.Phone, two *client, other *app.App, way *elsewhere) {
+	s.Helper()
+	if engine.cluster == nil {
+		s.Skip("needs PostgreSQL: TestOnPostgres does it")
+	}
+	dir := s.TempDir()
+	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	engine.share(first, second)
+	one := &stage{clock: &clock{}, keys: s.stage.keys}
+	one.start(s.T, first, trusting1Day)
+	key, err := os.ReadFile(filepath.Join(first, app.KeyFile))
+	must(s.T, err)
+	must(s.T, os.MkdirAll(second, 0o700))
+	must(s.T, os.WriteFile(filepath.Join(second, app.KeyFile), key, 0o600))
+	cfg := testConfig(second, "127.0.0.1:0")
+	trusting1Day(&cfg)
+	other = one.serve(s.T, cfg)
+	two = newClient(s.T, second)
+
+	s = newScene(s.T, one, s.user)
+	way = &elsewhere{next: s.http.Transport}
+	p, err = agent.New(agent.Options{CA: []*x509.Certificate{s.root}, Keys: one.keys, Now: one.clock.now, HTTP: &http.Client{Transport: way, Timeout: patience}})
+	must(s.T, err)
+	s.enrolAs(p, s.user)
+	s.configured(p)
+	return s, p, two, other, way
 }

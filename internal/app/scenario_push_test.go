@@ -19,6 +19,8 @@ var pushScenarios = []scenario{
 	{name: "woken for an act", play: wokenForAct, push: true},
 	{name: "woken after a not now that was not the last word", play: wokenAfterNotNow, push: true},
 	{name: "woken when it is silent", play: wokenForSilence, push: true},
+	{name: "woken by an admin who wants to know", play: wokenToTell, push: true, set: trusting1Day},
+	{name: "woken for a renewal", play: wokenForRenewal, push: true},
 	{name: "new token is woken", play: newTokenWoken, push: true},
 	{name: "push service says 410", play: pushDead, push: true},
 	{name: "push service says 429", play: pushTooMany, push: true},
@@ -200,6 +202,35 @@ func pushSilent(s *scene) {
 	s.mail(p, access.Allow)
 	is(s, "dead", s.push().Phones.Dead, 0)
 	is(s, "due", s.push().Phones.Due, 1)
+}
+
+// wokenToTell: what the phone said may be a day old, but not for who asks now.
+func wokenToTell(s *scene) {
+	p := s.woken()
+	must(s.T, p.Set("passcode=off"))
+	s.connect(p)
+	s.mail(p, access.Allow) // nobody asked
+	is(s, "a push by hand", s.call(http.MethodPost, "/api/v1/devices/"+s.device(p).ID+"/push", "", nil, nil), http.StatusOK)
+	s.awaits(p)
+	s.connect(p)
+	s.because(p, access.Block, "passcode", "")
+	asked := s.times(p, "SecurityInfo")
+	s.connect(p)
+	is(s, "asked a connection later", s.times(p, "SecurityInfo"), asked)
+	s.clean()
+}
+
+// wokenForRenewal: a phone that never polls by itself is told when it is due.
+func wokenForRenewal(s *scene) {
+	p := s.woken()
+	own, _ := s.identities(p)
+	s.personal(p)
+	s.awaits(p)
+	s.connect(p)
+	next, _ := s.identities(p)
+	s.renewed("identity of the management", own, next, true)
+	s.quiet(p)
+	s.clean()
 }
 
 func noPushCertificate(s *scene) {

@@ -43,7 +43,7 @@ type scenario struct {
 // behind an answer by waiting for the commit that it ends with.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios, againScenarios, actScenarios, wipeScenarios, pushScenarios, endScenarios, changeScenarios, smimeScenarios)
+	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios, againScenarios, actScenarios, wipeScenarios, pushScenarios, endScenarios, changeScenarios, renewalScenarios, smimeScenarios)
 	keys := agent.NewKeyPool()
 	common := newStage(t, keys, nil)
 	names := map[string]bool{}

@@ -14,6 +14,7 @@ type Snapshot struct {
 	State       Stage  `json:"state"`
 	Server      string `json:"server,omitempty"` // host of the management
 	Topic       string `json:"topic,omitempty"`
+	Rights      int    `json:"rights,omitempty"` // of the management (AccessRights)
 	UDID        string `json:"udid"`
 	Serial      string `json:"serial"`
 	EASDeviceID string `json:"eas_device_id"`
@@ -121,7 +122,7 @@ func (p *Phone) Show() (Snapshot, error) {
 		shot.Clock = f.Clock.String()
 	}
 	if e := p.s.Enrolment; e != nil {
-		shot.Topic = e.Topic
+		shot.Topic, shot.Rights = e.Topic, e.Rights
 		if u, err := url.Parse(e.ServerURL); err == nil {
 			shot.Server = u.Host
 		}
