@@ -33,6 +33,11 @@ type engine interface {
 	// alone runs fn unless another process is in there under the same name, and
 	// says whether it did.
 	alone(ctx context.Context, name string, fn func(context.Context) error) (ran bool, err error)
+	// stopped runs fn unless a server is on the database, and says whether it did.
+	stopped(ctx context.Context, fn func(context.Context) error) (ran bool, err error)
+	// rewrite makes tables anew on the disk, so that nothing is left there of values
+	// that were replaced.
+	rewrite(ctx context.Context, tables []string) error
 	backup(ctx context.Context, w io.Writer) error
 	close() error
 }

@@ -65,6 +65,11 @@ func (l *listener) session(ctx context.Context) (heard bool) {
 	if _, err := conn.Exec(ctx, `LISTEN `+eventsChannel); err != nil {
 		return false
 	}
+	// Shared with every other server: while one of them is there, nothing is done
+	// that wants them all stopped (postgres.stopped).
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock_shared(`+aloneKey+`)`, servingLock); err != nil {
+		return false
+	}
 	l.notify() // for what came while nobody listened
 	for {
 		if err := l.next(ctx, conn); err != nil {

@@ -155,6 +155,28 @@ func (p *postgres) turn(ctx context.Context, t *tx, key string) error {
 	return err
 }
 
+const (
+	// aloneKey is the lock of a name, of those on the same schema.
+	aloneKey = `hashtextextended('sallyport ' || current_schema() || ' ' || $1::text, 0)`
+	// servingLock is the name that every server shares.
+	servingLock = "serving"
+)
+
+// stopped: servers share a lock as long as they listen.
+func (p *postgres) stopped(ctx context.Context, fn func(context.Context) error) (bool, error) {
+	return p.alone(ctx, servingLock, fn)
+}
+
+// rewrite also gives the space back that old versions of rows are in.
+func (p *postgres) rewrite(ctx context.Context, tables []string) error {
+	for _, table := range tables {
+		if _, err := p.db.ExecContext(ctx, `VACUUM FULL `+table); err != nil {
+			return fmt.Errorf("rewrite %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
 // alone holds a lock on a connection of its own: it ends with the process, or
 // with the connection. In that case another process may begin while fn is still
 // at work, which is why fn must bear that, as it bears being run twice.
@@ -164,13 +186,12 @@ func (p *postgres) alone(ctx context.Context, name string, fn func(context.Conte
 		return false, err
 	}
 	defer func() { _ = conn.Close() }()
-	const key = `hashtextextended('sallyport ' || current_schema() || ' ' || $1::text, 0)`
 	var mine bool
-	if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(`+key+`)`, name).Scan(&mine); err != nil || !mine {
+	if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(`+aloneKey+`)`, name).Scan(&mine); err != nil || !mine {
 		return false, err
 	}
 	defer func() {
-		_, err := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(`+key+`)`, name)
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(`+aloneKey+`)`, name)
 		if err != nil { // the lock would live as long as the connection
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}

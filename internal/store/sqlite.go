@@ -88,6 +88,21 @@ func (s *sqliteFile) alone(ctx context.Context, _ string, fn func(context.Contex
 	return true, fn(ctx)
 }
 
+// stopped: whoever holds the lock of the data directory knows that no server runs.
+func (s *sqliteFile) stopped(ctx context.Context, fn func(context.Context) error) (bool, error) {
+	return true, fn(ctx)
+}
+
+// rewrite makes the whole file anew, and empties the log.
+func (s *sqliteFile) rewrite(ctx context.Context, _ []string) error {
+	for _, statement := range []string{`VACUUM`, `PRAGMA wal_checkpoint(TRUNCATE)`} {
+		if _, err := s.writer.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("rewrite %s: %w", s.path, err)
+		}
+	}
+	return nil
+}
+
 func (s *sqliteFile) backup(ctx context.Context, w io.Writer) error {
 	return backupFile(ctx, s.path, w)
 }
