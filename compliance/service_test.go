@@ -315,15 +315,15 @@ func TestHandle(t *testing.T) {
 	if store.saved != 0 {
 		t.Error("our own event caused an evaluation")
 	}
-	for _, kind := range []mdm.EventKind{mdm.EventEnrolled, mdm.EventReported, mdm.EventEnded, mdm.EventUserRemoved} {
+	for _, kind := range []mdm.EventKind{mdm.EventEnrolled, mdm.EventReported, mdm.EventEnded, mdm.EventUserRemoved, mdm.EventIdentity} {
 		handle(kind, "e007")
 	}
-	if store.saved != 4 || len(store.verdicts) != 1 {
-		t.Errorf("got %d evaluations of %d enrolments, want 4 of 1", store.saved, len(store.verdicts))
+	if store.saved != 5 || len(store.verdicts) != 1 {
+		t.Errorf("got %d evaluations of %d enrolments, want 5 of 1", store.saved, len(store.verdicts))
 	}
 	handle(mdm.EventReported, "gone")
 	handle(mdm.EventPolicyChanged, "")
-	if len(store.verdicts) != 401 || store.saved != 4+401 {
+	if len(store.verdicts) != 401 || store.saved != 5+401 {
 		t.Errorf("got %d evaluations of %d enrolments, want all", store.saved, len(store.verdicts))
 	}
 	store.policies = nil

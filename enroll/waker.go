@@ -222,7 +222,7 @@ func (w *Waker) Handle(ctx context.Context, e mdm.Event) error {
 		if e.EnrollmentID != "" {
 			ids = []mdm.EnrollmentID{e.EnrollmentID}
 		}
-	case mdm.EventReported, mdm.EventEnded, mdm.EventVerdict:
+	case mdm.EventReported, mdm.EventEnded, mdm.EventVerdict, mdm.EventIdentity:
 		return nil
 	default:
 		return nil

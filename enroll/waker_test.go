@@ -304,6 +304,7 @@ func TestHandleMakesPhonesDue(t *testing.T) {
 		mdm.EventReported:       {nil, nil},
 		mdm.EventEnded:          {nil, nil},
 		mdm.EventVerdict:        {nil, nil},
+		mdm.EventIdentity:       {nil, nil},
 		"of a later release":    {nil, nil},
 	} {
 		for i, id := range []mdm.EnrollmentID{"e1", ""} {
