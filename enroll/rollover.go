@@ -95,7 +95,7 @@ func (r *Rollover) Activate(ctx context.Context, fingerprint string, force, dryR
 		return s, err
 	}
 	if s.Untold > 0 {
-		s.Refused.Add(refusal.New(ErrConflict, "force", fmt.Sprintf("%d active phones do not know the root of this certificate, and would refuse what it signs", s.Untold),
+		s.Refused.Add(refusal.New(ErrConflict, "force", fmt.Sprintf("active phones that do not know the root of this certificate, and would refuse what it signs: %d", s.Untold),
 			"wait: they are told by their enrolment profile, which is being sent to them again; or force it, and those phones enrol again"))
 	}
 	if dryRun || len(s.Refused) > 0 && !force {
@@ -121,7 +121,7 @@ func (r *Rollover) Retire(ctx context.Context, fingerprint string, force, dryRun
 	}
 	// Rows older than their issuer's field may hang under any of them.
 	if s.Valid = valid[s.Authority.SubjectKeyID] + valid[""]; s.Valid > 0 {
-		s.Refused.Add(refusal.New(ErrConflict, "force", fmt.Sprintf("%d valid certificates hang under it, and would be refused", s.Valid),
+		s.Refused.Add(refusal.New(ErrConflict, "force", fmt.Sprintf("valid certificates that hang under it, and would be refused: %d", s.Valid),
 			"wait until they are renewed: sallyport ca show counts them; or force it, and those phones enrol again"))
 	}
 	if dryRun || len(s.Refused) > 0 && !force {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func TestActivateWaitsForPhones(t *testing.T) {
 	if !errors.Is(err, ErrConflict) || s.Untold != phones.n || len(l.activated) != 0 || !phones.since.Equal(rootedAt) {
 		t.Fatalf("%+v, %v, activated %v, since %s", s, err, l.activated, phones.since)
 	}
-	if all := refusal.All(err); len(all) != 1 || all[0].Remedy == "" || all[0].Reason[:5] != "2007 " {
+	if all := refusal.All(err); len(all) != 1 || all[0].Remedy == "" || !strings.HasSuffix(all[0].Reason, ": 2007") {
 		t.Errorf("%v", err)
 	}
 	if s, err = r.Activate(t.Context(), "i2", true, true); err != nil || s.Untold != phones.n || len(s.Refused) != 1 || len(l.activated) != 0 {

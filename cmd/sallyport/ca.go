@@ -51,7 +51,7 @@ func (c *caShowCmd) Run(p *program) error {
 	}
 	for _, a := range all {
 		if a.Untold > 0 {
-			fmt.Fprintf(p.stdout, "%s: %d active phones do not know its root yet; they are told with their next enrolment profile\n", short(a.Fingerprint), a.Untold)
+			fmt.Fprintf(p.stdout, "%s: active phones that do not know its root yet: %d (their next enrolment profile tells them)\n", short(a.Fingerprint), a.Untold)
 		}
 	}
 	return nil

@@ -171,7 +171,7 @@ func (*caActivateCmd) Help() string {
 
 func (c *caActivateCmd) Run(p *program) error {
 	return c.step(p, "activate", func(s adminapi.AuthorityStep) string {
-		return fmt.Sprintf("%d active phones do not know its root", s.Untold)
+		return fmt.Sprintf("active phones that do not know its root: %d", s.Untold)
 	}, "signs from now on")
 }
 
@@ -179,7 +179,7 @@ type caRetireCmd struct{ Successor }
 
 func (c *caRetireCmd) Run(p *program) error {
 	return c.step(p, "retire", func(s adminapi.AuthorityStep) string {
-		return fmt.Sprintf("%d valid certificates hang under it", s.Valid)
+		return fmt.Sprintf("valid certificates under it: %d", s.Valid)
 	}, "is not trusted any more")
 }
 

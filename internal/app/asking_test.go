@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func TestSessionsResumeWithoutCertificateAlone(t *testing.T) {
 	}
 	s := &serverTLS{}
 	s.current.Store(&own)
-	conf := s.asking(own.Leaf)
+	conf := s.asking(func() []*x509.Certificate { return []*x509.Certificate{own.Leaf} })
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, shows := range []bool{false, true} {
 			client := &tls.Config{
@@ -34,6 +35,39 @@ func TestSessionsResumeWithoutCertificateAlone(t *testing.T) {
 			if second.DidResume == shows || (len(second.PeerCertificates) == 1) != shows {
 				t.Errorf("%s, shows a certificate %v: resumed %v, %d certificates", tls.VersionName(version), shows, second.DidResume, len(second.PeerCertificates))
 			}
+		}
+	}
+}
+
+// The issuers that are meant follow the authority while the server runs.
+func TestAskingFollowsTheAuthority(t *testing.T) {
+	t.Parallel()
+	var own [2]tls.Certificate
+	for i, name := range []string{"mdm.example.com", "other.example.com"} {
+		certFile, keyFile := pair(t, t.TempDir(), name, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+		var err error
+		if own[i], err = tls.LoadX509KeyPair(certFile, keyFile); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &serverTLS{}
+	s.current.Store(&own[0])
+	meant := []*x509.Certificate{own[0].Leaf}
+	conf := s.asking(func() []*x509.Certificate { return meant })
+	for i := range own {
+		meant = meant[:1]
+		if i == 1 {
+			meant = append(meant, own[1].Leaf)
+		}
+		var named int
+		client := &tls.Config{InsecureSkipVerify: true, ServerName: "mdm.example.com",
+			GetClientCertificate: func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				named = len(info.AcceptableCAs)
+				return &tls.Certificate{}, nil
+			}}
+		handshake(t, conf, client)
+		if named != i+1 {
+			t.Errorf("%d issuers are named, want %d", named, i+1)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"slices"
+	"sync"
 )
 
 // asking is config for a listener that phones reach: each handshake asks for a
@@ -17,15 +18,28 @@ import (
 // key that is not the certificate's, and a certificate that cannot be parsed.
 //
 // authorities go along as the issuers that are meant, so that a browser with
-// certificates of somebody else's does not ask its owner for one.
-func (s *serverTLS) asking(authorities ...*x509.Certificate) *tls.Config {
+// certificates of somebody else's does not ask its owner for one. They are asked
+// for at every handshake, as they come and go while the server runs.
+func (s *serverTLS) asking(authorities func() []*x509.Certificate) *tls.Config {
 	conf := s.config()
 	conf.ClientAuth = tls.RequestClientCert
-	conf.ClientCAs = x509.NewCertPool()
-	for _, c := range authorities {
-		conf.ClientCAs.AddCert(c)
-	}
 	withoutStaleCertificates(conf)
+	var mu sync.Mutex
+	var meant []*x509.Certificate
+	var current *tls.Config
+	conf.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := authorities()
+		mu.Lock()
+		defer mu.Unlock()
+		if current == nil || !slices.EqualFunc(meant, now, (*x509.Certificate).Equal) {
+			meant, current = now, conf.Clone()
+			current.GetConfigForClient, current.ClientCAs = nil, x509.NewCertPool()
+			for _, c := range now {
+				current.ClientCAs.AddCert(c)
+			}
+		}
+		return current, nil
+	}
 	return conf
 }
 

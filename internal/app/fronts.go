@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"slices"
@@ -58,7 +59,7 @@ func (a *App) openFronts(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	a.open("listen", handlers.Public, a.tls.asking(append(r.authority.Intermediates(), r.authority.Root())...))
+	a.open("listen", handlers.Public, a.tls.asking(func() []*x509.Certificate { return append(r.authority.Intermediates(), r.authority.Anchors()...) }))
 	a.open("admin_listen", handlers.Admin, a.tls.config())
 	a.open("listen_http", plainPaths(handlers.Public), nil)
 	return nil
