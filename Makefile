@@ -41,7 +41,7 @@ race: ## the race detector over rooms where things run at once, and the phone sc
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run '^(TestScenarios|TestOnPostgres)$$' ./internal/app
 
 .PHONY: bench
-bench: ## CPU time: poll and delivery beside a bare handler on both engines, decision, render, signing, check of 10,000 users, preview, enrolment
+bench: ## CPU time: poll and delivery beside a bare handler on both engines, decision, render, signing, check of 10,000 users, preview, enrolment, a certificate by SCEP
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: lint
@@ -65,6 +65,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s) each
 soak: ## what takes hours: fuzz, 1,000 templates x 1,000 users, 1,000 kills, 1,000 phones renewed, order on disk, 50,000 phones, every test thrice with -race
 	$(MAKE) fuzz
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestRandomTemplates$$' -count 1 -timeout 60m -v ./templates
+	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestSerials$$' -count 1 -timeout 30m -v ./certs
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestKilledAtRandom$$' -count 1 -timeout 3h -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 E2E_ENGINE=postgres $(GO) test -run '^TestKilledAtRandom$$' -count 1 -timeout 1h -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestRenewalSoak$$' -count 1 -timeout 1h -v ./internal/app

@@ -99,17 +99,17 @@ func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim ce
 		if err != nil {
 			return err
 		}
-		if row, err = t.challenge(ctx, hash); err != nil {
-			return err
-		}
 		if !taken {
+			if row, err = t.challenge(ctx, hash); err != nil {
+				return err
+			}
 			claimed, err = t.repeatClaim(ctx, row, claim, now)
 			return unchanged(err)
 		}
 		if err := t.mayShareKey(ctx, claim.KeyHash, row.grant); err != nil {
 			return err
 		}
-		claimed = certs.Claimed{Grant: row.grant, Claim: row.claim}
+		claimed = certs.Claimed{Grant: row.grant, Claim: claim}
 		if err := t.voidSiblings(ctx, hash, row.grant, now); err != nil {
 			return err
 		}
