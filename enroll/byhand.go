@@ -76,7 +76,7 @@ func (h *HandMinter) Mint(ctx context.Context, r HandRequest) (HandChallenge, er
 	if err != nil {
 		return HandChallenge{}, fmt.Errorf("find user: %w", err)
 	}
-	now := h.now()
+	now := moment(h.Now)
 	challenge, err := h.Certificates.Mint(ctx, certs.Grant{
 		Rule: r.Rule, CommonName: u.UPN, UPN: u.UPN, Mail: u.Email, UserID: string(u.ID), RequestedBy: audit.Actor(ctx),
 	}, r.TTL)
@@ -111,11 +111,4 @@ func handTTL(ttl time.Duration) *refusal.Error {
 		return refusal.New(ErrInvalid, "ttl", "is not between a minute and 7 days", "leave it away for a day")
 	}
 	return nil
-}
-
-func (h *HandMinter) now() time.Time {
-	if h.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return h.Now().UTC().Truncate(time.Microsecond)
 }

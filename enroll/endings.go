@@ -86,7 +86,7 @@ type Watch struct {
 
 // Endings tells all of it.
 func (w *Watch) Endings(ctx context.Context) (Endings, error) {
-	now := w.now()
+	now := moment(w.Now)
 	e := Endings{Own: w.own(now), Lists: []ListState{}}
 	var err error
 	for _, a := range w.Authority.List() {
@@ -160,27 +160,13 @@ func (w *Watch) Alarm(ctx context.Context) (more bool, err error) {
 	}
 	for _, own := range e.Own {
 		if own.Next != "" {
-			w.log().WarnContext(ctx, "a certificate of our own ends", slog.String("role", own.Role), slog.String("subject", own.Subject),
+			logger(w.Log).WarnContext(ctx, "a certificate of our own ends", slog.String("role", own.Role), slog.String("subject", own.Subject),
 				slog.String("stage", string(own.Stage)), slog.Time("not_after", own.NotAfter), slog.String("next", own.Next))
 		}
 	}
 	if e.Identities.Within7 > 0 {
-		w.log().WarnContext(ctx, "identities of phones end within a week: those phones have to come to be renewed, or enrol again",
+		logger(w.Log).WarnContext(ctx, "identities of phones end within a week: those phones have to come to be renewed, or enrol again",
 			slog.Int("count", e.Identities.Within7), slog.Int("waiting", e.Identities.Waiting))
 	}
 	return false, nil
-}
-
-func (w *Watch) now() time.Time {
-	if w.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return w.Now().UTC().Truncate(time.Microsecond)
-}
-
-func (w *Watch) log() *slog.Logger {
-	if w.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return w.Log
 }

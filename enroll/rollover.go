@@ -54,7 +54,7 @@ type Step struct {
 // Overview tells every certificate of the authority with what hangs under it,
 // and of those that wait to be used how many phones do not know their root.
 func (r *Rollover) Overview(ctx context.Context) ([]Step, error) {
-	valid, err := r.Issued.CountValid(ctx, r.now())
+	valid, err := r.Issued.CountValid(ctx, moment(r.Now))
 	if err != nil {
 		return nil, fmt.Errorf("count certificates: %w", err)
 	}
@@ -88,7 +88,7 @@ func (r *Rollover) Activate(ctx context.Context, fingerprint string, force, dryR
 	if s.Authority.State == certs.StateRetired {
 		return s, refusal.New(ErrConflict, "fingerprint", "is retired: phones do not trust it any more", "make a new one: sallyport ca rollover, or sallyport ca import")
 	}
-	if r.now().After(s.Authority.NotAfter) {
+	if moment(r.Now).After(s.Authority.NotAfter) {
 		return s, refusal.New(ErrConflict, "fingerprint", "expired on "+s.Authority.NotAfter.UTC().Format(time.DateOnly), "make a new one: sallyport ca rollover, or sallyport ca csr")
 	}
 	if s.Untold, err = r.untold(ctx, s.Authority); err != nil {
@@ -115,7 +115,7 @@ func (r *Rollover) Retire(ctx context.Context, fingerprint string, force, dryRun
 	if s.Authority.State == certs.StateActive {
 		return s, refusal.New(ErrConflict, "fingerprint", "is the one that signs", "activate another one first: sallyport ca activate FINGERPRINT")
 	}
-	valid, err := r.Issued.CountValid(ctx, r.now())
+	valid, err := r.Issued.CountValid(ctx, moment(r.Now))
 	if err != nil {
 		return s, fmt.Errorf("count certificates: %w", err)
 	}
@@ -219,11 +219,4 @@ func issuerOf(a certs.AuthorityInfo, all []certs.AuthorityInfo) (found certs.Aut
 		}
 	}
 	return found, ok
-}
-
-func (r *Rollover) now() time.Time {
-	if r.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return r.Now().UTC().Truncate(time.Microsecond)
 }
