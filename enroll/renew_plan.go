@@ -1,7 +1,6 @@
 package enroll
 
 import (
-	"strings"
 	"time"
 
 	"sallyport/certs"
@@ -84,14 +83,16 @@ func (p *planner) replaced() (doubt time.Time) {
 		if !profile.Mail {
 			continue
 		}
-		past := p.past(installProfile, profile.Identifier)
-		if len(past) == 0 || past[0].State != mdm.Acknowledged {
-			continue
-		}
-		for _, before := range past[1:] {
-			if before.State == mdm.Acknowledged && strings.EqualFold(before.Revision, past[0].Revision) {
-				doubt = later(doubt, past[0].DoneAt)
-				break
+		var newest *mdm.Command
+		for i := range p.have.Commands { // in every poll: nothing is copied
+			c := &p.have.Commands[i]
+			if c.RequestType != installProfile || c.Subject != profile.Identifier || c.ActionID != "" {
+				continue
+			}
+			if newest == nil {
+				newest = c
+			} else if c.State == mdm.Acknowledged && newest.State == mdm.Acknowledged && c.Revision == newest.Revision {
+				doubt = later(doubt, p.sane(newest.DoneAt))
 			}
 		}
 	}
