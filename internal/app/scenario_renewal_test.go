@@ -102,30 +102,39 @@ func (s *scene) renewed(what, old, now string, want bool) {
 	}
 }
 
+// follow lets something happen, and checks which identities have followed others.
+func (s *scene) follow(p *agent.Phone, own, mail bool, happens func()) {
+	s.Helper()
+	oldOwn, oldMail := s.identities(p)
+	happens()
+	newOwn, newMail := s.identities(p)
+	s.renewed("identity of the management", oldOwn, newOwn, own)
+	s.renewed("mail identity", oldMail, newMail, mail)
+}
+
+// later is a connection after some time.
+func (s *scene) later(p *agent.Phone, d time.Duration) func() {
+	return func() {
+		s.Helper()
+		s.pass(d)
+		s.connect(p)
+	}
+}
+
 func bothRenewed(s *scene) {
 	s.lasting()
 	p := s.enrol()
-	own, mail := s.identities(p)
 	profiles := show(s.T, p).Profiles
-	s.pass(200 * 24 * time.Hour)
-	s.connect(p)
+	s.follow(p, false, false, s.later(p, 200*24*time.Hour))
 	is(s, "installations while nothing is due", s.times(p, "InstallProfile"), 1)
-	s.pass(untilDue - 200*24*time.Hour)
-	s.connect(p)
-	nextOwn, nextMail := s.identities(p)
-	s.renewed("identity of the management", own, nextOwn, true)
-	s.renewed("mail identity", mail, nextMail, true)
+	s.follow(p, true, true, s.later(p, untilDue-200*24*time.Hour))
 	is(s, "installations", s.times(p, "InstallProfile"), 3)
 	is(s, "another profile", slices.EqualFunc(sorted(profiles), sorted(show(s.T, p).Profiles), func(a, b agent.ShownProfile) bool { return a.Identifier == b.Identifier && a.UUID == b.UUID }), true)
 	s.quiet(p)
 	is(s, "trail of the first use", len(s.trail("enrollment.identity", s.device(p).Enrollment.ID)), 1)
 	s.connect(p)
 	is(s, "installations a connection later", s.times(p, "InstallProfile"), 3)
-	s.pass(untilDue) // a second time: nothing is left over from the first
-	s.connect(p)
-	lastOwn, lastMail := s.identities(p)
-	s.renewed("identity of the management", nextOwn, lastOwn, true)
-	s.renewed("mail identity", nextMail, lastMail, true)
+	s.follow(p, true, true, s.later(p, untilDue)) // a second time: nothing is left over from the first
 	s.quiet(p)
 }
 
@@ -135,19 +144,14 @@ func sorted(list []agent.ShownProfile) []agent.ShownProfile {
 	return list
 }
 
-// own has a management's identity that is half a year younger than the mail's.
+// mailRenewed has a management's identity that is half a year younger than the mail's.
 func mailRenewed(s *scene) {
 	s.lasting()
 	p := s.enrol()
 	s.pass(150 * 24 * time.Hour)
 	s.personal(p)
 	s.connect(p)
-	own, mail := s.identities(p)
-	s.pass(untilDue - 150*24*time.Hour)
-	s.connect(p)
-	nextOwn, nextMail := s.identities(p)
-	s.renewed("identity of the management", own, nextOwn, false)
-	s.renewed("mail identity", mail, nextMail, true)
+	s.follow(p, false, true, s.later(p, untilDue-150*24*time.Hour))
 	s.quiet(p)
 }
 
@@ -157,30 +161,20 @@ func managementRenewed(s *scene) {
 	s.pass(150 * 24 * time.Hour)
 	s.order(p, adminapi.ActionRequest{Kind: "resend"})
 	s.connect(p)
-	own, mail := s.identities(p)
-	s.pass(untilDue - 150*24*time.Hour)
-	s.connect(p)
-	nextOwn, nextMail := s.identities(p)
-	s.renewed("identity of the management", own, nextOwn, true)
-	s.renewed("mail identity", mail, nextMail, false)
+	s.follow(p, true, false, s.later(p, untilDue-150*24*time.Hour))
 	s.quiet(p)
 }
 
 func renewedAfterNotNow(s *scene) {
 	s.lasting()
 	p := s.enrol()
-	own, mail := s.identities(p)
 	must(s.T, p.Play(agent.Script{NotNow: []agent.Deferral{{RequestType: "InstallProfile", Times: 4}}}))
-	s.pass(untilDue)
-	for range 2 {
-		s.connect(p)
+	for _, wait := range []time.Duration{untilDue, time.Hour} {
+		s.follow(p, false, false, s.later(p, wait))
 		is(s, "installations", s.times(p, "InstallProfile"), 1)
 		s.mail(p, access.Allow) // the old ones are good
 	}
-	s.connect(p)
-	nextOwn, nextMail := s.identities(p)
-	s.renewed("identity of the management", own, nextOwn, true)
-	s.renewed("mail identity", mail, nextMail, true)
+	s.follow(p, true, true, s.later(p, time.Hour))
 	s.quiet(p)
 }
 
@@ -189,14 +183,11 @@ func renewedAfterNotNow(s *scene) {
 func renewedWithLostAnswers(s *scene) {
 	s.lasting()
 	p := s.enrol()
-	own, mail := s.identities(p)
-	s.pass(untilDue)
 	must(s.T, p.Play(agent.Script{LoseAnswers: 20, RepeatResults: 5}))
-	s.connect(p)
-	s.connect(p)
-	nextOwn, nextMail := s.identities(p)
-	s.renewed("identity of the management", own, nextOwn, true)
-	s.renewed("mail identity", mail, nextMail, true)
+	s.follow(p, true, true, func() {
+		s.later(p, untilDue)()
+		s.connect(p)
+	})
 	s.quiet(p)
 }
 
@@ -205,19 +196,10 @@ func renewedWithLostAnswers(s *scene) {
 func certificateLost(s *scene) {
 	s.lasting()
 	p := s.enrol()
-	own, mail := s.identities(p)
-	s.pass(untilDue)
 	must(s.T, p.Play(agent.Script{LoseReplies: 2}))
-	s.connect(p)
-	sameOwn, sameMail := s.identities(p)
-	s.renewed("identity of the management", own, sameOwn, false)
-	s.renewed("mail identity", mail, sameMail, false)
+	s.follow(p, false, false, s.later(p, untilDue))
 	s.mail(p, access.Allow)
-	s.pass(15 * time.Minute)
-	s.connect(p)
-	nextOwn, nextMail := s.identities(p)
-	s.renewed("identity of the management", own, nextOwn, true)
-	s.renewed("mail identity", mail, nextMail, true)
+	s.follow(p, true, true, s.later(p, 15*time.Minute))
 	is(s, "valid certificates of the phone", s.valid(p), 2)
 	s.quiet(p)
 }
@@ -343,15 +325,11 @@ func (s *scene) personal(p *agent.Phone) {
 // enrolment profile was sent again, at the next contact.
 func rightsGo(s *scene) {
 	p := s.enrol()
-	own, mail := s.identities(p)
 	is(s, "rights", show(s.T, p).Rights, 7999)
 	s.personal(p)
 	s.refused(p, adminapi.ActionRequest{Kind: "wipe", Confirm: s.device(p).Name}, http.StatusConflict)
-	s.connect(p)
+	s.follow(p, true, false, func() { s.connect(p) })
 	is(s, "rights", show(s.T, p).Rights, 7991)
-	nextOwn, nextMail := s.identities(p)
-	s.renewed("identity of the management", own, nextOwn, true)
-	s.renewed("mail identity", mail, nextMail, false)
 	s.refused(p, adminapi.ActionRequest{Kind: "wipe", Confirm: s.device(p).Name}, http.StatusConflict)
 	s.quiet(p)
 	s.connect(p)
@@ -371,11 +349,7 @@ func rootTold(s *scene) {
 	s.post(activate, adminapi.StepRequest{DryRun: true}, &step)
 	is(s, "phones that do not know the root", step.Untold, 2)
 	is(s, "activated too early", s.call(http.MethodPost, activate, "application/json", []byte(`{}`), nil), http.StatusConflict)
-	own, mail := s.identities(first)
-	s.connect(first)
-	nextOwn, nextMail := s.identities(first)
-	s.renewed("identity of the management", own, nextOwn, true)
-	s.renewed("mail identity", mail, nextMail, false)
+	s.follow(first, true, false, func() { s.connect(first) })
 	is(s, "roots", roots(show(s.T, first)), 2)
 	s.post(activate, adminapi.StepRequest{DryRun: true}, &step)
 	is(s, "phones that do not know the root", step.Untold, 1)
@@ -413,13 +387,8 @@ func roots(shot agent.Snapshot) (n int) {
 func renewedByAnotherServer(s *scene) {
 	s, p, _, other, way := s.onTwo()
 	s.lasting()
-	own, mail := s.identities(p)
-	s.pass(untilDue)
 	way.host, way.turns = strings.TrimPrefix(other.URL(), "https://"), true
-	s.connect(p)
-	nextOwn, nextMail := s.identities(p)
-	s.renewed("identity of the management", own, nextOwn, true)
-	s.renewed("mail identity", mail, nextMail, true)
+	s.follow(p, true, true, s.later(p, untilDue))
 	is(s, "trail of the first use", len(s.trail("enrollment.identity", s.device(p).Enrollment.ID)), 1)
 	s.quiet(p)
 }
