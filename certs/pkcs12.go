@@ -78,6 +78,9 @@ func decodePKCS12(data []byte, password string) (key any, found []*x509.Certific
 			err = fmt.Errorf("decode PKCS#12: panic: %v", r)
 		}
 	}()
+	if data, err = keyFirst(data, password); err != nil {
+		return nil, nil, err
+	}
 	key, first, others, err := pkcs12.DecodeChain(data, password)
 	if err != nil {
 		return nil, nil, err

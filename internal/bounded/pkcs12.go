@@ -16,7 +16,8 @@ var (
 )
 
 // Derivations sums up the iterations that the key derivations of a PKCS#12 file
-// ask for. What is encrypted is not looked into. Check the file with DER first.
+// ask for. What is encrypted is not looked into: whoever opens the file sees to it
+// that no key is derived there. Check the file with DER first.
 func Derivations(data []byte) int64 {
 	sum := macIterations(data)
 	pending := [][]byte{data}
