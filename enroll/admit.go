@@ -76,7 +76,11 @@ func (s *Service) mayFollow(ctx context.Context, e mdm.Enrollment, cert certs.Ce
 	if err != nil && !errors.Is(err, certs.ErrNotFound) {
 		return fmt.Errorf("look up identity of enrolment %s: %w", e.ID, err)
 	}
-	if cert.NotBefore.Before(pinned.NotBefore) {
+	switch {
+	case !pinned.RevokedAt.IsZero():
+		// Who has stolen its key may have asked for a successor just before.
+		return refusal.New(apple.ErrUnauthenticated, "", "the identity certificate that this one follows was revoked", enrolAgain)
+	case cert.NotBefore.Before(pinned.NotBefore):
 		return replacedIdentity()
 	}
 	return nil

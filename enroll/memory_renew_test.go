@@ -93,7 +93,7 @@ func (m *memory) PinSuccessor(_ context.Context, id mdm.EnrollmentID, from, to s
 	case e.CertificateHash == to:
 		return e, nil
 	case e.CertificateHash != from, !e.State.Active(), next.EnrollmentID != string(id), next.Rule != certs.RuleMDMIdentity,
-		!next.RevokedAt.IsZero(), !now.Before(next.NotAfter):
+		!next.RevokedAt.IsZero(), !m.certs[from].RevokedAt.IsZero(), !now.Before(next.NotAfter):
 		return mdm.Enrollment{}, ErrConflict
 	}
 	e.CertificateHash = to

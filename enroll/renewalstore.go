@@ -50,8 +50,8 @@ type RenewalStore interface {
 	// EventIdentity is written, the enrolment's rights become those that its old and
 	// to's grant have in common (a grant without any takes none away), all with the
 	// entry. It returns the enrolment as it is then. Pinned to to already: nothing
-	// changes. Any other pin, an enrolment that is not active, or a certificate that is
-	// revoked, expired at now, older than from or another's is ErrConflict.
+	// changes. Any other pin, one that is revoked, an enrolment that is not active, or a
+	// certificate that is revoked, expired at now, older than from or another's is ErrConflict.
 	PinSuccessor(ctx context.Context, id mdm.EnrollmentID, from, to string, now time.Time, entry audit.Entry) (mdm.Enrollment, error)
 	// RetirePredecessors revokes (superseded) every mail-identity of the enrolment
 	// of which the phone lists a newer one of the same profile (listed: SHA-256 in

@@ -206,7 +206,7 @@ const overtaken = `SELECT o.sha256 FROM certs_certificates o JOIN certs_certific
 		AND (o.issued_at, o.sha256) < (c.issued_at, c.sha256))`
 
 // succeeds makes sure that a certificate was issued to e, after the one that it is
-// pinned to, and is good at now.
+// pinned to, and is good at now. Nothing follows an identity that an admin has revoked.
 func (t *tx) succeeds(ctx context.Context, e mdm.Enrollment, to string, now time.Time) error {
 	c, err := t.certificate(ctx, to)
 	switch {
@@ -219,13 +219,18 @@ func (t *tx) succeeds(ctx context.Context, e mdm.Enrollment, to string, now time
 	case !now.Before(c.NotAfter):
 		return fmt.Errorf("the identity has expired: %w", enroll.ErrConflict)
 	}
-	var older bool
-	err = t.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM certs_certificates c JOIN certs_certificates p ON p.sha256 = $2
-		WHERE c.sha256 = $1 AND (p.issued_at, p.sha256) > (c.issued_at, c.sha256))`, to, e.CertificateHash).Scan(&older)
-	if err == nil && older {
-		err = fmt.Errorf("the identity is older than the pinned one: %w", enroll.ErrConflict)
+	var older, revoked bool
+	err = t.QueryRowContext(ctx, `SELECT (p.issued_at, p.sha256) > (c.issued_at, c.sha256), p.revoked_at <> 0
+		FROM certs_certificates c JOIN certs_certificates p ON p.sha256 = $2 WHERE c.sha256 = $1`, to, e.CertificateHash).Scan(&older, &revoked)
+	switch {
+	case err != nil:
+		return orNotFound(err, nil) // the pinned one is not on record
+	case revoked:
+		return fmt.Errorf("the pinned identity is revoked: %w", enroll.ErrConflict)
+	case older:
+		return fmt.Errorf("the identity is older than the pinned one: %w", enroll.ErrConflict)
 	}
-	return err
+	return nil
 }
 
 // commonRights are what e keeps with the profile that brought its new identity. A

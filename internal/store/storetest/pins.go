@@ -126,6 +126,9 @@ func testPinRefusals(make Maker) func(*testing.T) {
 		w.ok(w.DB.Enrollments().End(w.ctx, ended.ID, mdm.CheckedOut, w.now(), w.entry("device.checkout", "")))
 		admitted := w.admitted(u, "U4")
 		early := w.successor(admitted)
+		stolen, lost := w.withIdentity(u, "U5")
+		thiefs := w.successor(stolen)
+		w.revoke(lost, certs.ReasonKeyCompromise)
 
 		for _, tt := range []struct {
 			name     string
@@ -144,6 +147,7 @@ func testPinRefusals(make Maker) func(*testing.T) {
 			{"another enrolment's", e.ID, second.SHA256, another.SHA256, w.now(), enroll.ErrConflict},
 			{"unknown certificate", e.ID, second.SHA256, "unknown", w.now(), enroll.ErrConflict},
 			{"ended", ended.ID, its.SHA256, late.SHA256, w.now(), enroll.ErrConflict},
+			{"follows a revoked one", stolen.ID, lost.SHA256, thiefs.SHA256, w.now(), enroll.ErrConflict},
 			{"not active yet", admitted.ID, admitted.CertificateHash, early.SHA256, w.now(), enroll.ErrConflict},
 		} {
 			w.unchangedBy(func() {
