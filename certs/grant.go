@@ -198,7 +198,8 @@ type Store interface {
 	// entry, and burns the invitation of the grant in the same transaction. When
 	// the challenge already has a certificate that one is returned and nothing is
 	// written. ErrChallengeInvalid when the claim was made void meanwhile. The
-	// enrolment's mdm.Renewal of that rule and profile is done with it.
+	// enrolment's mdm.Renewal of that rule and profile is done with it; one by
+	// RenewalRights only where the grant asks for no more than the device's owner is given.
 	RecordIssued(ctx context.Context, hash []byte, cert Certificate, now time.Time, entry audit.Entry) (Certificate, error)
 	// CertificateByHash looks up by SHA-256 in lower-case hex. ErrNotFound when unknown.
 	CertificateByHash(ctx context.Context, sha256 string) (Certificate, error)

@@ -41,7 +41,8 @@ type RenewalStore interface {
 	UntoldIdentities(ctx context.Context, since time.Time, waiting bool, after mdm.EnrollmentID, limit int) ([]Identity, error)
 	// SaveRenewals adds the renewals to their enrolments and has their phones
 	// woken (no earlier than DueAt), all or none, with the entry. One whose
-	// enrolment has ended, or which waits for that rule and profile already, is left out.
+	// enrolment has ended, or which waits for that rule and profile already, is left out;
+	// but a RenewalRights takes the place of one for another reason.
 	SaveRenewals(ctx context.Context, renewals []IdentityRenewal, entry audit.Entry) error
 	// PinSuccessor pins the enrolment to the certificate to, an mdm-identity that
 	// was issued for it after from, when it is pinned to from: the first use of a new

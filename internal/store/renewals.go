@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"sallyport/certs"
+	"sallyport/enroll"
 	"sallyport/mdm"
 )
 
@@ -51,30 +52,47 @@ func (t *tx) changeRenewals(ctx context.Context, id mdm.EnrollmentID, change fun
 	return err
 }
 
-// endRenewal ends what the enrolment waits for, since the successor was issued.
+// endRenewal ends what the enrolment waits for, since the successor was issued. One
+// by which rights are to go is not done while the successor leaves them: it was asked
+// for before that, or by the phone's own signature, which brings no profile.
 func (t *tx) endRenewal(ctx context.Context, g certs.Grant) error {
 	if g.EnrollmentID == "" {
 		return nil
 	}
+	var ownership mdm.Ownership
+	err := t.QueryRowContext(ctx, `SELECT ownership FROM enroll_enrollments WHERE id = $1`, g.EnrollmentID).Scan(&ownership)
+	if err != nil {
+		return orNotFound(err, nil)
+	}
+	drops := g.AccessRights != 0 && g.AccessRights&^enroll.AccessRights(ownership) == 0
 	return t.changeRenewals(ctx, mdm.EnrollmentID(g.EnrollmentID), func(list []mdm.Renewal) []mdm.Renewal {
-		return slices.DeleteFunc(list, func(r mdm.Renewal) bool { return r.Rule == string(g.Rule) && r.Profile == g.Profile })
+		return slices.DeleteFunc(list, func(r mdm.Renewal) bool {
+			return r.Rule == string(g.Rule) && r.Profile == g.Profile && (drops || r.Reason != mdm.RenewalRights)
+		})
 	})
 }
 
 // addRenewal says whether it was added: not to an enrolment that has ended, or that
-// waits for the like already.
+// waits for the like already. One by which rights go takes the place of another.
 func (t *tx) addRenewal(ctx context.Context, id mdm.EnrollmentID, r mdm.Renewal) (bool, error) {
 	var list []mdm.Renewal
 	err := t.QueryRowContext(ctx, `SELECT renewals FROM enroll_enrollments WHERE id = $1 AND state NOT IN `+endedStates, id).Scan(renewals{&list})
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
-	waits := slices.ContainsFunc(list, func(w mdm.Renewal) bool { return w.Rule == r.Rule && w.Profile == r.Profile })
-	if err != nil || waits {
+	if err != nil {
 		return false, err
 	}
 	r.DueAt = whole(r.DueAt)
-	list = append(list, r)
+	waits := slices.IndexFunc(list, func(w mdm.Renewal) bool { return w.Rule == r.Rule && w.Profile == r.Profile })
+	switch {
+	case waits < 0:
+		list = append(list, r)
+	case r.Reason == mdm.RenewalRights && list[waits].Reason != r.Reason:
+		list[waits] = r
+	default:
+		return false, nil
+	}
 	if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET renewals = $2 WHERE id = $1`, id, renewals{&list}); err != nil {
 		return false, err
 	}

@@ -19,6 +19,7 @@ func testRenewals(t *testing.T, make Maker) {
 	t.Run("pin", testPin(make))
 	t.Run("pinned late", testPinLate(make))
 	t.Run("rights", testPinRights(make))
+	t.Run("rights go", testRightsGo(make))
 	t.Run("pin refusals", testPinRefusals(make))
 	t.Run("64 pins at once", testPinRace(make))
 	t.Run("a pin against the end", testPinAgainstEnd(make))
