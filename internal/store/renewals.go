@@ -59,12 +59,7 @@ func (t *tx) endRenewal(ctx context.Context, g certs.Grant) error {
 	if g.EnrollmentID == "" {
 		return nil
 	}
-	var ownership mdm.Ownership
-	err := t.QueryRowContext(ctx, `SELECT ownership FROM enroll_enrollments WHERE id = $1`, g.EnrollmentID).Scan(&ownership)
-	if err != nil {
-		return orNotFound(err, nil)
-	}
-	drops := g.AccessRights != 0 && g.AccessRights&^enroll.AccessRights(ownership) == 0
+	drops := g.AccessRights != 0 && g.AccessRights&^enroll.AccessRights(mdm.Personal) == 0
 	return t.changeRenewals(ctx, mdm.EnrollmentID(g.EnrollmentID), func(list []mdm.Renewal) []mdm.Renewal {
 		return slices.DeleteFunc(list, func(r mdm.Renewal) bool {
 			return r.Rule == string(g.Rule) && r.Profile == g.Profile && (drops || r.Reason != mdm.RenewalRights)
