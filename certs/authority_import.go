@@ -62,6 +62,9 @@ func (k maker) imported(f family, i Import) ([]member, []string, error) {
 	if err := f.known(issuing); err != nil {
 		return nil, nil, err
 	}
+	if err := f.twins(chain); err != nil {
+		return nil, nil, err
+	}
 	key, err := f.importedKey(issuing, i.Key)
 	if err != nil {
 		return nil, nil, err
@@ -116,6 +119,27 @@ func (f family) known(issuing *x509.Certificate) error {
 		}
 	}
 	return nil
+}
+
+// twins refuses what has the name of a certificate on record, no other key
+// identifier, and another key: who signed whom is told by these two (issuerOf), and
+// one would stand in the other's place.
+func (f family) twins(chain []*x509.Certificate) error {
+	var refused refusal.List
+	for i, cert := range chain {
+		for _, role := range []string{roleRoot, roleIntermediate, roleIssuing} {
+			if slices.ContainsFunc(f[role], func(m member) bool { return twin(m.cert, cert) }) {
+				refused.Add(refusal.New(ErrAuthorityInvalid, field(i), "has the name of a certificate on record, "+cert.Subject.String()+
+					", and another key, which no key identifier tells from the other", "have it made under another name, or with a subject key identifier of its own"))
+			}
+		}
+	}
+	return refused.OrNil()
+}
+
+func twin(a, b *x509.Certificate) bool {
+	return bytes.Equal(a.RawSubject, b.RawSubject) && !samePublicKey(a.PublicKey, b.PublicKey) &&
+		(len(a.SubjectKeyId) == 0 || len(b.SubjectKeyId) == 0 || bytes.Equal(a.SubjectKeyId, b.SubjectKeyId))
 }
 
 // importedKey finds the key, and refuses one that has another purpose.
