@@ -185,6 +185,8 @@ func (s *SMIME) TakeExport(ctx context.Context, id string, password secret.Value
 		err = notReady("waits for the consent of a second owner")
 	case state != "approved":
 		err = notReady("is " + state)
+	default: // who approved may have made a token in the other's name since
+		err = s.twoHands(ctx, e.RequestedBy, e.ApprovedBy)
 	}
 	if err != nil {
 		return nil, s.refused(ctx, action, id, err)
