@@ -194,17 +194,12 @@ func (t *tx) revokeSMIME(ctx context.Context, sha256 string, reason certs.Revoca
 	return n, err
 }
 
-// endSMIME is what becomes of a removed user's keys.
+// endSMIME is what becomes of a removed user's keys for mail.
 func (t *tx) endSMIME(ctx context.Context, id directory.UserID, now time.Time) error {
 	const reason = certs.ReasonAffiliationChanged
-	_, err := t.change(ctx, `UPDATE certs_certificates SET revoked_at = $2, reason = $3 WHERE revoked_at = 0
-		AND sha256 IN (SELECT sha256 FROM certs_smime_keys WHERE user_id = $1)`, id, micros(now), reason)
-	if err != nil {
+	if _, err := t.change(ctx, `DELETE FROM certs_smime_keys WHERE user_id = $1 AND usage = $2`, id, certs.SMIMESigning); err != nil {
 		return err
 	}
-	if _, err = t.change(ctx, `DELETE FROM certs_smime_keys WHERE user_id = $1 AND usage = $2`, id, certs.SMIMESigning); err != nil {
-		return err
-	}
-	_, err = t.change(ctx, `UPDATE certs_smime_keys SET revoked_at = $2, reason = $3 WHERE user_id = $1 AND revoked_at = 0`, id, micros(now), reason)
+	_, err := t.change(ctx, `UPDATE certs_smime_keys SET revoked_at = $2, reason = $3 WHERE user_id = $1 AND revoked_at = 0`, id, micros(now), reason)
 	return err
 }

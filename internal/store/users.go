@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sallyport/certs"
 	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
 	"sallyport/internal/refusal"
@@ -201,6 +202,9 @@ func (s *Users) RemoveUser(ctx context.Context, id directory.UserID, now time.Ti
 		if _, err := t.ExecContext(ctx, `DELETE FROM templates_secrets WHERE user_id = $1`, id); err != nil {
 			return err
 		}
+		if err := t.revokeLeaver(ctx, id, now); err != nil {
+			return err
+		}
 		if err := t.endSMIME(ctx, id, now); err != nil {
 			return err
 		}
@@ -216,6 +220,15 @@ func (s *Users) RemoveUser(ctx context.Context, id directory.UserID, now time.Ti
 		}
 		return t.audit(ctx, entry)
 	})
+}
+
+// revokeLeaver tells whoever relies on our CRL that a user has left: our own checks
+// know by the user's row. The management identities stay good, so that phones can
+// come once more and have the mail removed.
+func (t *tx) revokeLeaver(ctx context.Context, id directory.UserID, now time.Time) error {
+	_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET revoked_at = $2, reason = $3
+		WHERE user_id = $1 AND revoked_at = 0 AND rule <> 'mdm-identity'`, id, micros(now), certs.ReasonAffiliationChanged)
+	return err
 }
 
 // emitForUser marks every enrolment of the user as changed: the device list

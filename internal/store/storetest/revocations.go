@@ -28,6 +28,7 @@ func testRevocations(t *testing.T, make Maker) {
 	t.Run("rows that do not name the issuer", testUnsaidIssuer(make))
 	t.Run("64 at once", testRevokeRace(make))
 	t.Run("whose key", testKeyHolder(make))
+	t.Run("of a user who leaves", testLeaver(make))
 }
 
 // mailIdentity issues one for an enrolment, under a challenge that was pushed
