@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -35,28 +37,25 @@ func (t *tx) certificate(ctx context.Context, sha256 string) (certs.Certificate,
 func (s *Certificates) RecordIssued(ctx context.Context, hash []byte, cert certs.Certificate, now time.Time, entry audit.Entry) (certs.Certificate, error) {
 	var stored certs.Certificate
 	err := s.db.write(ctx, "record issued certificate", func(t *tx) error {
-		row, err := t.challenge(ctx, hash)
+		claimed, fulfilled, err := t.fulfil(ctx, hash, cert.SHA256)
 		if err != nil {
 			return err
 		}
-		if row.certificate != "" {
-			stored, err = t.certificate(ctx, row.certificate)
+		if !fulfilled {
+			stored, err = t.fulfilment(ctx, hash)
 			return unchanged(err)
 		}
-		if err := matchesClaim(cert, row.claim); err != nil {
+		if err := matchesClaim(cert, claimed.Claim); err != nil {
 			return err
 		}
-		cert.KeyHash = hex.EncodeToString(row.claim.KeyHash)
-		if err := t.fulfil(ctx, hash, cert.SHA256); err != nil {
-			return err
-		}
-		if err := t.burnInvitation(ctx, row.grant.InvitationID, now); err != nil {
+		cert.KeyHash = hex.EncodeToString(claimed.Claim.KeyHash)
+		if err := t.burnInvitation(ctx, claimed.Grant.InvitationID, now); err != nil {
 			return err
 		}
 		if stored, err = t.insertCertificate(ctx, cert, now); err != nil {
 			return err
 		}
-		if err := t.endRenewal(ctx, row.grant); err != nil {
+		if err := t.endRenewal(ctx, claimed.Grant); err != nil {
 			return err
 		}
 		return t.audit(ctx, entry)
@@ -79,14 +78,28 @@ func matchesClaim(cert certs.Certificate, claim certs.Claim) error {
 	return nil
 }
 
-// fulfil ties the certificate to its claim, unless that was made void meanwhile.
-func (t *tx) fulfil(ctx context.Context, hash []byte, sha256 string) error {
-	n, err := t.change(ctx, `UPDATE certs_challenges SET certificate_sha256 = $2
-		WHERE hash = $1 AND certificate_sha256 = '' AND claimed_at <> 0 AND void_at = 0`, hash, sha256)
-	if err == nil && n == 0 {
-		return refuseChallenge("void or never claimed")
+// fulfil ties the certificate to its claim, whose grant, key and serial it returns;
+// unless the claim has one already, or was made void meanwhile.
+func (t *tx) fulfil(ctx context.Context, hash []byte, sha256 string) (c certs.Claimed, done bool, err error) {
+	err = t.QueryRowContext(ctx, `UPDATE certs_challenges SET certificate_sha256 = $2
+		WHERE hash = $1 AND certificate_sha256 = '' AND claimed_at <> 0 AND void_at = 0
+		RETURNING entitlement, key_hash, serial`, hash, sha256).Scan(document{&c.Grant}, &c.Claim.KeyHash, &c.Claim.Serial)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, false, nil
 	}
-	return err
+	return c, err == nil, err
+}
+
+// fulfilment is the certificate that a claim has.
+func (t *tx) fulfilment(ctx context.Context, hash []byte) (certs.Certificate, error) {
+	row, err := t.challenge(ctx, hash)
+	if err != nil {
+		return certs.Certificate{}, err
+	}
+	if row.certificate == "" {
+		return certs.Certificate{}, refuseChallenge("void or never claimed")
+	}
+	return t.certificate(ctx, row.certificate)
 }
 
 func (t *tx) burnInvitation(ctx context.Context, id string, now time.Time) error {
@@ -101,11 +114,13 @@ func (t *tx) burnInvitation(ctx context.Context, id string, now time.Time) error
 }
 
 func (t *tx) insertCertificate(ctx context.Context, c certs.Certificate, now time.Time) (certs.Certificate, error) {
-	return scanCertificate(t.QueryRowContext(ctx, `INSERT INTO certs_certificates (sha256, der, serial, rule, user_id,
+	_, err := t.ExecContext(ctx, `INSERT INTO certs_certificates (sha256, der, serial, rule, user_id,
 			invitation_id, enrollment_id, profile, issuer, key_hash, not_before, not_after, issued_at, revoked_at, reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING `+certificateColumns,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		c.SHA256, c.DER, c.Serial, c.Rule, c.UserID, c.InvitationID, c.EnrollmentID, c.Profile, c.Issuer, c.KeyHash,
-		micros(c.NotBefore), micros(c.NotAfter), micros(now), micros(c.RevokedAt), c.Reason))
+		micros(c.NotBefore), micros(c.NotAfter), micros(now), micros(c.RevokedAt), c.Reason)
+	c.NotBefore, c.NotAfter, c.RevokedAt = whole(c.NotBefore), whole(c.NotAfter), whole(c.RevokedAt)
+	return c, err
 }
 
 // CertificateByHash looks up by SHA-256 in lower-case hex.

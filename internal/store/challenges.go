@@ -75,6 +75,13 @@ func (t *tx) challenge(ctx context.Context, hash []byte) (challengeRow, error) {
 	return c, nil
 }
 
+// grantOf is all that a challenge is read for which can still be taken.
+func (t *tx) grantOf(ctx context.Context, hash []byte) (certs.Grant, error) {
+	var g certs.Grant
+	err := t.QueryRowContext(ctx, `SELECT entitlement FROM certs_challenges WHERE hash = $1`, hash).Scan(document{&g})
+	return g, orNotFound(err, refuseChallenge("unknown"))
+}
+
 // refuseChallenge says why, in words for the audit trail only.
 func refuseChallenge(reason string) error {
 	return fmt.Errorf("%s: %w", reason, certs.ErrChallengeInvalid)
@@ -88,11 +95,11 @@ func refuseChallenge(reason string) error {
 func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time, entry audit.Entry) (certs.Claimed, error) {
 	var claimed certs.Claimed
 	err := s.db.write(ctx, "claim challenge", func(t *tx) error {
-		row, err := t.challenge(ctx, hash)
+		grant, err := t.grantOf(ctx, hash)
 		if err != nil {
 			return err
 		}
-		if err := t.takeTurn(ctx, row.grant); err != nil {
+		if err := t.takeTurn(ctx, grant); err != nil {
 			return err
 		}
 		taken, err := t.takeChallenge(ctx, hash, claim, now)
@@ -100,17 +107,18 @@ func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim ce
 			return err
 		}
 		if !taken {
-			if row, err = t.challenge(ctx, hash); err != nil {
+			row, err := t.challenge(ctx, hash)
+			if err != nil {
 				return err
 			}
 			claimed, err = t.repeatClaim(ctx, row, claim, now)
 			return unchanged(err)
 		}
-		if err := t.mayShareKey(ctx, claim.KeyHash, row.grant); err != nil {
+		if err := t.mayShareKey(ctx, claim.KeyHash, grant); err != nil {
 			return err
 		}
-		claimed = certs.Claimed{Grant: row.grant, Claim: claim}
-		if err := t.voidSiblings(ctx, hash, row.grant, now); err != nil {
+		claimed = certs.Claimed{Grant: grant, Claim: claim}
+		if err := t.voidSiblings(ctx, hash, grant, now); err != nil {
 			return err
 		}
 		return t.audit(ctx, entry)
@@ -123,7 +131,9 @@ func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim ce
 
 // mayShareKey refuses the key of another device; what was claimed is taken back with it.
 func (t *tx) mayShareKey(ctx context.Context, keyHash []byte, g certs.Grant) error {
-	holder, err := scanCertificate(t.QueryRowContext(ctx, keyHolder, hex.EncodeToString(keyHash)))
+	var holder certs.Certificate
+	err := t.QueryRowContext(ctx, keySharer, hex.EncodeToString(keyHash)).
+		Scan(&holder.UserID, &holder.EnrollmentID, stamp{&holder.RevokedAt}, &holder.Reason)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

@@ -36,6 +36,7 @@ func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Q
 		{"valid", validByIssuer, []any{micros(now)}, false},
 		{"valid, unsaid", validUnsaid, []any{micros(now)}, false},
 		{"holder of a key", keyHolder, []any{sha256}, false},
+		{"sharer of a key", keySharer, []any{sha256}, false},
 		list("all", certs.CertificateFilter{}, true),
 		list("page", certs.CertificateFilter{After: sha256}, true),
 		list("user", certs.CertificateFilter{UserID: user}, false),

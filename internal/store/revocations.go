@@ -202,8 +202,12 @@ func issuerOf(der []byte) string {
 	return hex.EncodeToString(c.AuthorityKeyId)
 }
 
-const keyHolder = `SELECT ` + certificateColumns + ` FROM certs_certificates
-	WHERE key_hash = $1 ORDER BY issued_at DESC, sha256 DESC LIMIT 1`
+const (
+	keyHolder = `SELECT ` + certificateColumns + newestOfKey
+	keySharer = `SELECT user_id, enrollment_id, revoked_at, reason` + newestOfKey // all that certs.Certificate.MayShareKey looks at
+
+	newestOfKey = ` FROM certs_certificates WHERE key_hash = $1 ORDER BY issued_at DESC, sha256 DESC LIMIT 1`
+)
 
 // KeyHolder returns the newest certificate of a key.
 func (s *Certificates) KeyHolder(ctx context.Context, keyHash string) (certs.Certificate, error) {

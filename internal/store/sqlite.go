@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -51,25 +52,55 @@ func (s *sqliteFile) name() string { return s.path }
 
 // begin: the writer is one connection, and its transactions begin IMMEDIATE.
 func (s *sqliteFile) begin(ctx context.Context) (unit, error) {
-	raw, err := s.writer.BeginTx(ctx, nil)
+	conn, err := s.writer.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return sqliteUnit{raw}, nil
+	u := &sqliteUnit{Conn: conn, open: true}
+	if _, err := u.ExecContext(ctx, `begin immediate`); err != nil {
+		u.rollback()
+		return nil, err
+	}
+	return u, nil
 }
 
-type sqliteUnit struct{ *sql.Tx }
+// sqliteUnit is a transaction on the writer's connection. It begins and ends by
+// prepared statements: for a sql.Tx the driver parses both anew each time, and
+// database/sql starts a goroutine that waits for the end of the context, which
+// every statement looks at by itself.
+type sqliteUnit struct {
+	*sql.Conn
+	open bool
+}
 
-func (u sqliteUnit) commit(ctx context.Context, last []deferred) (sent bool, err error) {
+func (u *sqliteUnit) commit(ctx context.Context, last []deferred) (sent bool, err error) {
 	for _, s := range last {
 		if _, err := u.ExecContext(ctx, s.query, s.args...); err != nil {
 			return false, err
 		}
 	}
-	return true, u.Commit()
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	// Nothing interrupts it: nobody would know what became of it.
+	if _, err := u.ExecContext(context.WithoutCancel(ctx), `commit`); err != nil {
+		return true, err
+	}
+	u.open = false
+	return true, nil
 }
 
-func (u sqliteUnit) rollback() { _ = u.Rollback() }
+// rollback gives the connection back; for good where it may still be in the
+// transaction. Some errors of SQLite have ended that before
+// (https://www.sqlite.org/lang_transaction.html), and then it says that there is none.
+func (u *sqliteUnit) rollback() {
+	if u.open {
+		if _, err := u.ExecContext(context.Background(), `rollback`); err != nil {
+			_ = u.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}
+	_ = u.Close()
+}
 
 func (s *sqliteFile) snapshot() sql.IsolationLevel { return sql.LevelDefault }
 
