@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"fmt"
+	"math"
 	"math/big"
 )
 
@@ -42,13 +43,16 @@ func checkRSA(key *rsa.PublicKey) error {
 // looks so with a chance of less than 2^-100 or so.
 func checkModulus(n *big.Int) error {
 	roca := true
-	remainder, prime := new(big.Int), new(big.Int)
-	for _, p := range smallPrimes {
-		r := remainder.Mod(n, prime.SetInt64(int64(p.prime))).Int64()
-		if r == 0 {
-			return fmt.Errorf("%w: RSA modulus has the factor %d", ErrKeyRefused, p.prime)
+	remainder := new(big.Int)
+	for _, group := range smallPrimes {
+		rest := remainder.Mod(n, group.product).Uint64()
+		for _, p := range group.primes {
+			r := rest % p.prime
+			if r == 0 {
+				return fmt.Errorf("%w: RSA modulus has the factor %d", ErrKeyRefused, p.prime)
+			}
+			roca = roca && p.powers[r]
 		}
-		roca = roca && p.powers[r]
 	}
 	if n.Bit(0) == 0 {
 		return fmt.Errorf("%w: RSA modulus is even", ErrKeyRefused)
@@ -61,22 +65,37 @@ func checkModulus(n *big.Int) error {
 
 // smallPrime is an odd prime, and which numbers below it are powers of 65537 modulo it.
 type smallPrime struct {
-	prime  int
+	prime  uint64
 	powers []bool
+}
+
+// primeGroup are primes whose product fits into one word: a long division finds
+// the remainder by all of them.
+type primeGroup struct {
+	product *big.Int
+	primes  []smallPrime
 }
 
 // smallPrimes are the odd ones up to 167, which the faulty library multiplies. They
 // are looked for once: for each key that would cost as much as half a signature.
-var smallPrimes = func() (list []smallPrime) {
-	for p := 3; p <= 167; p += 2 {
-		if !big.NewInt(int64(p)).ProbablyPrime(0) { // exact for numbers this small
+var smallPrimes = func() (list []primeGroup) {
+	product := uint64(math.MaxUint64) // of a group that is full
+	for p := uint64(3); p <= 167; p += 2 {
+		if !new(big.Int).SetUint64(p).ProbablyPrime(0) { // exact for numbers this small
 			continue
 		}
 		powers := make([]bool, p)
-		for power := 1; !powers[power]; power = power * 65537 % p {
+		for power := uint64(1); !powers[power]; power = power * 65537 % p {
 			powers[power] = true
 		}
-		list = append(list, smallPrime{p, powers})
+		if product > math.MaxUint64/p {
+			product = 1
+			list = append(list, primeGroup{product: new(big.Int)})
+		}
+		product *= p
+		group := &list[len(list)-1]
+		group.product.SetUint64(product)
+		group.primes = append(group.primes, smallPrime{p, powers})
 	}
 	return list
 }()

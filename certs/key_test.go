@@ -48,14 +48,19 @@ func rocaModulus() *big.Int {
 	return n.Add(n, k.Mul(k, m))
 }
 
+// multipleOf is an odd multiple of p next to n.
+func multipleOf(n *big.Int, p int64) *big.Int {
+	m := new(big.Int).Sub(n, new(big.Int).Mod(n, big.NewInt(p)))
+	if m.Bit(0) == 0 {
+		m.Add(m, big.NewInt(p))
+	}
+	return m
+}
+
 func TestCheckKey(t *testing.T) {
 	t.Parallel()
 	good := phoneKey().PublicKey
 	even := new(big.Int).Sub(good.N, big.NewInt(1))
-	by3 := new(big.Int).Sub(good.N, new(big.Int).Mod(good.N, big.NewInt(3)))
-	if by3.Bit(0) == 0 {
-		by3.Add(by3, big.NewInt(3))
-	}
 	offCurve := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).PublicKey
 	//lint:ignore SA1019 an invalid point cannot be made otherwise
 	offCurve.Y = new(big.Int).Add(offCurve.Y, big.NewInt(1))
@@ -82,7 +87,9 @@ func TestCheckKey(t *testing.T) {
 		{"RSA e=65538", &rsa.PublicKey{N: good.N, E: 65538}, false},
 		{"RSA e=-65537", &rsa.PublicKey{N: good.N, E: -65537}, false},
 		{"RSA even modulus", &rsa.PublicKey{N: even, E: 65537}, false},
-		{"RSA modulus by 3", &rsa.PublicKey{N: by3, E: 65537}, false},
+		{"RSA modulus by 3", &rsa.PublicKey{N: multipleOf(good.N, 3), E: 65537}, false},
+		{"RSA modulus by 163", &rsa.PublicKey{N: multipleOf(good.N, 163), E: 65537}, false},
+		{"RSA modulus by 167", &rsa.PublicKey{N: multipleOf(good.N, 167), E: 65537}, false},
 		{"RSA no modulus", &rsa.PublicKey{E: 65537}, false},
 		{"RSA ROCA", &rsa.PublicKey{N: rocaModulus(), E: 65537}, false},
 		{"P-224", must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader)).Public(), false},
