@@ -15,17 +15,18 @@ import (
 )
 
 type caCmd struct {
-	Show     caShowCmd     `cmd:"" help:"Show roots and issuing certificates: which signs, which are trusted, what depends on each."`
-	Export   caExportCmd   `cmd:"" help:"Write our root certificate in PEM form."`
-	List     caListCmd     `cmd:"" help:"List certificates that were issued."`
-	Revoke   caRevokeCmd   `cmd:"" help:"Revoke one that was issued: refused from the next request on."`
-	Rollover caRolloverCmd `cmd:"" help:"Make a new issuing certificate beside the old, where the root's key is on the server."`
-	CSR      caCSRCmd      `cmd:"" name:"csr" help:"Make a key on the server and a request to be signed by an offline root or your own CA."`
-	Sign     caSignCmd     `cmd:"" help:"Sign such a request with an offline root; without a server."`
-	Import   caImportCmd   `cmd:"" help:"Take an issuing certificate that was signed elsewhere; it is staged."`
-	Activate caActivateCmd `cmd:"" help:"Let a staged issuing certificate sign from now on."`
-	Retire   caRetireCmd   `cmd:"" help:"End the trust in an old one."`
-	Init     caInitCmd     `cmd:"" help:"Before the first start: make the authority, with its root in a file of its own."`
+	Show      caShowCmd      `cmd:"" help:"Show roots and issuing certificates: which signs, which are trusted, what depends on each."`
+	Export    caExportCmd    `cmd:"" help:"Write our root certificate in PEM form."`
+	List      caListCmd      `cmd:"" help:"List certificates that were issued."`
+	Revoke    caRevokeCmd    `cmd:"" help:"Revoke one that was issued: refused from the next request on."`
+	Rollover  caRolloverCmd  `cmd:"" help:"Make a new issuing certificate beside the old, where the root's key is on the server."`
+	CSR       caCSRCmd       `cmd:"" name:"csr" help:"Make a key on the server and a request to be signed by an offline root or your own CA."`
+	Sign      caSignCmd      `cmd:"" help:"Sign such a request with an offline root; without a server."`
+	Import    caImportCmd    `cmd:"" help:"Take an issuing certificate that was signed elsewhere; it is staged."`
+	Activate  caActivateCmd  `cmd:"" help:"Let a staged issuing certificate sign from now on."`
+	Retire    caRetireCmd    `cmd:"" help:"End the trust in an old one."`
+	Init      caInitCmd      `cmd:"" help:"Before the first start: make the authority, with its root in a file of its own."`
+	RotateKEK caRotateKEKCmd `cmd:"" name:"rotate-kek" help:"Seal every secret anew under another key-encryption key; with no server running."`
 }
 
 type caShowCmd struct{ Output }

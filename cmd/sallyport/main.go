@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"sallyport/internal/app"
 	"sallyport/internal/config"
 	"sallyport/internal/refusal"
 )
@@ -76,6 +77,10 @@ type commands struct {
 // run is main without the process: it returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	environ := config.TakeEnviron()
+	if err := app.HideMemory(); err != nil {
+		fmt.Fprintln(stderr, "sallyport:", err)
+		return exitError
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -294,19 +295,40 @@ func startInside(t *testing.T, data string) *client {
 // startConfigured is startInside with settings of one's own.
 func startConfigured(t *testing.T, cfg config.Config) *client {
 	t.Helper()
-	a, err := app.New(t.Context(), cfg, app.Options{Version: "test"})
-	must(t, err)
+	stop, c := serveFor(t, cfg)
+	t.Cleanup(stop)
+	return c
+}
+
+// serveFor is startConfigured for a part of a test.
+func serveFor(t *testing.T, cfg config.Config) (stop func(), c *client) {
+	t.Helper()
+	var a *app.App
+	must(t, unlocked(func() (err error) {
+		a, err = app.New(t.Context(), cfg, app.Options{Version: "test"})
+		return err
+	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	t.Cleanup(func() {
+	return func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 		must(t, a.Close())
-	})
-	return newClient(t, cfg.Data)
+	}, newClient(t, cfg.Data)
+}
+
+// unlocked tries again while a data directory is in use that was in use by this
+// process: another test may just be starting a process, and that holds the lock too
+// until it has become another program.
+func unlocked(use func() error) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		if err := use(); !errors.Is(err, app.ErrLocked) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // freeAddress is a loopback address that was free a moment ago. It lies below

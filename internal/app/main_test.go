@@ -14,6 +14,7 @@ import (
 
 	"sallyport/internal/app"
 	"sallyport/internal/config"
+	"sallyport/internal/secret"
 	"sallyport/internal/store"
 	"sallyport/internal/store/postgrestest"
 )
@@ -29,8 +30,12 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(envServe) != "" {
-		if err := serveUntilKilled(); err != nil {
+	if os.Getenv(envServe) != "" || os.Getenv(envRotate) != "" {
+		run := serveUntilKilled
+		if os.Getenv(envRotate) != "" {
+			run = rotateUntilKilled
+		}
+		if err := run(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -92,7 +97,8 @@ func testConfig(data, listen string) config.Config {
 	cfg := config.Default()
 	cfg.Data, cfg.Listen, cfg.InquiryMaxAge = data, listen, 0
 	cfg.Database = config.NewDatabaseURL(os.Getenv(envData))
-	if os.Getenv(envServe) == "" {
+	cfg.KEK, cfg.KEKNew = secret.New(os.Getenv(config.VariableKEK)), secret.New(os.Getenv(config.VariableKEKNew))
+	if os.Getenv(envServe) == "" && os.Getenv(envRotate) == "" {
 		cfg.Database = engine.of(data)
 	}
 	cfg.Organization = "Example Ltd"

@@ -115,16 +115,53 @@ func ParseKey(v Value) ([]byte, error) {
 	return nil, fmt.Errorf("%w: that is %d bytes in hex or base64, as openssl rand -hex %d prints them", ErrNoKey, KeySize, KeySize)
 }
 
+// ReplaceKeys puts other keys into the file at path, the one that seals first. The
+// file is whole at every moment, has the owner that it had, and is on the disk when
+// ReplaceKeys returns: something may be sealed under a key from then on.
+func ReplaceKeys(path string, keys ...[]byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("replace key file: %w", err)
+	}
+	old, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("replace key file: %w", err)
+	}
+	name, err := writeKeys(filepath.Dir(path), keys, func(f *os.File) error { return sameOwner(f, old) })
+	if err != nil {
+		return fmt.Errorf("replace key file: %w", err)
+	}
+	if err := os.Rename(name, path); err != nil {
+		return errors.Join(fmt.Errorf("replace key file: %w", err), os.Remove(name))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
 // createKey writes the file completely before it gets its name, and never over
 // one that exists: a half-written key would lock everything for good.
-func createKey(path string) (err error) {
+func createKey(path string) error {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".key-*") // mode 0600
+	name, err := writeKeys(dir, [][]byte{Random(KeySize)}, func(*os.File) error { return nil })
 	if err != nil {
 		return fmt.Errorf("create key file: %w", err)
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(FormatKeyFile(Random(KeySize)))
+	defer func() { _ = os.Remove(name) }()
+	if err := os.Link(name, path); err != nil { // fails when path exists
+		return fmt.Errorf("create key file: %w", err)
+	}
+	return syncDir(dir)
+}
+
+// writeKeys writes a file of mode 0600 that has no name of its own yet.
+func writeKeys(dir string, keys [][]byte, prepare func(*os.File) error) (name string, err error) {
+	f, err := os.CreateTemp(dir, ".key-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(FormatKeyFile(keys...))
+	if err == nil {
+		err = prepare(f)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -132,22 +169,19 @@ func createKey(path string) (err error) {
 		err = closeErr
 	}
 	if err != nil {
-		return fmt.Errorf("create key file: %w", err)
+		return "", errors.Join(err, os.Remove(f.Name()))
 	}
-	if err := os.Link(f.Name(), path); err != nil { // fails when path exists
-		return fmt.Errorf("create key file: %w", err)
-	}
-	return syncDir(dir)
+	return f.Name(), nil
 }
 
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("create key file: %w", err)
+		return fmt.Errorf("sync key file: %w", err)
 	}
 	defer d.Close()
 	if err := d.Sync(); err != nil {
-		return fmt.Errorf("create key file: %w", err)
+		return fmt.Errorf("sync key file: %w", err)
 	}
 	return nil
 }

@@ -234,6 +234,23 @@ func TestKeyFileOfARotation(t *testing.T) {
 	if err != nil || len(keys) != 2 || !bytes.Equal(keys[0], newer) || !bytes.Equal(keys[1], older) {
 		t.Errorf("got %x, %v", keys, err)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := ReplaceKeys(link, newer); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if keys, loadErr := LoadKeys(link); err != nil || loadErr != nil || len(keys) != 1 || info.Mode().Perm() != 0o600 {
+		t.Errorf("replaced: %d keys, %v, %v", len(keys), err, loadErr)
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
+		t.Errorf("left-over files: %v", entries)
+	}
+	if err := ReplaceKeys(path+"2", newer); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file to replace: %v", err)
+	}
 	if _, err := ParseKeyFile(FormatKeyFile(newer, older, newer)); !errors.Is(err, ErrNoKey) {
 		t.Errorf("three keys: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/refusal"
@@ -60,13 +61,21 @@ type Resealing struct {
 
 // ResealedColumn counts the values of one column.
 type ResealedColumn struct {
-	Name string
-	Done int // sealed under the new key this time, or to be
-	Left int // under the old key
+	Name string `json:"name"`
+	Done int    `json:"done"` // sealed under the new key: by this run, or found so
+	Left int    `json:"left"` // under another
 }
 
-// Sealed opens every sealed value and changes nothing. Left counts what is not
-// sealed under the sealer's first key.
+// Total adds the columns up.
+func (r Resealing) Total() (done, left int) {
+	for _, c := range r.Columns {
+		done, left = done+c.Done, left+c.Left
+	}
+	return done, left
+}
+
+// Sealed opens every sealed value and changes nothing. Done counts what is sealed
+// under the sealer's first key, Left what is not.
 func (db *DB) Sealed(ctx context.Context) (Resealing, error) {
 	r, err := db.resealing(ctx)
 	if err != nil {
@@ -74,10 +83,12 @@ func (db *DB) Sealed(ctx context.Context) (Resealing, error) {
 	}
 	for i, c := range sealedColumns() {
 		err := db.read(ctx, "open "+c.name(), func(t *tx) error {
-			r.Columns[i].Left = 0
+			r.Columns[i].Done, r.Columns[i].Left = 0, 0
 			// No header is empty: this is every value.
 			return t.eachSealed(ctx, c, nil, nil, -1, func(row sealedRow) error {
-				if !bytes.HasPrefix(row.sealed, db.options.Sealer.Header()) {
+				if bytes.HasPrefix(row.sealed, db.options.Sealer.Header()) {
+					r.Columns[i].Done++
+				} else {
 					r.Columns[i].Left++
 				}
 				_, err := db.open(c, row)
@@ -117,16 +128,32 @@ func (db *DB) Reseal(ctx context.Context, progress func(Resealing)) (Resealing, 
 	}
 	var r Resealing
 	err := db.Alone(ctx, "prepare", func(ctx context.Context) error { // a server that starts waits here
-		ran, err := db.engine.stopped(ctx, func(ctx context.Context) (err error) {
+		return db.withServersStopped(ctx, func(ctx context.Context) (err error) {
 			r, err = db.reseal(ctx, progress)
 			return err
 		})
-		if err == nil && !ran {
-			err = refusal.New(ErrInUse, "database", "a server is at work on "+db.engine.name(), "stop every server on it first")
-		}
-		return err
 	})
 	return r, err
+}
+
+// stoppedWithin is how long PostgreSQL may take to notice that a server has gone.
+const stoppedWithin = 3 * time.Second
+
+func (db *DB) withServersStopped(ctx context.Context, fn func(context.Context) error) error {
+	for deadline := time.Now().Add(stoppedWithin); ; {
+		ran, err := db.engine.stopped(ctx, fn)
+		if ran || err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return refusal.New(ErrInUse, "database", "a server is at work on "+db.engine.name(), "stop every server on it first")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(aloneEvery):
+		}
+	}
 }
 
 func (db *DB) reseal(ctx context.Context, progress func(Resealing)) (Resealing, error) {

@@ -326,10 +326,8 @@ func TestReseal(t *testing.T) {
 	})
 }
 
-func total(r store.Resealing) (left int) {
-	for _, c := range r.Columns {
-		left += c.Left
-	}
+func total(r store.Resealing) int {
+	_, left := r.Total()
 	return left
 }
 
