@@ -191,8 +191,8 @@ type Store interface {
 	// wrapped with a reason that is fit for the audit trail only: unknown,
 	// expired at now (a claim made in time may still be repeated), claimed by
 	// another, void, invitation revoked or used by another challenge, enrolment
-	// ended, user removed. ErrKeyRefused, and nothing is claimed, when the newest
-	// certificate of the claim's key does not let the grant share it (MayShareKey).
+	// ended, user removed. ErrKeyRefused, and nothing is claimed, when the KeyHolder
+	// of the claim's key does not let the grant share it (MayShareKey).
 	ClaimChallenge(ctx context.Context, hash []byte, claim Claim, now time.Time, entry audit.Entry) (Claimed, error)
 	// RecordIssued writes the certificate under its claimed challenge, with the
 	// entry, and burns the invitation of the grant in the same transaction. When
@@ -224,7 +224,8 @@ type RenewalStore interface {
 	// enrolment has no newest: a user may have been given one by hand for each device.
 	ClaimRenewal(ctx context.Context, signer string, claim Claim, now time.Time, entry audit.Entry) (Claimed, error)
 	// KeyHolder returns the newest certificate, valid or not, of the key with this
-	// Certificate.KeyHash. ErrNotFound when nobody was certified with it.
+	// Certificate.KeyHash; one that was revoked for ReasonKeyCompromise before any
+	// other. ErrNotFound when nobody was certified with it.
 	KeyHolder(ctx context.Context, keyHash string) (Certificate, error)
 }
 
