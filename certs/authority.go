@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -104,6 +105,7 @@ type AuthorityInfo struct {
 	Fingerprint  string         `json:"fingerprint"` // lower-case hex of the SHA-256
 	Subject      string         `json:"subject"`
 	Issuer       string         `json:"issuer"`
+	PEM          string         `json:"pem"`            // the certificate itself
 	SubjectKeyID string         `json:"subject_key_id"` // lower-case hex; its CRL is /crl/<this>.crl
 	Kind         KeyKind        `json:"kind"`
 	NotBefore    time.Time      `json:"not_before"`
@@ -135,6 +137,7 @@ func (f family) info(m member) AuthorityInfo {
 		Subject: m.cert.Subject.String(), Issuer: m.cert.Issuer.String(), SubjectKeyID: hex.EncodeToString(m.cert.SubjectKeyId),
 		Kind: kindOf(m.cert.PublicKey), NotBefore: m.cert.NotBefore.UTC(), NotAfter: m.cert.NotAfter.UTC(), KeyHere: m.key != nil,
 		CreatedAt: m.created, ActiveAt: m.activeAt, RetiredAt: m.retiredAt,
+		PEM: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.cert.Raw})),
 	}
 }
 

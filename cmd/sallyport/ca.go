@@ -1,12 +1,8 @@
 package main
 
 import (
-	"encoding/pem"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +12,7 @@ import (
 
 type caCmd struct {
 	Show      caShowCmd      `cmd:"" help:"Show roots and issuing certificates: which signs, which are trusted, what depends on each."`
-	Export    caExportCmd    `cmd:"" help:"Write our root certificate in PEM form."`
+	Export    caExportCmd    `cmd:"" help:"Write our certificates in PEM form: the root, the chain, all, or one."`
 	List      caListCmd      `cmd:"" help:"List certificates that were issued."`
 	Revoke    caRevokeCmd    `cmd:"" help:"Revoke one that was issued: refused from the next request on."`
 	Rollover  caRolloverCmd  `cmd:"" help:"Make a new issuing certificate beside the old, where the root's key is on the server."`
@@ -77,40 +73,6 @@ func (p *program) authorities(api *client) ([]adminapi.AuthorityCertificate, err
 const shortHash = 16
 
 func short(fingerprint string) string { return fingerprint[:min(shortHash, len(fingerprint))] }
-
-type caExportCmd struct {
-	Out   string `short:"O" help:"File to write; standard output when absent." placeholder:"FILE"`
-	Chain bool   `help:"Also write the issuing certificate."`
-}
-
-func (c *caExportCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	answer, err := api.send(p.ctx, http.MethodGet, "/api/v1/ca", "", nil)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	chain, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err != nil {
-		return fmt.Errorf("read certificates: %w", err)
-	}
-	root, rest := pem.Decode(chain)
-	if root == nil || root.Type != "CERTIFICATE" {
-		return fmt.Errorf("%s answered without a certificate", api.base)
-	}
-	out := pem.EncodeToMemory(root)
-	if c.Chain {
-		out = append(out, rest...)
-	}
-	if c.Out == "" {
-		_, err = p.stdout.Write(out)
-		return err
-	}
-	return os.WriteFile(c.Out, out, 0o644) // a root certificate is public
-}
 
 type caListCmd struct {
 	User       string `help:"Only those of this user." placeholder:"UPN"`

@@ -170,9 +170,23 @@ func (*caActivateCmd) Help() string {
 }
 
 func (c *caActivateCmd) Run(p *program) error {
-	return c.step(p, "activate", func(s adminapi.AuthorityStep) string {
+	err := c.step(p, "activate", func(s adminapi.AuthorityStep) string {
 		return fmt.Sprintf("active phones that do not know its root: %d", s.Untold)
 	}, "signs from now on")
+	if err == nil && !c.json() {
+		c.others(p)
+	}
+	return err
+}
+
+// others names those whom nobody tells of a root but the administrator.
+func (c *caActivateCmd) others(p *program) {
+	if c.DryRun {
+		fmt.Fprintln(p.stderr, "Before you activate it: mail servers and VPN gateways, and whoever else checks certificates of ours, must trust it and its root, beside the old ones: sallyport ca export --all -O FILE")
+		return
+	}
+	fmt.Fprintln(p.stderr, "Next: see that mail servers and VPN gateways, and whoever else checks certificates of ours, trust it and its root, beside the old ones: sallyport ca export --all -O FILE")
+	fmt.Fprintln(p.stderr, "Where it leads to another root, DATA/ca.pem is another root from now on: hand it to whoever calls the API with --ca FILE.")
 }
 
 type caRetireCmd struct{ Successor }
@@ -192,11 +206,7 @@ func (c Successor) step(p *program, verb string, counts func(adminapi.AuthorityS
 	if err != nil {
 		return err
 	}
-	var hashes []string
-	for _, a := range all {
-		hashes = append(hashes, a.Fingerprint)
-	}
-	hash, err := theOne(hashes, hexOf(c.Fingerprint), "certificate of the authority", "sallyport ca show")
+	hash, err := authorityOf(all, c.Fingerprint)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 type authorityFake struct{ w *world }
 
 func (f authorityFake) Root() *x509.Certificate    { return f.w.root }
-func (f authorityFake) Issuing() *x509.Certificate { return f.w.root }
+func (f authorityFake) Chain() []*x509.Certificate { return []*x509.Certificate{f.w.root} }
 
 func (f authorityFake) Request(_ context.Context, kind certs.KeyKind) ([]byte, error) {
 	if !kind.Valid() {
@@ -40,7 +40,7 @@ func (f authorityFake) Rollover(context.Context, certs.KeyKind) (certs.Authority
 }
 
 func issuingInfo(state certs.AuthorityState) certs.AuthorityInfo {
-	return certs.AuthorityInfo{Role: "issuing", State: state, Fingerprint: issuedHash, Subject: "CN=Issuing", Issuer: "CN=Root", SubjectKeyID: "0a0b",
+	return certs.AuthorityInfo{Role: "issuing", State: state, Fingerprint: issuedHash, Subject: "CN=Issuing", Issuer: "CN=Root", SubjectKeyID: "0a0b", PEM: "-----BEGIN CERTIFICATE-----\n",
 		Kind: certs.KeyP256, NotBefore: noon, NotAfter: noon.AddDate(5, 0, 0), KeyHere: true, CreatedAt: noon}
 }
 

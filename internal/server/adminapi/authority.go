@@ -17,7 +17,7 @@ import (
 // Authority shows its certificates, and takes new ones. *certs.Authority is one.
 type Authority interface {
 	Root() *x509.Certificate
-	Issuing() *x509.Certificate
+	Chain() []*x509.Certificate
 	Request(ctx context.Context, kind certs.KeyKind) ([]byte, error)
 	Import(ctx context.Context, in certs.Import) (certs.AuthorityInfo, error)
 	Rollover(ctx context.Context, kind certs.KeyKind) (certs.AuthorityInfo, error)
@@ -71,11 +71,19 @@ type AuthorityStep struct {
 	Refused   []*refusal.Error    `json:"refused"` // what stands in the way without force
 }
 
-// CA answers GET /api/v1/ca with the root and the issuing certificate in PEM.
+// CA answers GET /api/v1/ca in PEM: the root, then the issuing certificate and
+// what stands between the two.
 func (a *API) CA(w http.ResponseWriter, _ *http.Request) error {
+	root := a.d.Authority.Root()
+	list := []*x509.Certificate{root}
+	for _, cert := range a.d.Authority.Chain() {
+		if !cert.Equal(root) {
+			list = append(list, cert)
+		}
+	}
 	var out bytes.Buffer
-	for _, der := range [][]byte{a.d.Authority.Root().Raw, a.d.Authority.Issuing().Raw} {
-		if err := pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
+	for _, cert := range list {
+		if err := pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}); err != nil {
 			return fmt.Errorf("encode certificate: %w", err)
 		}
 	}
