@@ -99,8 +99,8 @@ func (k SMIMEKey) Format(f fmt.State, _ rune) {
 // their mail was encrypted to stays, revoked: without it nobody could ever read that
 // mail again. A restore ends every export that was not taken: it may have been since.
 type SMIMEStore interface {
-	// SaveSMIME adds keys, all or none, with the entries and an
-	// EventTemplateChange; directory.ErrNotFound when a user is unknown. A key whose
+	// SaveSMIME adds keys, all or none, with the entries and, for each phone of
+	// their users, an EventUserChanged; directory.ErrNotFound when a user is unknown. A key whose
 	// certificate the user has already for that usage is left as it is and counts as
 	// not added; so is an issued one that begins within an hour of another issued one,
 	// not revoked and for the same addresses, as two phones may ask at once. Nothing is
@@ -112,7 +112,7 @@ type SMIMEStore interface {
 	// SMIMEKeys returns these keys of one user with Key; ErrNotFound when one is not his.
 	SMIMEKeys(ctx context.Context, userID string, ids []string) ([]SMIMEKey, error)
 	// RevokeSMIME marks every key of that key's certificate, and the Certificate where
-	// it is ours, with the entry and an EventTemplateChange. One that is revoked already
+	// it is ours, with the entry and the events as above. One that is revoked already
 	// stays as it is, and nothing is written; ErrNotFound when unknown.
 	RevokeSMIME(ctx context.Context, id string, reason RevocationReason, now time.Time, entry audit.Entry) error
 

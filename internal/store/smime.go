@@ -3,12 +3,12 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"sallyport/certs"
 	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
-	"sallyport/mdm"
 )
 
 // SMIME keeps users' S/MIME keys, sealed, and the exports of them.
@@ -37,6 +37,7 @@ func (s *SMIME) SaveSMIME(ctx context.Context, keys []certs.SMIMEKey, entries []
 	var added int
 	err := s.db.write(ctx, "save S/MIME keys", func(t *tx) error {
 		added = 0
+		var users []directory.UserID
 		for i, k := range keys {
 			if err := t.userExists(ctx, directory.UserID(k.UserID)); err != nil {
 				return err
@@ -45,12 +46,19 @@ func (s *SMIME) SaveSMIME(ctx context.Context, keys []certs.SMIMEKey, entries []
 			if err != nil {
 				return fmt.Errorf("key %s: %w", k.ID, err)
 			}
-			added += int(n)
+			if added += int(n); n > 0 && !slices.Contains(users, directory.UserID(k.UserID)) {
+				users = append(users, directory.UserID(k.UserID))
+			}
 		}
 		if added == 0 {
 			return errUnchanged
 		}
-		t.emit(mdm.EventTemplateChange, "", t.db.now())
+		// Of the others' phones nothing changes: keys are made one user after the other.
+		for _, id := range users {
+			if err := t.emitUserChanged(ctx, id, t.db.now()); err != nil {
+				return err
+			}
+		}
 		return t.audit(ctx, entries...)
 	})
 	if err != nil {
@@ -186,12 +194,20 @@ func (s *SMIME) RevokeSMIME(ctx context.Context, id string, reason certs.Revocat
 
 // revokeSMIME marks the keys of a certificate, and says how many that were.
 func (t *tx) revokeSMIME(ctx context.Context, sha256 string, reason certs.RevocationReason, now time.Time) (int64, error) {
-	n, err := t.change(ctx, `UPDATE certs_smime_keys SET revoked_at = $2, reason = $3 WHERE sha256 = $1 AND revoked_at = 0`,
+	rows, err := t.QueryContext(ctx, `UPDATE certs_smime_keys SET revoked_at = $2, reason = $3 WHERE sha256 = $1 AND revoked_at = 0 RETURNING user_id`,
 		sha256, micros(now), reason)
-	if err == nil && n > 0 {
-		t.emit(mdm.EventTemplateChange, "", now)
+	users, err := collect(rows, err, func(row scanner) (id directory.UserID, err error) { err = row.Scan(&id); return id, err })
+	if err != nil {
+		return 0, err
 	}
-	return n, err
+	n := int64(len(users))
+	slices.Sort(users)
+	for _, id := range slices.Compact(users) {
+		if err := t.emitUserChanged(ctx, id, now); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
 }
 
 // endSMIME is what becomes of a removed user's keys for mail.

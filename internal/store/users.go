@@ -109,19 +109,19 @@ func (t *tx) saveUser(ctx context.Context, u directory.User) (directory.User, er
 	if err := t.saveMemberships(ctx, stored); err != nil {
 		return stored, err
 	}
-	return stored, t.emitUserChanged(ctx, stored)
+	return stored, t.emitUserChanged(ctx, stored.ID, stored.UpdatedAt)
 }
 
 // emitUserChanged tells each phone's consumers of its user's new data; a new
 // user has no phones.
-func (t *tx) emitUserChanged(ctx context.Context, u directory.User) error {
-	rows, err := t.QueryContext(ctx, `SELECT id FROM enroll_enrollments WHERE user_id = $1 AND state IN `+activeStates+` ORDER BY id`, u.ID)
+func (t *tx) emitUserChanged(ctx context.Context, id directory.UserID, at time.Time) error {
+	rows, err := t.QueryContext(ctx, `SELECT id FROM enroll_enrollments WHERE user_id = $1 AND state IN `+activeStates+` ORDER BY id`, id)
 	enrollments, err := collect(rows, err, scanEnrollmentID)
 	if err != nil {
 		return err
 	}
 	for _, enrollment := range enrollments {
-		t.emit(mdm.EventUserChanged, enrollment, u.UpdatedAt)
+		t.emit(mdm.EventUserChanged, enrollment, at)
 	}
 	return nil
 }

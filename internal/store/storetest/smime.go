@@ -88,7 +88,10 @@ func testSMIMESave(make Maker) func(*testing.T) {
 		alice, bob := w.user("alice@example.test"), w.user("bob@example.test")
 		a := w.smimeKey(alice, certs.SMIMEEncryption, certs.SMIMEIssued, start)
 		b := w.smimeKey(bob, certs.SMIMESigning, certs.SMIMEImported, start)
-		w.same(w.newEvents(func() { w.saveSMIME(2, a, b) }), []string{"template_change"})
+		one, _ := w.withIdentity(alice, "U1")
+		two, _ := w.withIdentity(alice, "U2")
+		w.withIdentity(w.user("carol@example.test"), "U3")
+		w.same(w.newEvents(func() { w.saveSMIME(2, a, b) }), []string{"user_changed " + string(one.ID), "user_changed " + string(two.ID)})
 		w.audited("smime.save", 2)
 
 		blank := func(k certs.SMIMEKey) certs.SMIMEKey { k.Key, k.Current = nil, true; return k }
@@ -199,8 +202,10 @@ func testSMIMERevoke(make Maker) func(*testing.T) {
 			return w.DB.SMIME().RevokeSMIME(w.ctx, id, certs.ReasonKeyCompromise, w.now(), w.entry("smime.revoke", id))
 		}
 		w.saveSMIME(1, k)
+		e, _ := w.withIdentity(alice, "U1")
+		w.withIdentity(w.user("bob@example.test"), "U2")
 		w.unchangedBy(func() { w.is(revoke(newID()), certs.ErrNotFound) })
-		w.same(w.newEvents(func() { w.ok(revoke(k.ID)) }), []string{"template_change"})
+		w.same(w.newEvents(func() { w.ok(revoke(k.ID)) }), []string{"user_changed " + string(e.ID)})
 		w.audited("smime.revoke", 1)
 		at := stored(w.now())
 		w.later()
