@@ -37,7 +37,8 @@ test: ## every test; tells loudly what was skipped and how to get it (RACE=1: ra
 
 .PHONY: race
 race: ## the race detector over rooms where things run at once, and the phone scenarios on both engines
-	CGO_ENABLED=1 $(GO) test -race -timeout 10m ./access ./certs/... ./compliance ./enroll/... ./internal/auth ./internal/cms ./internal/server/... ./internal/work ./mdm/apple/...
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run 'InParallel|AtOnce|ParallelUses' ./certs/...
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m ./access ./compliance ./enroll/... ./internal/auth ./internal/cms ./internal/server/... ./internal/work ./mdm/apple/...
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run '^(TestScenarios|TestOnPostgres)$$' ./internal/app
 
 .PHONY: bench
