@@ -31,8 +31,8 @@ const (
 // EncodeRoot writes the file that keeps a root: PKCS#12 (RFC 7292) with AES-256
 // and PBKDF2, which OpenSSL 1.1.1 and newer open.
 func EncodeRoot(root RootFile, passphrase secret.Value) ([]byte, error) {
-	if refused := checkPassphrase(passphrase); refused != nil {
-		return nil, refused
+	if err := CheckPassphrase(passphrase); err != nil {
+		return nil, err
 	}
 	data, err := pkcs12.Modern2023.WithIterations(rootIterations).Encode(root.Key, root.Certificate, nil, passphrase.Reveal())
 	if err != nil {
@@ -53,9 +53,10 @@ func DecodeRoot(data []byte, passphrase secret.Value) (RootFile, error) {
 	return RootFile{Certificate: file.Certificate, Key: file.Key}, nil
 }
 
-// checkPassphrase: the file may lie about for years, so that it is guessed at
-// leisure. PKCS#12 knows no characters beyond the first 65,536 of Unicode.
-func checkPassphrase(p secret.Value) *refusal.Error {
+// CheckPassphrase refuses one that EncodeRoot would not take (ErrAuthorityInvalid).
+// The file may lie about for years, so that it is guessed at leisure. PKCS#12
+// knows no characters beyond the first 65,536 of Unicode.
+func CheckPassphrase(p secret.Value) error {
 	const remedy = "choose four random words, or more"
 	text := p.Reveal()
 	switch {

@@ -20,7 +20,7 @@ type caInitCmd struct {
 	PassphraseFile string  `help:"File with the passphrase that seals it; asked for twice on a terminal when left away." placeholder:"FILE"`
 	Config         string  `help:"YAML file with the server's settings." placeholder:"FILE"`
 	Database       *string `help:"PostgreSQL in place of a file in the data directory, as of serve." placeholder:"postgres://USER@HOST/DB"`
-	Organization   *string `help:"Name in the certificates, as of serve." placeholder:"NAME"`
+	Organization   *string `help:"Name in these certificates; serve has to be given the same." placeholder:"NAME"`
 	KeyKind
 }
 
@@ -47,23 +47,39 @@ func (c *caInitCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	written := false
+	// What can be refused is refused before anything is made.
+	if err := certs.CheckPassphrase(passphrase); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(c.RootOut, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("write root: %w", err)
+	}
 	var root *x509.Certificate
 	err = app.InitAuthority(p.ctx, cfg, certs.KeyKind(c.Kind), func(made *x509.Certificate, key crypto.Signer) error {
 		root = made
-		err := writeRoot(c.RootOut, made, key, passphrase)
-		written = err == nil
-		return err
+		return writeRoot(out, made, key, passphrase)
 	})
-	if err != nil {
-		if written { // nothing was saved that it belongs to
-			err = errors.Join(err, os.Remove(c.RootOut))
-		}
-		return err
+	if err != nil { // nothing was saved that it belongs to
+		_ = out.Close() // writeRoot may have done so
+		return errors.Join(err, os.Remove(c.RootOut))
 	}
 	fmt.Fprintf(p.stdout, "authority made: %s, until %s\nroot and its key: %s\n", cell(root.Subject.String()), stamp(root.NotAfter), c.RootOut)
-	fmt.Fprintf(p.stderr, "Copy that file to two media that you keep apart, try the passphrase (sallyport ca sign --help), and remove it from this machine.\nThen start the server: sallyport serve --data %s\n", cfg.Data)
+	fmt.Fprintf(p.stderr, "Copy that file to two media that you keep apart, try the passphrase (sallyport ca sign --help), and remove it from this machine.\nThen start the server: %s\n", c.start(cfg))
 	return nil
+}
+
+// start is how the server goes on from here. It does not remember what this
+// command was told: the name has to be among its own settings.
+func (c *caInitCmd) start(cfg config.Config) string {
+	line := "sallyport serve --data " + cfg.Data
+	if c.Config != "" {
+		line += " --config " + c.Config
+	}
+	if c.Organization != nil {
+		line += fmt.Sprintf(" --organization %q (or organization: %q among its settings)", cfg.Organization, cfg.Organization)
+	}
+	return line
 }
 
 func (c *caInitCmd) settings(p *program) (config.Config, error) {
@@ -90,16 +106,11 @@ func inside(dir, file string) bool {
 	return err == nil && filepath.IsLocal(relative)
 }
 
-// writeRoot writes the file whole, for its owner alone, and onto the disk before
-// anything relies on it.
-func writeRoot(file string, root *x509.Certificate, key crypto.Signer, passphrase secret.Value) error {
+// writeRoot fills the file, and has it on the disk before anything relies on it.
+func writeRoot(f *os.File, root *x509.Certificate, key crypto.Signer, passphrase secret.Value) error {
 	data, err := certs.EncodeRoot(certs.RootFile{Certificate: root, Key: key}, passphrase)
 	if err != nil {
 		return err
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("write root: %w", err)
 	}
 	_, err = f.Write(data)
 	if err == nil {
@@ -109,10 +120,10 @@ func writeRoot(file string, root *x509.Certificate, key crypto.Signer, passphras
 		err = closeErr
 	}
 	if err == nil {
-		_, err = readRoot(file, passphrase) // what cannot be read back is no root
+		_, err = readRoot(f.Name(), passphrase) // what cannot be read back is no root
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write root: %w", err), os.Remove(file))
+		return fmt.Errorf("write root: %w", err)
 	}
 	return nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"log/slog"
+	"os"
 	"time"
 
 	"sallyport/certs"
@@ -23,12 +25,9 @@ func InitAuthority(ctx context.Context, cfg config.Config, kind certs.KeyKind, r
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	fresh := !exists(cfg.Data)
 	a := &App{log: slog.New(slog.DiscardHandler), now: time.Now, dir: cfg.Data, wake: &work.Wake{}}
-	defer func() {
-		if closeErr := a.Close(); err == nil {
-			err = closeErr
-		}
-	}()
+	defer func() { err = errors.Join(err, a.undo(fresh && err != nil)) }()
 	if err := a.occupyData(); err != nil {
 		return err
 	}
@@ -38,6 +37,24 @@ func InitAuthority(ctx context.Context, cfg config.Config, kind certs.KeyKind, r
 	return a.db.Alone(ctx, firstStart, func(ctx context.Context) error {
 		return certs.Init(ctx, a.db.Keys(), certs.Options{Organization: cfg.Organization, Now: a.now}, certs.InitOptions{Kind: kind, RootOut: rootOut})
 	})
+}
+
+// undo closes all, and removes the data directory where all of it was made in
+// vain: a first start would take it for one that was set up. It is ours to remove
+// while we hold its lock. That an authority which was made is not closed well is no
+// reason to give it up: its root is handed out.
+func (a *App) undo(remove bool) error {
+	unlock := a.unlock
+	a.unlock = nil
+	_ = a.Close() // see above
+	if unlock == nil {
+		return nil
+	}
+	defer unlock()
+	if !remove {
+		return nil
+	}
+	return os.RemoveAll(a.dir)
 }
 
 // firstStart is what servers and commands on one database do one after the other.
