@@ -38,12 +38,10 @@ func (m *memory) end(id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Ti
 	e := m.enrollments[id]
 	e.State, e.EndedAt = state, now
 	m.enrollments[id] = e
-	if state == mdm.Retired || state == mdm.Refused {
-		for hash, cert := range m.certs {
-			if hash == e.CertificateHash {
-				cert.RevokedAt = now
-				m.certs[hash] = cert
-			}
+	for hash, cert := range m.certs {
+		if hash == e.CertificateHash && cert.RevokedAt.IsZero() {
+			cert.RevokedAt = now
+			m.certs[hash] = cert
 		}
 	}
 	m.event(mdm.EventEnded, id, now)

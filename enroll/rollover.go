@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/certs"
+	"sallyport/internal/audit"
 	"sallyport/internal/refusal"
 	"sallyport/mdm"
 )
@@ -25,14 +26,20 @@ type Successions interface {
 	Retire(ctx context.Context, fingerprint string) error
 }
 
-// Hanging counts what hangs under issuing certificates. certs.RevocationStore does.
+// Hanging knows what hangs under issuing certificates. internal/store implements it.
 type Hanging interface {
+	// CountValid is that of certs.RevocationStore.
 	CountValid(ctx context.Context, now time.Time) (map[string]int, error)
+	// CountPinned counts the active enrolments that are pinned to a certificate of
+	// this issuer (hex of its SubjectKeyId) which is neither revoked nor expired at now.
+	CountPinned(ctx context.Context, issuer string, now time.Time) (int, error)
+	// RevokeUnder revokes (cessationOfOperation) all certificates of this issuer that
+	// are neither revoked nor expired at now, some at a time: each time with the entry
+	// and, for the active enrolments concerned, EventIdentity. It returns how many, also
+	// where it was interrupted: whoever calls it again goes on. Rows without an
+	// issuer are read for theirs.
+	RevokeUnder(ctx context.Context, issuer string, now time.Time, entry audit.Entry) (int, error)
 }
-
-var (
-	_ Hanging = certs.RevocationStore(nil)
-)
 
 // Rollover puts a new issuing certificate to use, and ends an old one, when the
 // fleet is ready for it. Its fields are needed except where they say otherwise.
@@ -48,6 +55,7 @@ type Step struct {
 	Authority certs.AuthorityInfo
 	Untold    int // active phones whose enrolment profile knows nothing of its root
 	Valid     int // certificates under it that are neither revoked nor expired
+	Phones    int // Retire: active phones whose management identity is one of these, and which have to enrol again
 	Refused   refusal.List
 }
 
@@ -106,7 +114,9 @@ func (r *Rollover) Activate(ctx context.Context, fingerprint string, force, dryR
 }
 
 // Retire ends the trust in an issuing certificate that is not the active one.
-// While valid certificates hang under it, that is ErrConflict unless forced.
+// While valid certificates hang under it, that is ErrConflict unless forced. Then
+// they are revoked: what nobody trusts is not valid, and the verdict on a phone that
+// is refused must say so. Finish goes on where that is interrupted.
 func (r *Rollover) Retire(ctx context.Context, fingerprint string, force, dryRun bool) (Step, error) {
 	s, err := r.find(fingerprint)
 	if err != nil {
@@ -123,6 +133,9 @@ func (r *Rollover) Retire(ctx context.Context, fingerprint string, force, dryRun
 	if s.Valid = valid[s.Authority.SubjectKeyID] + valid[""]; s.Valid > 0 {
 		s.Refused.Add(refusal.New(ErrConflict, "force", fmt.Sprintf("valid certificates that hang under it, and would be refused: %d", s.Valid),
 			"wait until they are renewed: sallyport ca show counts them; or force it, and those phones enrol again"))
+		if s.Phones, err = r.Issued.CountPinned(ctx, s.Authority.SubjectKeyID, moment(r.Now)); err != nil {
+			return s, fmt.Errorf("count phones: %w", err)
+		}
 	}
 	if dryRun || len(s.Refused) > 0 && !force {
 		return s, s.answer(dryRun)
@@ -130,8 +143,53 @@ func (r *Rollover) Retire(ctx context.Context, fingerprint string, force, dryRun
 	if err := r.Authority.Retire(ctx, s.Authority.Fingerprint); err != nil {
 		return s, err
 	}
-	s.Authority, err = r.authority(s.Authority.Fingerprint)
-	return s, err
+	if s.Authority, err = r.authority(s.Authority.Fingerprint); err != nil {
+		return s, err
+	}
+	return s, r.revoke(ctx, s.Authority)
+}
+
+// Finish revokes what is still valid under retired issuing certificates: a server
+// may have been stopped in the middle of that, or another one have issued something
+// just then. It is a step.
+func (r *Rollover) Finish(ctx context.Context) (more bool, err error) {
+	for _, a := range r.Authority.List() {
+		if a.Role == issuingRole && a.State == certs.StateRetired {
+			if err := r.revoke(ctx, a); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
+}
+
+func (r *Rollover) revoke(ctx context.Context, a certs.AuthorityInfo) error {
+	if !Distrusted(r.Authority.List(), a.SubjectKeyID) { // the same key was certified again
+		return nil
+	}
+	now := moment(r.Now)
+	entry := audit.New(ctx, now, "certificate.revoke", a.SubjectKeyID, audit.Done,
+		"of", "everything under this issuing certificate", "authority", a.Fingerprint, "reason", certs.ReasonCessationOfOperation.String())
+	if _, err := r.Issued.RevokeUnder(ctx, a.SubjectKeyID, now, entry); err != nil {
+		return fmt.Errorf("revoke what hangs under the retired certificate (it is tried again within minutes): %w", err)
+	}
+	return nil
+}
+
+// Distrusted reports whether the issuing certificate of that SubjectKeyId (in hex)
+// was retired, and no other has its key.
+func Distrusted(all []certs.AuthorityInfo, subjectKeyID string) bool {
+	retired := false
+	for _, a := range all {
+		if a.Role != issuingRole || a.SubjectKeyID != subjectKeyID {
+			continue
+		}
+		if a.State != certs.StateRetired {
+			return false
+		}
+		retired = true
+	}
+	return retired
 }
 
 // answer is what stands in the way, unless somebody only asks.

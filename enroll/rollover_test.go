@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport/certs"
+	"sallyport/internal/audit"
 	"sallyport/internal/refusal"
 	"sallyport/mdm"
 )
@@ -75,6 +77,17 @@ type hanging map[string]int
 
 func (h hanging) CountValid(context.Context, time.Time) (map[string]int, error) { return h, nil }
 
+// Of all that hangs under an issuer one is no phone's.
+func (h hanging) CountPinned(_ context.Context, issuer string, _ time.Time) (int, error) {
+	return max(0, h[issuer]-1), nil
+}
+
+func (h hanging) RevokeUnder(_ context.Context, issuer string, _ time.Time, _ audit.Entry) (int, error) {
+	n := h[issuer]
+	delete(h, issuer)
+	return n, nil
+}
+
 func TestActivateWaitsForPhones(t *testing.T) {
 	t.Parallel()
 	l, phones := newLine(), &untoldPhones{n: 2*untoldPage + 7}
@@ -116,11 +129,29 @@ func TestRetireWaitsForCertificates(t *testing.T) {
 	if !errors.Is(err, ErrConflict) || s.Valid != 4 || len(l.retired) != 0 {
 		t.Fatalf("%+v, %v, retired %v", s, err, l.retired)
 	}
-	if s, err = r.Retire(t.Context(), "i2", false, true); err != nil || len(s.Refused) != 1 || len(l.retired) != 0 {
+	if s, err = r.Retire(t.Context(), "i2", false, true); err != nil || len(s.Refused) != 1 || s.Phones != 2 || len(l.retired) != 0 || issued["02"] != 3 {
 		t.Errorf("dry run: %+v, %v, retired %v", s, err, l.retired)
 	}
-	if s, err = r.Retire(t.Context(), "i2", true, false); err != nil || s.Authority.State != certs.StateRetired || len(l.retired) != 1 {
+	if s, err = r.Retire(t.Context(), "i2", true, false); err != nil || s.Authority.State != certs.StateRetired || s.Phones != 2 || len(l.retired) != 1 {
 		t.Errorf("forced: %+v, %v, retired %v", s, err, l.retired)
+	}
+	if issued["01"] != 5 || issued["02"] != 0 {
+		t.Errorf("still valid: %v", issued)
+	}
+}
+
+// TestFinishRetiring: what was valid under a retired certificate when a server was
+// stopped does not stay so; unless its key has another certificate, which is trusted.
+func TestFinishRetiring(t *testing.T) {
+	t.Parallel()
+	l, issued := newLine(), hanging{"00": 4, "01": 5, "02": 3, "0f": 1}
+	r := &Rollover{Authority: l, Issued: issued}
+	if more, err := r.Finish(t.Context()); more || err != nil || !maps.Equal(issued, hanging{"01": 5, "02": 3, "0f": 1}) {
+		t.Errorf("%v, %v, still valid: %v", more, err, issued)
+	}
+	l.all = append(l.all, certs.AuthorityInfo{Role: "issuing", State: certs.StateRetired, Fingerprint: "i1 before", SubjectKeyID: "01"})
+	if _, err := r.Finish(t.Context()); err != nil || issued["01"] != 5 {
+		t.Errorf("%v, still valid: %v", err, issued)
 	}
 }
 

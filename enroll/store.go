@@ -57,8 +57,8 @@ type EnrollmentStore interface {
 	Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error)
 	// Activate stores the push data (sealed) and turns Authenticated into
 	// Enrolled at now; other active enrolments of the device become Replaced, and
-	// what the same user began on it earlier (Authenticated, Held) with them. It
-	// writes the entry and EventEnrolled, EventEnded. For an already active
+	// what the same user began on it earlier (Authenticated, Held) with them, and
+	// their certificates are revoked (superseded). It writes the entry and EventEnrolled, EventEnded. For an already active
 	// enrolment only the push data change, and for one that is Held: it stays so.
 	// When the device meanwhile has an active enrolment of another user, or this one
 	// would evade an act, it becomes Held as in Admit, with its push data. ErrConflict when it has ended.
@@ -75,8 +75,8 @@ type EnrollmentStore interface {
 	// Retired then: it is what was asked for. Other acts that are Sent become Failed
 	// ("the enrolment ended"), as nobody hears an answer any more, and so do Pending
 	// ones that withhold everything: an end is not an admin who takes them back.
-	// Those that are Unapproved, or Pending otherwise, become Cancelled. Each has its EventAction and an audit entry. Retired revokes the
-	// enrolment's certificates.
+	// Those that are Unapproved, or Pending otherwise, become Cancelled. Each has its EventAction and an audit entry. The
+	// enrolment's certificates are revoked (cessationOfOperation).
 	End(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentState, now time.Time, entry audit.Entry) error
 }
 

@@ -346,10 +346,12 @@ func (t *tx) end(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentS
 	if _, err := t.ExecContext(ctx, `DELETE FROM enroll_wakes WHERE enrollment_id = $1`, id); err != nil {
 		return false, err
 	}
-	if state == mdm.Retired || state == mdm.Refused {
-		if err := t.revokeCertificates(ctx, id, now); err != nil {
-			return false, err
-		}
+	reason := certs.ReasonCessationOfOperation
+	if state == mdm.Replaced { // by an enrolment that has certificates of its own
+		reason = certs.ReasonSuperseded
+	}
+	if err := t.revokeCertificates(ctx, id, reason, now); err != nil {
+		return false, err
 	}
 	t.emit(mdm.EventEnded, id, now)
 	return true, nil
@@ -362,12 +364,12 @@ func (t *tx) retire(ctx context.Context, id mdm.EnrollmentID, now time.Time) err
 	if err != nil || ended {
 		return err
 	}
-	return t.revokeCertificates(ctx, id, now)
+	return t.revokeCertificates(ctx, id, certs.ReasonCessationOfOperation, now)
 }
 
 // revokeCertificates revokes what was issued for an enrolment.
-func (t *tx) revokeCertificates(ctx context.Context, id mdm.EnrollmentID, now time.Time) error {
-	_, err := t.ExecContext(ctx, revokeOfEnrollment, id, micros(now), certs.ReasonCessationOfOperation)
+func (t *tx) revokeCertificates(ctx context.Context, id mdm.EnrollmentID, reason certs.RevocationReason, now time.Time) error {
+	_, err := t.ExecContext(ctx, revokeOfEnrollment, id, micros(now), reason)
 	return err
 }
 

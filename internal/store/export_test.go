@@ -34,6 +34,7 @@ func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Q
 		{"revoked", revokedBy, []any{"i", micros(now)}, false},
 		{"revoked, unsaid", revokedUnsaid, []any{micros(now)}, false},
 		{"valid", validByIssuer, []any{micros(now)}, false},
+		{"valid of an issuer", underIssuer, []any{micros(now), afterAll, "i", 100}, true},
 		{"valid, unsaid", validUnsaid, []any{micros(now)}, false},
 		{"holder of a key", keyHolder, []any{sha256}, false},
 		{"sharer of a key", keySharer, []any{sha256}, false},

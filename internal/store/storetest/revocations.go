@@ -29,6 +29,8 @@ func testRevocations(t *testing.T, make Maker) {
 	t.Run("64 at once", testRevokeRace(make))
 	t.Run("whose key", testKeyHolder(make))
 	t.Run("of a user who leaves", testLeaver(make))
+	t.Run("under a retired issuer", testRevokeUnder(make))
+	t.Run("of an enrolment that ends", testRevokedWithEnrollment(make))
 }
 
 // mailIdentity issues one for an enrolment, under a challenge that was pushed
@@ -146,12 +148,12 @@ func testRevoke(make Maker) func(*testing.T) {
 		w.ok(err)
 		w.same(pinned, w.certificate(identity.SHA256))
 
-		// Of nobody, and of an enrolment that has ended: nobody is told.
+		// Of nobody, and of an enrolment that has ended, whose are revoked: nobody is told.
 		ended, its := w.withIdentity(u, "U2")
 		w.ok(w.DB.Enrollments().End(w.ctx, ended.ID, mdm.CheckedOut, w.now(), w.entry("device.checkout", "")))
 		byHand := w.mailIdentity(u, "", "")
 		w.same(w.newEvents(func() { w.revoke(its, certs.ReasonUnspecified); w.revoke(byHand, certs.ReasonUnspecified) }), []string{})
-		w.audited("certificate.revoke", 4)
+		w.audited("certificate.revoke", 3)
 		w.same(w.mark(), certs.RevocationMark{Count: 4, Last: stored(w.now())})
 
 		// An enrolment that is retired loses all of its own.
