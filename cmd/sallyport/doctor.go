@@ -19,8 +19,8 @@ import (
 )
 
 type doctorCmd struct {
-	Wait time.Duration `help:"Wait so long for the server to answer before the checks." placeholder:"DURATION"`
-	PID  int           `name:"pid" hidden:"" help:"With --wait: wait for the server with this process ID."`
+	Wait span `help:"Wait so long for the server to answer before the checks." placeholder:"DURATION"`
+	PID  int  `name:"pid" hidden:"" help:"With --wait: wait for the server with this process ID."`
 	Output
 }
 
@@ -44,7 +44,7 @@ type check struct {
 
 func (c *doctorCmd) Run(p *program) error {
 	var checks []check
-	if c.Wait > 0 && !p.await(c.Wait, c.PID) && c.PID != 0 {
+	if c.Wait > 0 && !p.await(time.Duration(c.Wait), c.PID) && c.PID != 0 {
 		checks = []check{{"server", broken, fmt.Sprintf("process %d does not serve %s", c.PID, p.dataDir()), "look at its log"}}
 	}
 	if p.server() == "" {

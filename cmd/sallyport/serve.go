@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
-	"time"
 
 	"sallyport/internal/app"
 	"sallyport/internal/config"
@@ -15,30 +14,30 @@ import (
 // settingFlags are the settings as flags. What is not given is left to
 // SALLYPORT_… variables, the file and the defaults: nil tells it apart.
 type settingFlags struct {
-	Config         string         `help:"YAML file with settings (SALLYPORT_… variables outweigh it, flags outweigh both)." placeholder:"FILE"`
-	Database       *string        `help:"PostgreSQL in place of a file in the data directory; the password in PGPASSFILE, never here." placeholder:"postgres://USER@HOST/DB"`
-	DatabaseMax    *string        `name:"database-max-connections" help:"Most connections of this server to PostgreSQL (default 10)." placeholder:"N"`
-	KEKFile        *string        `name:"kek-file" help:"File of the key under which secrets in the database are sealed (default: kek in the data directory; see docs/keys.md)." placeholder:"FILE"`
-	Listen         *string        `help:"Where HTTPS is served (default localhost:8443)." placeholder:"HOST:PORT"`
-	ListenHTTP     *string        `name:"listen-http" help:"Also serve /scep, /crl and /healthz there without TLS." placeholder:"HOST:PORT"`
-	HTTPURL        *string        `name:"http-url" help:"What others call for CRLs and SCEP by hand (default: with the port of --listen-http, or else the public URL)." placeholder:"http://HOST"`
-	AdminListen    *string        `help:"Serve /api and /metrics on an HTTPS listener of their own." placeholder:"HOST:PORT"`
-	PublicURL      *string        `name:"public-url" help:"What phones call; fixed at the first start." placeholder:"https://HOST"`
-	TrustedProxies *string        `name:"trusted-proxies" help:"Addresses or networks of our own reverse proxies (default none)." placeholder:"CIDR,..."`
-	Organization   *string        `help:"Name that people read in profiles and pages." placeholder:"NAME"`
-	TLSCert        *string        `name:"tls-cert" help:"PEM file of the server certificate with its chain (default: from our own CA)." placeholder:"FILE"`
-	TLSKey         *string        `name:"tls-key" help:"PEM file of its key." placeholder:"FILE"`
-	SigningCert    *string        `name:"signing-cert" help:"PEM file of the certificate that signs profiles, with its chain (default: from our own CA)." placeholder:"FILE"`
-	SigningKey     *string        `name:"signing-key" help:"PEM file of its key." placeholder:"FILE"`
-	RenewalWindow  *time.Duration `name:"renewal-window" help:"How long before its end an identity is renewed; 0 = a third of its life (default 0)." placeholder:"DURATION"`
-	SCEPLegacy     *bool          `name:"scep-legacy" help:"Take SHA-1 and single DES from SCEP clients that know nothing better."`
-	InquiryMaxAge  *time.Duration `name:"inquiry-max-age" help:"How old a phone's facts may be before it is asked again (default 1h)." placeholder:"DURATION"`
-	APNsURL        *string        `name:"apns-url" help:"Push service that wakes phones (default Apple's); another is a stand-in for rehearsals." placeholder:"URL"`
-	APNsCA         *string        `name:"apns-ca" help:"PEM file of the authority to trust for --apns-url (default: the system's)." placeholder:"FILE"`
-	WakeInterval   *time.Duration `name:"wake-interval" help:"How long a phone may be silent before it is woken for a report; 0 = never (default 4h)." placeholder:"DURATION"`
-	SecondOwner    *bool          `name:"second-owner" help:"Wipe and retire wait until an admin whose token has another owner agrees."`
-	LogLevel       *string        `help:"debug, info, warn or error (default info)." placeholder:"LEVEL"`
-	LogFormat      *string        `help:"text or json (default text)." placeholder:"FORMAT"`
+	Config         string  `help:"YAML file with settings (SALLYPORT_… variables outweigh it, flags outweigh both)." placeholder:"FILE"`
+	Database       *string `help:"PostgreSQL in place of a file in the data directory; the password in PGPASSFILE, never here." placeholder:"postgres://USER@HOST/DB"`
+	DatabaseMax    *string `name:"database-max-connections" help:"Most connections of this server to PostgreSQL (default 10)." placeholder:"N"`
+	KEKFile        *string `name:"kek-file" help:"File of the key under which secrets in the database are sealed (default: kek in the data directory; see docs/keys.md)." placeholder:"FILE"`
+	Listen         *string `help:"Where HTTPS is served (default localhost:8443)." placeholder:"HOST:PORT"`
+	ListenHTTP     *string `name:"listen-http" help:"Also serve /scep, /crl and /healthz there without TLS." placeholder:"HOST:PORT"`
+	HTTPURL        *string `name:"http-url" help:"What others call for CRLs and SCEP by hand (default: with the port of --listen-http, or else the public URL)." placeholder:"http://HOST"`
+	AdminListen    *string `help:"Serve /api and /metrics on an HTTPS listener of their own." placeholder:"HOST:PORT"`
+	PublicURL      *string `name:"public-url" help:"What phones call; fixed at the first start." placeholder:"https://HOST"`
+	TrustedProxies *string `name:"trusted-proxies" help:"Addresses or networks of our own reverse proxies (default none)." placeholder:"CIDR,..."`
+	Organization   *string `help:"Name that people read in profiles and pages." placeholder:"NAME"`
+	TLSCert        *string `name:"tls-cert" help:"PEM file of the server certificate with its chain (default: from our own CA)." placeholder:"FILE"`
+	TLSKey         *string `name:"tls-key" help:"PEM file of its key." placeholder:"FILE"`
+	SigningCert    *string `name:"signing-cert" help:"PEM file of the certificate that signs profiles, with its chain (default: from our own CA)." placeholder:"FILE"`
+	SigningKey     *string `name:"signing-key" help:"PEM file of its key." placeholder:"FILE"`
+	RenewalWindow  *string `name:"renewal-window" help:"How long before its end an identity is renewed; 0 = a third of its life (default 0)." placeholder:"DURATION"`
+	SCEPLegacy     *bool   `name:"scep-legacy" help:"Take SHA-1 and single DES from SCEP clients that know nothing better."`
+	InquiryMaxAge  *string `name:"inquiry-max-age" help:"How old a phone's facts may be before it is asked again (default 1h)." placeholder:"DURATION"`
+	APNsURL        *string `name:"apns-url" help:"Push service that wakes phones (default Apple's); another is a stand-in for rehearsals." placeholder:"URL"`
+	APNsCA         *string `name:"apns-ca" help:"PEM file of the authority to trust for --apns-url (default: the system's)." placeholder:"FILE"`
+	WakeInterval   *string `name:"wake-interval" help:"How long a phone may be silent before it is woken for a report; 0 = never (default 4h)." placeholder:"DURATION"`
+	SecondOwner    *bool   `name:"second-owner" help:"Wipe and retire wait until an admin whose token has another owner agrees."`
+	LogLevel       *string `help:"debug, info, warn or error (default info)." placeholder:"LEVEL"`
+	LogFormat      *string `help:"text or json (default text)." placeholder:"FORMAT"`
 }
 
 // load reads all settings.
@@ -48,23 +47,15 @@ func (f *settingFlags) load(p *program) (config.Config, error) {
 		"kek_file": f.KEKFile, "database": f.Database, "database_max_connections": f.DatabaseMax,
 		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "http_url": f.HTTPURL, "trusted_proxies": f.TrustedProxies,
 		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
+		"inquiry_max_age": f.InquiryMaxAge, "renewal_window": f.RenewalWindow, "wake_interval": f.WakeInterval,
 		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "apns_url": f.APNsURL, "apns_ca": f.APNsCA, "log_level": f.LogLevel, "log_format": f.LogFormat,
 	} {
 		if value != nil {
 			given[key] = *value
 		}
 	}
-	if f.InquiryMaxAge != nil {
-		given["inquiry_max_age"] = *f.InquiryMaxAge
-	}
-	if f.RenewalWindow != nil {
-		given["renewal_window"] = *f.RenewalWindow
-	}
 	if f.SCEPLegacy != nil {
 		given["scep_legacy"] = *f.SCEPLegacy
-	}
-	if f.WakeInterval != nil {
-		given["wake_interval"] = *f.WakeInterval
 	}
 	if f.SecondOwner != nil {
 		given["second_owner"] = *f.SecondOwner

@@ -18,8 +18,8 @@ type smimeCmd struct {
 }
 
 type smimeListCmd struct {
-	User           string        `help:"Only keys of this user." placeholder:"UPN"`
-	ExpiringWithin time.Duration `help:"Only keys in use that end within that time." placeholder:"720h"`
+	User           string `help:"Only keys of this user." placeholder:"UPN"`
+	ExpiringWithin span   `help:"Only keys in use that end within that time: 30d, 12h." placeholder:"DURATION"`
 	Output
 }
 
@@ -35,7 +35,7 @@ func (c *smimeListCmd) Run(p *program) error {
 			q.Set("user", c.User)
 		}
 		if c.ExpiringWithin > 0 {
-			q.Set("expiring_before", p.now().Add(c.ExpiringWithin).UTC().Format(time.RFC3339))
+			q.Set("expiring_before", p.now().Add(time.Duration(c.ExpiringWithin)).UTC().Format(time.RFC3339))
 		}
 		var page adminapi.SMIMEKeys
 		err := api.get(p.ctx, "/api/v1/smime", q, &page)

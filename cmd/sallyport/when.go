@@ -1,11 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 	"time"
+
+	"sallyport/internal/config"
 )
 
 // span is a length of time as a person writes it: 7d, 36h, 1d12h. It is longer
@@ -25,28 +25,11 @@ func (s *span) UnmarshalText(text []byte) error {
 }
 
 func parseSpan(text string) (time.Duration, error) {
-	bad := fmt.Errorf("%.32q is no length of time: write for example 7d, 36h or 1d12h", text)
-	rest := text
-	var days int64
-	if before, after, found := strings.Cut(text, "d"); found {
-		n, err := strconv.ParseUint(before, 10, 32)
-		if err != nil || n > uint64(math.MaxInt64/2/int64(day)) {
-			return 0, bad
-		}
-		days, rest = int64(n), after
+	d, err := config.ParseSpan(text)
+	if err == nil && d == 0 {
+		err = errors.New("must be longer than nothing: write for example 7d, 36h or 1d12h")
 	}
-	total := time.Duration(days) * day
-	if rest != "" || total == 0 {
-		d, err := time.ParseDuration(rest)
-		if rest != "" && err != nil || d < 0 || d > math.MaxInt64/2 {
-			return 0, bad
-		}
-		total += d
-	}
-	if total == 0 {
-		return 0, fmt.Errorf("must be longer than nothing: write for example 7d, 36h or 1d12h")
-	}
-	return total, nil
+	return d, err
 }
 
 // String writes the form that the API takes.

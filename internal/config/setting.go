@@ -37,7 +37,7 @@ func settings() []setting {
 		{"tls_key", "PEM file of its key", func(c *Config) any { return &c.TLSKey }},
 		{"signing_cert", "PEM file of the certificate that signs profiles; empty = from our own CA", func(c *Config) any { return &c.SigningCert }},
 		{"signing_key", "PEM file of its key", func(c *Config) any { return &c.SigningKey }},
-		{"renewal_window", "how long before its end an identity is renewed; 0 = a third of its life", func(c *Config) any { return &c.RenewalWindow }},
+		{"renewal_window", "how long before its end an identity is renewed, for example 30d; 0 = a third of its life", func(c *Config) any { return &c.RenewalWindow }},
 		{"scep_legacy", "true: take SHA-1 and single DES from SCEP clients that know nothing better", func(c *Config) any { return &c.SCEPLegacy }},
 		{"inquiry_max_age", "how old a phone's facts may be before it is asked again", func(c *Config) any { return &c.InquiryMaxAge }},
 		{"apns_url", "push service that wakes phones; another than Apple's is a stand-in for rehearsals", func(c *Config) any { return &c.APNsURL }},
@@ -79,9 +79,9 @@ func assign(dst any, text string) error {
 		}
 		*dst = text == "true"
 	case *time.Duration:
-		d, err := time.ParseDuration(text)
+		d, err := ParseSpan(text)
 		if err != nil {
-			return errors.New("not a duration such as 1h or 90m")
+			return errors.New("not a duration such as 30d, 1h or 90m")
 		}
 		*dst = d
 	case *[]netip.Prefix:

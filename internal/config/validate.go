@@ -44,7 +44,7 @@ func (c Config) Validate() error {
 	checkPair(refuse, "signing_cert", c.SigningCert, "signing_key", c.SigningKey)
 	checkHTTPURL(c.HTTPURL, refuse)
 	if c.RenewalWindow != 0 && (c.RenewalWindow < minRenewalWindow || c.RenewalWindow > maxRenewalWindow) {
-		refuse("renewal_window", "must be 0, or between 168h and 4320h", "0 is a good value: the last third of a certificate's life")
+		refuse("renewal_window", "must be 0, or between 7d and 180d", "0 is a good value: the last third of a certificate's life")
 	}
 	if c.InquiryMaxAge < 0 || c.InquiryMaxAge > maxInquiryAge {
 		refuse("inquiry_max_age", "must be between 0 and 720h", "1h is a good value; 0 asks at every contact")
