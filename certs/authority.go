@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/lapse"
 	"sallyport/internal/refusal"
 )
 
@@ -172,16 +173,16 @@ func (f family) state(m member) AuthorityState {
 }
 
 // Expiring returns those certificates of the authority on which what is issued
-// now depends, or will, and that have less than a third of their life left at
-// now, the one that ends first before the others, with advice. Maintain deals
-// with what it can itself: so each of these needs a person.
+// now depends, or will, and that at now have less than a third of their life left
+// or less than lapse.Days60, the one that ends first before the others, with
+// advice. Maintain deals with what it can itself: so each of these needs a person.
 func (a *Authority) Expiring(now time.Time) []AuthorityInfo {
 	f := a.members()
 	var list []AuthorityInfo
 	for _, role := range []string{roleRoot, roleIntermediate, roleIssuing} {
 		for _, m := range f.trusted(role) {
 			info := f.info(m)
-			if info.State == StateOld || !m.due(now) {
+			if info.State == StateOld || !m.due(now) && lapse.At(m.cert.NotAfter, now) == lapse.Fine {
 				continue
 			}
 			info.Advice = f.advice(m)

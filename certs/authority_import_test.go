@@ -229,6 +229,22 @@ func TestImportWarns(t *testing.T) {
 }
 
 // TestImportUnderAnOldRoot: how a root signed itself does not matter.
+func TestShortIssuingIsTold(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := newCorporate(f.clock.Now(), changes{"issuing": func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = f.clock.Now().Add(-time.Minute), f.clock.Now().Add(20*day)
+	}})
+	info, err := f.authority.Import(t.Context(), certs.Import{Chain: c.chain(), Key: c.issuing.key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := f.authority.Expiring(f.clock.Now())
+	if len(list) != 1 || list[0].Fingerprint != info.Fingerprint || !strings.Contains(list[0].Advice, "ca csr") {
+		t.Errorf("expiring: %+v", list)
+	}
+}
+
 func TestImportUnderAnOldRoot(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

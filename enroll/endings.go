@@ -31,6 +31,10 @@ type IdentityEndings struct {
 	Within30 int `json:"within_30_days"` // and are good now
 	Within7  int `json:"within_7_days"`  // of those
 	Waiting  int `json:"waiting"`        // enrolments that were asked to renew, or will be
+
+	// Those that were enrolled by hand (SCEP), which nobody but their device renews.
+	ByHand30 int `json:"by_hand_within_30_days"`
+	ByHand7  int `json:"by_hand_within_7_days"`
 }
 
 // ListState is the state of the revocation list of one issuing certificate.
@@ -52,7 +56,9 @@ type Endings struct {
 // EndingStore counts identities. internal/store implements it.
 type EndingStore interface {
 	// CountEndings counts, at now, the identities that ExpiringIdentities would
-	// list and those that it leaves out because they wait, without the expired ones.
+	// list and those that it leaves out because they wait, without the expired ones;
+	// and beside them those that were enrolled by hand: they belong to no enrolment,
+	// are no S/MIME key of ours, and no certificate came of their own signature yet.
 	CountEndings(ctx context.Context, now time.Time) (IdentityEndings, error)
 }
 
@@ -163,6 +169,10 @@ func (w *Watch) Alarm(ctx context.Context) (more bool, err error) {
 			logger(w.Log).WarnContext(ctx, "a certificate of our own ends", slog.String("role", own.Role), slog.String("subject", own.Subject),
 				slog.String("stage", string(own.Stage)), slog.Time("not_after", own.NotAfter), slog.String("next", own.Next))
 		}
+	}
+	if e.Identities.ByHand7 > 0 {
+		logger(w.Log).WarnContext(ctx, "certificates that were enrolled by hand end within a week: their devices have to renew them, or enrol again",
+			slog.Int("count", e.Identities.ByHand7))
 	}
 	if e.Identities.Within7 > 0 {
 		logger(w.Log).WarnContext(ctx, "identities of phones end within a week: those phones have to come to be renewed, or enrol again",

@@ -14,7 +14,7 @@ func endingChecks(p *program, api *client) []check {
 	if err := api.get(p.ctx, "/api/v1/ca/expiry", nil, &e); err != nil {
 		return nil // the token's line has said why
 	}
-	return append(ownChecks(e.Own), phoneCheck(e.Identities), listCheck(p, e.Lists))
+	return append(ownChecks(e.Own), phoneCheck(e.Identities), handCheck(e.Identities), listCheck(p, e.Lists))
 }
 
 // ownChecks have a line for each certificate that needs somebody, and one for the
@@ -25,6 +25,9 @@ func ownChecks(own []enroll.Ending) []check {
 	var fine []string
 	for _, o := range own {
 		fact := fmt.Sprintf("%s, %s, until %s (%d days)", o.Role, o.Subject, stamp(o.NotAfter), o.DaysLeft)
+		if o.DaysLeft == 0 && o.Stage != lapse.Expired {
+			fact = fmt.Sprintf("%s, %s, until %s (less than a day)", o.Role, o.Subject, stamp(o.NotAfter))
+		}
 		switch {
 		case o.Role == "server":
 		case o.Stage == lapse.Expired && o.State != "old":
@@ -45,6 +48,15 @@ func phoneCheck(e enroll.IdentityEndings) check {
 	c := check{"identities of phones", good, fmt.Sprintf("%d end within 30 days, %d of them within 7; %d phones wait to renew one", e.Within30, e.Within7, e.Waiting), ""}
 	if e.Within7 > 0 {
 		c.Grade, c.Next = warn, "see them with sallyport ca list --within 7d: their phones have to come to be renewed, or enrol again"
+	}
+	return c
+}
+
+// handCheck counts what was enrolled by hand: nothing of ours renews it.
+func handCheck(e enroll.IdentityEndings) check {
+	c := check{"certificates by hand", good, fmt.Sprintf("%d end within 30 days, %d of them within 7", e.ByHand30, e.ByHand7), ""}
+	if e.ByHand30 > 0 {
+		c.Grade, c.Next = warn, "see them with sallyport ca list --within 30d (those without an enrolment): have their devices renew them, or enrol them again; docs/scep.md"
 	}
 	return c
 }

@@ -86,6 +86,9 @@ func TestOwnChecks(t *testing.T) {
 	if phoneCheck(enroll.IdentityEndings{Within30: 3}).Grade != good || phoneCheck(enroll.IdentityEndings{Within7: 1}).Grade != warn {
 		t.Error("identities of phones")
 	}
+	if handCheck(enroll.IdentityEndings{}).Grade != good || handCheck(enroll.IdentityEndings{ByHand30: 1}).Grade != warn {
+		t.Error("certificates by hand")
+	}
 	now := time.Now()
 	p := &program{now: func() time.Time { return now }}
 	if listCheck(p, []enroll.ListState{{NextUpdate: now}}).Grade != broken || listCheck(p, []enroll.ListState{{NextUpdate: now.Add(time.Hour)}}).Grade != good {

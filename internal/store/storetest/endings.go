@@ -6,6 +6,7 @@ import (
 
 	"sallyport/certs"
 	"sallyport/enroll"
+	"sallyport/enroll/directory"
 	"sallyport/mdm"
 )
 
@@ -43,7 +44,14 @@ func testEndings(make Maker) func(*testing.T) {
 		count(now, enroll.IdentityEndings{Within30: 1, Waiting: 1})
 		// What has expired is not about to.
 		count(identity.NotAfter.Add(-day), enroll.IdentityEndings{Within30: 1, Within7: 1, Waiting: 1})
+		byHand(w, u, now)
 		w.ok(w.DB.Enrollments().End(w.ctx, e.ID, mdm.Retired, now, w.entry("enrollment.end", string(e.ID))))
-		count(now, enroll.IdentityEndings{})
+		count(now, enroll.IdentityEndings{ByHand30: 1})
 	}
+}
+
+// byHand has two certificates end that belong to no enrolment, one of them renewed.
+func byHand(w *world, u directory.User, now time.Time) {
+	w.until(now.Add(12*24*time.Hour), mailGrant(u, ""))
+	w.renewed(w.until(now.Add(5*24*time.Hour), mailGrant(u, "")))
 }
