@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,6 +80,7 @@ type caListCmd struct {
 	User       string `help:"Only those of this user." placeholder:"UPN"`
 	Enrollment string `help:"Only those of this enrolment." placeholder:"ID"`
 	Rule       string `help:"Only those of this rule: mdm-identity, mail-identity, smime-signing, smime-encryption." placeholder:"RULE"`
+	Issuer     string `help:"Only those that this issuing certificate signed: its fingerprint or key identifier, or how it begins (see ca show)." placeholder:"HEX"`
 	Within     span   `help:"Only those that are valid and end within so long: 30d, 12h." placeholder:"DURATION"`
 	Output
 }
@@ -110,9 +113,33 @@ func (c *caListCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return list(p, c.Output, all, "SHA256 RULE USER STATE UNTIL ENROLMENT SERIAL", func(x adminapi.Certificate) []string {
-		return []string{short(x.SHA256), x.Rule, x.User, stateFact(x), stamp(x.NotAfter), x.EnrollmentID, x.Serial}
+	if c.Issuer != "" {
+		key, err := p.issuerKey(api, c.Issuer)
+		if err != nil {
+			return err
+		}
+		all = slices.DeleteFunc(all, func(x adminapi.Certificate) bool { return x.Issuer != key })
+	}
+	return list(p, c.Output, all, "SHA256 RULE USER STATE UNTIL ISSUER ENROLMENT SERIAL", func(x adminapi.Certificate) []string {
+		return []string{short(x.SHA256), x.Rule, x.User, stateFact(x), stamp(x.NotAfter), short(x.Issuer), x.EnrollmentID, x.Serial}
 	})
+}
+
+// issuerKey is the key identifier of the issuing certificate whose fingerprint, or
+// whose key identifier, begins so.
+func (p *program) issuerKey(api *client, begin string) (string, error) {
+	all, err := p.authorities(api)
+	if err != nil {
+		return "", err
+	}
+	names := map[string]string{} // to key identifiers
+	for _, a := range all {
+		if a.Role == "issuing" {
+			names[a.Fingerprint], names[a.SubjectKeyID] = a.SubjectKeyID, a.SubjectKeyID
+		}
+	}
+	name, err := theOne(slices.Sorted(maps.Keys(names)), hexOf(begin), "issuing certificate", "sallyport ca show")
+	return names[name], err
 }
 
 func stateFact(c adminapi.Certificate) string {
