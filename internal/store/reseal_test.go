@@ -57,16 +57,22 @@ func TestEverySealedColumnIsKnown(t *testing.T) {
 // of the list, or for a setting by sealSetting alone.
 func TestEverySealIsKnown(t *testing.T) {
 	t.Parallel()
-	packages, err := parser.ParseDir(token.NewFileSet(), ".", nil, 0) //nolint:staticcheck // one directory, no build tags
+	entries, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
 	}
+	files := map[string]*ast.File{}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go") {
+			if files[e.Name()], err = parser.ParseFile(token.NewFileSet(), e.Name(), nil, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	constants, calls := map[string]string{}, 0
 	each := func(visit func(file string, n ast.Node)) {
-		for name, f := range packages["store"].Files {
-			if !strings.HasSuffix(name, "_test.go") {
-				ast.Inspect(f, func(n ast.Node) bool { visit(name, n); return true })
-			}
+		for name, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool { visit(name, n); return true })
 		}
 	}
 	each(func(_ string, n ast.Node) {
