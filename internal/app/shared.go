@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 
 	"sallyport/internal/config"
 	"sallyport/internal/refusal"
@@ -65,6 +66,10 @@ func Restored(ctx context.Context, cfg config.Config, name string) error {
 	return store.Restored(ctx, name, store.Options{Database: cfg.Database.Reveal(), Sealer: sealer, MustExist: true})
 }
 
+// authorityEvery is how soon a server knows of an authority that was imported,
+// activated or retired by way of another one on the same database.
+const authorityEvery = 5 * time.Second
+
 // shared makes of background work what one server at a time does. Some of it
 // each server does for itself.
 func (a *App) shared(all []work.Consumer) []work.Consumer {
@@ -81,7 +86,7 @@ func (a *App) shared(all []work.Consumer) []work.Consumer {
 				return more, err
 			}
 			if a.postgres {
-				all[i].Every = renewalEvery
+				all[i].Every = authorityEvery
 			}
 		default:
 			all[i].Step = a.db.Shared(c.Name, c.Step)
