@@ -56,5 +56,5 @@ func ExampleCheckKey() {
 		return
 	}
 	fmt.Println(certs.CheckKey(key.Public()))
-	// Output: public key refused: elliptic curve, want P-256 or P-384
+	// Output: public key refused: its curve is not taken, want P-256 or P-384
 }

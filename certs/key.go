@@ -102,7 +102,7 @@ var smallPrimes = func() (list []primeGroup) {
 
 func checkCurve(key *ecdsa.PublicKey) error {
 	if key == nil || (key.Curve != elliptic.P256() && key.Curve != elliptic.P384()) {
-		return fmt.Errorf("%w: elliptic curve, want P-256 or P-384", ErrKeyRefused)
+		return fmt.Errorf("%w: its curve is not taken, want P-256 or P-384", ErrKeyRefused)
 	}
 	if _, err := key.ECDH(); err != nil { // not on its curve
 		return fmt.Errorf("%w: no point on its curve", ErrKeyRefused)

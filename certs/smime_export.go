@@ -162,6 +162,8 @@ func (s *SMIME) twoHands(ctx context.Context, requester, approver string) error 
 	switch {
 	case err != nil:
 		return fmt.Errorf("tell %s from %s: %w", approver, requester, err)
+	case same && strings.EqualFold(strings.TrimSpace(requester), strings.TrimSpace(approver)):
+		return refusal.New(ErrSameHand, "", "you asked for it yourself, as "+requester, "have an admin agree whose token has another owner and was made by somebody else")
 	case same:
 		return refusal.New(ErrSameHand, "", fmt.Sprintf("the tokens of %s and %s are in one hand, or may be: one of them made the other's, or a third made both", requester, approver),
 			"use an admin token of another owner that somebody else made")
