@@ -153,6 +153,10 @@ func TestEvaluateRules(t *testing.T) {
 		{"identity expired", func(s *scene) { noGrace(s); s.expected.Identity.NotAfter = now }, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "expired on 2026-11-21", "new invitation", now.Add(12*h - time.Minute)},
 		{"identity expires soon", func(s *scene) { s.expected.Identity.NotAfter = now.Add(time.Second) }, compliance.Compliant, "", "", "", "", now.Add(time.Second)},
 		{"identity revoked", func(s *scene) { noGrace(s); s.expected.Identity.Revoked = true }, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "revoked", "new invitation", now.Add(12*h - time.Minute)},
+		{"identity of a retired CA", func(s *scene) {
+			noGrace(s)
+			s.expected.Identity.Revoked, s.expected.Identity.Distrusted = true, true
+		}, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "the CA that issued this phone's identity is trusted no more", "new invitation", now.Add(12*h - time.Minute)},
 		{"identity not on record", func(s *scene) { noGrace(s); s.expected.Identity = compliance.ExpectedIdentity{} }, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "no certificate of ours", "", now.Add(12*h - time.Minute)},
 
 		{"silent", func(s *scene) { s.expected.LastSeenAt = ago(12 * h) }, compliance.Unknown, compliance.RuleReported, compliance.Failed, "last complete report 2026-11-20 21:00 UTC", "connect it to the internet", now.Add(24 * h)},

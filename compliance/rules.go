@@ -185,6 +185,8 @@ func ruleIdentity(e Expected, now time.Time) outcome {
 	switch {
 	case id.SHA256 == "" || id.NotAfter.IsZero():
 		o = failed(RuleIdentity, "no certificate of ours is on record for this phone", fixEnroll)
+	case id.Distrusted:
+		o = failed(RuleIdentity, "the CA that issued this phone's identity is trusted no more: the phone must be set up again", fixEnroll)
 	case id.Revoked:
 		o = failed(RuleIdentity, "the certificate was revoked", fixEnroll)
 	case !now.Before(id.NotAfter):

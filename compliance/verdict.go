@@ -102,4 +102,6 @@ type ExpectedIdentity struct {
 	SHA256   string
 	NotAfter time.Time
 	Revoked  bool
+	// Distrusted says that it was revoked because the CA that issued it is trusted no more.
+	Distrusted bool
 }

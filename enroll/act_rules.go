@@ -82,7 +82,11 @@ func (o *ordering) plan(ctx context.Context) (ActionPlan, error) {
 	var refused refusal.List
 	refused = append(refused, refusal.All(MayOrder(o.request.Role, o.request.Kind))...)
 	refused = append(refused, o.parameters()...)
-	refused.Add(o.fit(able))
+	unfit, err := o.fit(ctx, able)
+	if err != nil {
+		return plan, err
+	}
+	refused.Add(unfit)
 	force, err := o.force(ctx)
 	if err != nil {
 		return plan, err
@@ -100,13 +104,27 @@ func (o *ordering) plan(ctx context.Context) (ActionPlan, error) {
 }
 
 // fit refuses an act that this enrolment does not bear.
-func (o *ordering) fit(able mdm.Capability) *refusal.Error {
+func (o *ordering) fit(ctx context.Context, able mdm.Capability) (*refusal.Error, error) {
 	e, kind := o.row.Enrollment, o.request.Kind
 	switch {
 	case kind == mdm.ActionRename:
-		return nil // our label at least
+		return nil, nil // our label at least
 	case kind == mdm.ActionRetire && o.request.Force && !e.State.Ended():
-		return nil
+		return nil, nil
+	}
+	if refused := o.unfit(able); refused != nil {
+		return refused, nil
+	}
+	lost, err := o.s.unreachable(ctx, e)
+	if lost == "" || err != nil {
+		return nil, err
+	}
+	return refusal.New(ErrAction, "id", lost, "invite its user again, and have the phone set up anew; sallyport device retire --force ends this enrolment"), nil
+}
+
+func (o *ordering) unfit(able mdm.Capability) *refusal.Error {
+	e, kind := o.row.Enrollment, o.request.Kind
+	switch {
 	case !e.State.Active():
 		return refusal.New(ErrAction, "id", fmt.Sprintf("the device is not enrolled (%s)", strings.ReplaceAll(string(e.State), "_", " ")), "it can be told nothing until it enrols again")
 	case !able.Possible:

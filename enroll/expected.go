@@ -130,7 +130,11 @@ func (s *Service) expectedIdentity(ctx context.Context, e mdm.Enrollment) (compl
 	if err != nil {
 		return compliance.ExpectedIdentity{}, fmt.Errorf("look up identity of enrolment %s: %w", e.ID, err)
 	}
-	return compliance.ExpectedIdentity{SHA256: cert.SHA256, NotAfter: cert.NotAfter, Revoked: !cert.RevokedAt.IsZero()}, nil
+	revoked := !cert.RevokedAt.IsZero()
+	return compliance.ExpectedIdentity{
+		SHA256: cert.SHA256, NotAfter: cert.NotAfter, Revoked: revoked,
+		Distrusted: revoked && cert.Issuer != "" && s.Distrusted != nil && s.Distrusted(cert.Issuer),
+	}, nil
 }
 
 // ActiveEnrollments implements compliance.Expecter.

@@ -79,9 +79,12 @@ type Service struct {
 	// Anchors are all roots that phones shall trust now, which the enrolment
 	// profile brings along; nil means Root alone.
 	Anchors func() []*x509.Certificate
-	Signer  func() cms.Identity                      // signs profiles; asked each time, as it may be renewed
-	MAC     func(purpose string, data []byte) []byte // HMAC under a key that never leaves the server
-	Topic   func() (topic string, placeholder bool)  // push topic; a placeholder until a push certificate is imported
+	// Distrusted reports whether an issuing certificate (hex of its SubjectKeyId) was
+	// retired; nil means that none was.
+	Distrusted func(issuer string) bool
+	Signer     func() cms.Identity                      // signs profiles; asked each time, as it may be renewed
+	MAC        func(purpose string, data []byte) []byte // HMAC under a key that never leaves the server
+	Topic      func() (topic string, placeholder bool)  // push topic; a placeholder until a push certificate is imported
 
 	PublicURL     string        // "https://mdm.example.com", no slash at the end; never changes
 	Organization  string        // shown on the phone

@@ -193,8 +193,22 @@ type caRetireCmd struct{ Successor }
 
 func (c *caRetireCmd) Run(p *program) error {
 	return c.step(p, "retire", func(s adminapi.AuthorityStep) string {
-		return fmt.Sprintf("valid certificates under it: %d", s.Valid)
+		count := fmt.Sprintf("valid certificates under it: %d", s.Valid)
+		if s.Phones > 0 && !c.json() {
+			c.invite(p, s.Phones)
+		}
+		return count
 	}, "is not trusted any more")
+}
+
+// invite says what is left to do for phones whose identity is worth nothing now.
+func (c *caRetireCmd) invite(p *program, phones int) {
+	if c.DryRun {
+		fmt.Fprintf(p.stderr, "Active phones that would be refused, and have to be invited and set up again: %d\n", phones)
+		return
+	}
+	fmt.Fprintf(p.stderr, "Active phones that are refused from now on, and have to be invited and set up again: %d\n", phones)
+	fmt.Fprintln(p.stderr, "Next: sallyport device list --state not_compliant names them with their users within minutes (--state in_grace where your policy leaves them time); then for each user: sallyport invite --user UPN")
 }
 
 func (c Successor) step(p *program, verb string, counts func(adminapi.AuthorityStep) string, done string) error {

@@ -85,8 +85,34 @@ func (p *program) history(api *client, shown *deviceShown) error {
 	}
 	if !mdm.EnrollmentState(shown.Enrollment.State).Ended() {
 		shown.Warnings = append(shown.Warnings, declined(commands.Commands)...)
+		dead, err := p.deadMail(api, shown)
+		shown.Warnings = append(shown.Warnings, dead...)
+		return err
 	}
 	return nil
+}
+
+// deadMail names the mail profiles whose identity was revoked, and no other has
+// taken its place.
+func (p *program) deadMail(api *client, shown *deviceShown) ([]string, error) {
+	var page adminapi.Certificates
+	q := url.Values{"enrollment": {shown.Enrollment.ID}, "rule": {"mail-identity"}, "limit": {"1000"}}
+	if err := api.get(p.ctx, "/api/v1/certificates", q, &page); err != nil {
+		return nil, err
+	}
+	good := map[string]bool{}
+	for _, c := range page.Certificates {
+		good[c.Profile] = good[c.Profile] || c.State == "valid"
+	}
+	var lines []string
+	for _, c := range page.Certificates {
+		if c.State != "revoked" || c.Reason == "superseded" || good[c.Profile] {
+			continue
+		}
+		good[c.Profile] = true // said once
+		lines = append(lines, "The mail identity "+short(c.SHA256)+" was revoked, and the phone keeps it, though it is worth nothing. For a new one: sallyport device resend "+shown.ID)
+	}
+	return lines, nil
 }
 
 // declined names what the phone put off, and has not taken since.

@@ -87,6 +87,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Secrets: a.db.Templates(), Security: a.db.Templates(), SMIME: r.smime,
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(), Hands: r.tokens,
 		Renewals: a.db.Renewals(), Root: authority.FirstRoot(), Anchors: authority.Anchors, Signer: signer, MAC: macs.MAC,
+		Distrusted: func(issuer string) bool { return enroll.Distrusted(authority.List(), issuer) },
 		Topic:     r.push.keeper.Topic,
 		PublicURL: a.publicURL, Organization: cfg.Organization, SecondOwner: cfg.SecondOwner, InquiryMaxAge: cfg.InquiryMaxAge,
 		Now: a.now, Log: a.room("enroll"),
@@ -187,6 +188,7 @@ func (a *App) periodic() []work.Consumer {
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
 		{Name: "identities that are due", Every: renewalEvery, Step: a.rooms.renewer.Step},
+		{Name: "what hangs under retired authorities", Every: renewalEvery, Step: a.rooms.rollover.Finish},
 		{Name: "certificates that end", Every: alarmEvery, Step: a.rooms.watch.Alarm},
 		{Name: serverCertificate, Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.tls.refresh(ctx)

@@ -519,6 +519,10 @@ func (f enroller) Device(_ context.Context, id mdm.DeviceID) (enroll.DeviceRow, 
 	return row(), f.w.did(false)
 }
 
+func (f enroller) Capabilities(_ context.Context, row enroll.DeviceRow) ([]mdm.Capability, error) {
+	return mdm.Capabilities(row.Enrollment.Target(row.Report)), nil
+}
+
 type scepFake struct{ w *world }
 
 func (f scepFake) Do(_ context.Context, operation string, message []byte) (string, []byte, error) {

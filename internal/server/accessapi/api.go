@@ -24,6 +24,7 @@ type Engine interface {
 type DeviceService interface {
 	ListDevices(ctx context.Context, f enroll.DeviceFilter) ([]enroll.DeviceRow, error)
 	Device(ctx context.Context, id mdm.DeviceID) (enroll.DeviceRow, error)
+	Capabilities(ctx context.Context, row enroll.DeviceRow) ([]mdm.Capability, error)
 }
 
 // VerdictService knows the current verdicts. *compliance.Service is one.
@@ -139,9 +140,11 @@ func (a *API) GetDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, DeviceDetail{
-		Device: deviceOf(row), Report: row.Report, Capabilities: mdm.Capabilities(row.Enrollment.Target(row.Report)),
-	})
+	able, err := a.d.Devices.Capabilities(r.Context(), row)
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, http.StatusOK, DeviceDetail{Device: deviceOf(row), Report: row.Report, Capabilities: able})
 }
 
 // GetCompliance answers GET /api/v1/devices/{id}/compliance.

@@ -68,6 +68,7 @@ type AuthorityStep struct {
 	Authority certs.AuthorityInfo `json:"authority"`
 	Untold    int                 `json:"untold"`
 	Valid     int                 `json:"valid"`
+	Phones    int                 `json:"phones"` // of a retirement: active phones that have to enrol again
 	Refused   []*refusal.Error    `json:"refused"` // what stands in the way without force
 }
 
@@ -181,5 +182,5 @@ func (a *API) step(w http.ResponseWriter, r *http.Request, do func(ctx context.C
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, AuthorityStep{Authority: s.Authority, Untold: s.Untold, Valid: s.Valid, Refused: wire.List(s.Refused)})
+	return wire.WriteJSON(w, http.StatusOK, AuthorityStep{Authority: s.Authority, Untold: s.Untold, Valid: s.Valid, Phones: s.Phones, Refused: wire.List(s.Refused)})
 }

@@ -182,8 +182,19 @@ func (a *API) RevokeCertificate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, after := Revoked{Effects: effects(before, now(a))}, before
+	others, err := a.others(r.Context(), before)
+	if err != nil {
+		return err
+	}
+	out, after := Revoked{Effects: append(effects(before, now(a)), withOthers(others, reason, in.DryRun)...)}, before
 	if !in.DryRun {
+		if reason == certs.ReasonKeyCompromise { // who has the phone has all of its keys; first, so that a repetition does what is left
+			for _, c := range others {
+				if _, err := a.d.Certificates.Revoke(r.Context(), c.SHA256, reason); err != nil {
+					return err
+				}
+			}
+		}
 		if after, err = a.d.Certificates.Revoke(r.Context(), before.SHA256, reason); err != nil {
 			return err
 		}
@@ -201,6 +212,37 @@ func (a *API) lookup(r *http.Request) (certs.Certificate, error) {
 	return c, missing(err, certs.ErrNotFound, "sha256", "certificate", sha256)
 }
 
+// others are the valid identities besides c of the phone whose management identity c is.
+func (a *API) others(ctx context.Context, c certs.Certificate) ([]certs.Certificate, error) {
+	if c.Rule != certs.RuleMDMIdentity || c.EnrollmentID == "" {
+		return nil, nil
+	}
+	list, err := a.d.Certificates.List(ctx, certs.CertificateFilter{EnrollmentID: c.EnrollmentID, Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list, func(other certs.Certificate) bool {
+		return other.SHA256 == c.SHA256 || !other.RevokedAt.IsZero() || now(a).After(other.NotAfter)
+	}), nil
+}
+
+// withOthers says what becomes of the phone's other identities.
+func withOthers(others []certs.Certificate, reason certs.RevocationReason, dryRun bool) []string {
+	var lines []string
+	for _, c := range others {
+		name := fmt.Sprintf("%s %.16s of this phone", c.Rule, c.SHA256)
+		switch {
+		case reason != certs.ReasonKeyCompromise:
+			lines = append(lines, fmt.Sprintf("%s stays valid; to revoke it too: sallyport ca revoke %.16s", name, c.SHA256))
+		case dryRun:
+			lines = append(lines, name+" would be revoked with it: who has the phone has its keys")
+		default:
+			lines = append(lines, name+" is revoked with it: who has the phone has its keys")
+		}
+	}
+	return lines
+}
+
 // effects say what a revocation means for who holds the certificate.
 func effects(c certs.Certificate, now time.Time) []string {
 	switch {
@@ -214,7 +256,11 @@ func effects(c certs.Certificate, now time.Time) []string {
 	case certs.RuleMDMIdentity:
 		return []string{"the server refuses the phone from its next contact on: nothing can be installed, asked or wiped any more, and it has to enrol again", crl}
 	case certs.RuleMailIdentity:
-		return []string{"the server renews nothing for it any more", crl}
+		list := []string{"the server renews nothing for it any more", crl}
+		if c.EnrollmentID != "" {
+			list = append(list, "the phone keeps a certificate that is worth nothing until it is brought a new one: sallyport device resend ID (sallyport device list names the phone)")
+		}
+		return list
 	default:
 		return []string{crl}
 	}
