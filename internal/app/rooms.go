@@ -88,8 +88,8 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(), Hands: r.tokens,
 		Renewals: a.db.Renewals(), Root: authority.FirstRoot(), Anchors: authority.Anchors, Signer: signer, MAC: macs.MAC,
 		Distrusted: func(issuer string) bool { return enroll.Distrusted(authority.List(), issuer) },
-		Topic:     r.push.keeper.Topic,
-		PublicURL: a.publicURL, Organization: cfg.Organization, SecondOwner: cfg.SecondOwner, InquiryMaxAge: cfg.InquiryMaxAge,
+		Topic:      r.push.keeper.Topic,
+		PublicURL:  a.publicURL, Organization: cfg.Organization, SecondOwner: cfg.SecondOwner, InquiryMaxAge: cfg.InquiryMaxAge,
 		Now: a.now, Log: a.room("enroll"),
 	}
 	if err := r.enroll.Validate(); err != nil {

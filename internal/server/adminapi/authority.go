@@ -68,7 +68,7 @@ type AuthorityStep struct {
 	Authority certs.AuthorityInfo `json:"authority"`
 	Untold    int                 `json:"untold"`
 	Valid     int                 `json:"valid"`
-	Phones    int                 `json:"phones"` // of a retirement: active phones that have to enrol again
+	Phones    int                 `json:"phones"`  // of a retirement: active phones that have to enrol again
 	Refused   []*refusal.Error    `json:"refused"` // what stands in the way without force
 }
 
