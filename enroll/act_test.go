@@ -633,7 +633,7 @@ func TestVisibleAtOnce(t *testing.T) {
 		r := p.request(t, mdm.ActionQuery)
 		r.Parameters.Query = askApplications
 		p.ask(t, r)
-		if !slices.Equal(p.connect(t), []string{askApplications}) {
+		if got := p.connect(t); len(got) == 0 || got[0] != askApplications { // facts grow old meanwhile, and are asked after it
 			empty++
 		}
 	}

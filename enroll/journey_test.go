@@ -113,8 +113,8 @@ func TestJourney(t *testing.T) {
 	if err := p.tokenUpdate(t); !errors.Is(err, ErrConflict) || !apple.Refused(err) {
 		t.Errorf("TokenUpdate after CheckOut: got %v, want ErrConflict", err)
 	}
-	if err := p.authenticate(t); !errors.Is(err, ErrConflict) {
-		t.Errorf("Authenticate after CheckOut: got %v, want ErrConflict", err)
+	if err := p.authenticate(t); !errors.Is(err, apple.ErrUnauthenticated) { // the identity was revoked with the end
+		t.Errorf("Authenticate after CheckOut: got %v, want ErrUnauthenticated", err)
 	}
 }
 
