@@ -25,7 +25,8 @@ func InitAuthority(ctx context.Context, cfg config.Config, kind certs.KeyKind, r
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	fresh := !exists(cfg.Data)
+	// A database elsewhere knows the key by then, which so has to stay.
+	fresh := !exists(cfg.Data) && cfg.Database.IsZero()
 	a := &App{log: slog.New(slog.DiscardHandler), now: time.Now, dir: cfg.Data, wake: &work.Wake{}}
 	defer func() { err = errors.Join(err, a.undo(fresh && err != nil)) }()
 	if err := a.occupyData(); err != nil {
