@@ -25,10 +25,12 @@ func InitAuthority(ctx context.Context, cfg config.Config, kind certs.KeyKind, r
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	// A database elsewhere knows the key by then, which so has to stay.
-	fresh := !exists(cfg.Data) && cfg.Database.IsZero()
+	fresh := !exists(cfg.Data)
 	a := &App{log: slog.New(slog.DiscardHandler), now: time.Now, dir: cfg.Data, wake: &work.Wake{}}
-	defer func() { err = errors.Join(err, a.undo(fresh && err != nil)) }()
+	defer func() {
+		known := a.db != nil && !cfg.Database.IsZero() // a database elsewhere knows the key, which so has to stay
+		err = errors.Join(err, a.undo(fresh && err != nil && !known))
+	}()
 	if err := a.occupyData(); err != nil {
 		return err
 	}
