@@ -2,8 +2,8 @@ package main
 
 import (
 	"crypto"
-	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 
@@ -32,28 +32,16 @@ func privateKey(file string) (crypto.Signer, error) {
 		return nil, err
 	}
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		var key any
-		switch block.Type {
-		case "PRIVATE KEY":
-			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-		case "RSA PRIVATE KEY":
-			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-		case "EC PRIVATE KEY":
-			key, err = x509.ParseECPrivateKey(block.Bytes)
-		case "ENCRYPTED PRIVATE KEY":
-			return nil, fmt.Errorf("%s: the key is closed with a pass phrase (open it first: openssl pkey -in %s -out FILE)", file, file)
-		default:
+		key, err := cms.PrivateKey(block)
+		switch {
+		case errors.Is(err, cms.ErrNoKey): // a certificate beside it
 			continue
+		case errors.Is(err, cms.ErrKeyLocked):
+			return nil, fmt.Errorf("%s: the key is closed with a pass phrase (open it first: openssl pkey -in %s -out FILE)", file, file)
+		case err != nil:
+			return nil, fmt.Errorf("%s: the private key %w", file, err)
 		}
-		if err != nil {
-			// The library's error may quote the file.
-			return nil, fmt.Errorf("%s: the private key cannot be read", file)
-		}
-		signer, ok := key.(crypto.Signer)
-		if !ok {
-			return nil, fmt.Errorf("%s: a key of type %T does not sign", file, key)
-		}
-		return signer, nil
+		return key, nil
 	}
 	return nil, fmt.Errorf("%s holds no private key in PEM form", file)
 }

@@ -5,10 +5,10 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 
 	"sallyport/certs"
+	"sallyport/internal/cms"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 )
@@ -98,37 +98,10 @@ func parseKey(text string) (crypto.Signer, error) {
 			rest = after
 			continue
 		}
-		key, err := privateKey(block)
+		key, err := cms.PrivateKey(block)
 		if err != nil {
 			return nil, refuseImport("key", err.Error(), remedy)
 		}
 		return key, nil
 	}
-}
-
-// privateKey reads a key by what its block calls it. Nothing of an error is
-// taken over that could speak of the key.
-func privateKey(block *pem.Block) (crypto.Signer, error) {
-	if block.Headers["DEK-Info"] != "" { // OpenSSL's older way
-		return nil, errors.New("is encrypted")
-	}
-	var parsed any
-	var err error
-	switch block.Type {
-	case "PRIVATE KEY":
-		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		parsed, err = x509.ParseECPrivateKey(block.Bytes)
-	case "ENCRYPTED PRIVATE KEY":
-		return nil, errors.New("is encrypted")
-	default:
-		return nil, fmt.Errorf("is a %.40q", block.Type)
-	}
-	key, ok := parsed.(crypto.Signer)
-	if err != nil || !ok {
-		return nil, errors.New("cannot be read")
-	}
-	return key, nil
 }
