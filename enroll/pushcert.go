@@ -314,16 +314,6 @@ func (p *Pusher) reachable(ctx context.Context, e mdm.Enrollment) error {
 	return nil
 }
 
-func (p *Pusher) now() time.Time {
-	if p.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return p.Now().UTC().Truncate(time.Microsecond)
-}
+func (p *Pusher) now() time.Time { return moment(p.Now) }
 
-func (p *Pusher) log() *slog.Logger {
-	if p.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return p.Log
-}
+func (p *Pusher) log() *slog.Logger { return logger(p.Log) }

@@ -164,16 +164,6 @@ func (i Identity) renewal(due time.Time, reason mdm.RenewalReason) mdm.Renewal {
 	return mdm.Renewal{Rule: i.Rule, Profile: i.Profile, Certificate: i.SHA256, DueAt: due, Reason: reason}
 }
 
-func (r *Renewer) now() time.Time {
-	if r.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return r.Now().UTC().Truncate(time.Microsecond)
-}
+func (r *Renewer) now() time.Time { return moment(r.Now) }
 
-func (r *Renewer) log() *slog.Logger {
-	if r.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return r.Log
-}
+func (r *Renewer) log() *slog.Logger { return logger(r.Log) }

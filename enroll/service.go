@@ -143,16 +143,6 @@ func (s *Service) Validate() error {
 }
 
 // now is the service's clock, in the precision that the store keeps.
-func (s *Service) now() time.Time {
-	if s.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return s.Now().UTC().Truncate(time.Microsecond)
-}
+func (s *Service) now() time.Time { return moment(s.Now) }
 
-func (s *Service) log() *slog.Logger {
-	if s.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return s.Log
-}
+func (s *Service) log() *slog.Logger { return logger(s.Log) }

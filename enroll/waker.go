@@ -241,19 +241,9 @@ func (w *Waker) notify(n int) {
 	}
 }
 
-func (w *Waker) now() time.Time {
-	if w.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return w.Now().UTC().Truncate(time.Microsecond)
-}
+func (w *Waker) now() time.Time { return moment(w.Now) }
 
-func (w *Waker) log() *slog.Logger {
-	if w.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return w.Log
-}
+func (w *Waker) log() *slog.Logger { return logger(w.Log) }
 
 // pace is a bucket of wakesPerStep that fills with wakesPerSecond. The zero
 // pace is full.
