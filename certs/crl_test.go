@@ -7,9 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +14,7 @@ import (
 	"time"
 
 	"sallyport/certs"
+	"sallyport/internal/cms/openssltest"
 )
 
 // revokedRows is what of certs.RevocationStore a CRL is made of.
@@ -201,25 +199,10 @@ func TestCRLInParallel(t *testing.T) {
 // TestOpenSSLReadsTheCRL, and refuses with it what was revoked.
 func TestOpenSSLReadsTheCRL(t *testing.T) {
 	t.Parallel()
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("openssl is not installed: the CRL was not shown to another program")
-	}
+	box := openssltest.Open(t)
 	f := newCRLs(t)
-	dir := t.TempDir()
-	write := func(name, kind string, ders ...[]byte) string {
-		var text []byte
-		for _, der := range ders {
-			text = append(text, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})...)
-		}
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
 	run := func(args ...string) (string, error) {
-		out, err := exec.Command(openssl, args...).CombinedOutput()
+		out, err := box.Command(args...).CombinedOutput()
 		return string(out), err
 	}
 	for _, kind := range []certs.KeyKind{certs.KeyP256, certs.KeyP384, certs.KeyRSA2048} {
@@ -231,15 +214,16 @@ func TestOpenSSLReadsTheCRL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list := write("list.pem", "X509 CRL", der)
-		out, err := run("crl", "-in", list, "-noout", "-verify", "-text", "-CAfile", write("issuing.pem", "CERTIFICATE", issuing.Raw))
+		list := box.File("list.pem", pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+		above := box.Certs("issuing.pem", issuing)
+		out, err := run("crl", "-in", list, "-noout", "-verify", "-text", "-CAfile", above)
 		if err != nil || !strings.Contains(out, "verify OK") || !strings.Contains(out, "Key Compromise") || !strings.Contains(out, "X509v3 CRL Number") {
 			t.Errorf("%s: openssl crl: %v: %s", kind, err, out)
 		}
 		at := f.clock.Now().Unix()
 		check := func(cert *x509.Certificate) (string, error) {
-			return run("verify", "-attime", big.NewInt(at).String(), "-crl_check", "-CRLfile", list, "-CAfile", write("root.pem", "CERTIFICATE", f.authority.Root().Raw),
-				"-untrusted", filepath.Join(dir, "issuing.pem"), write("leaf.pem", "CERTIFICATE", cert.Raw))
+			return run("verify", "-attime", big.NewInt(at).String(), "-crl_check", "-CRLfile", list, "-CAfile", box.Certs("root.pem", f.authority.Root()),
+				"-untrusted", above, box.Certs("leaf.pem", cert))
 		}
 		if out, err := check(sound); err != nil {
 			t.Errorf("%s: %v: %s", kind, err, out)

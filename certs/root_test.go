@@ -8,9 +8,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +16,7 @@ import (
 
 	"sallyport/certs"
 	"sallyport/internal/bounded"
+	"sallyport/internal/cms/openssltest"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 )
@@ -82,16 +80,9 @@ func TestRootFile(t *testing.T) {
 // TestOpenSSLReadsTheRootFile: in ten years another program may have to.
 func TestOpenSSLReadsTheRootFile(t *testing.T) {
 	t.Parallel()
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("openssl is not installed: the root file was not shown to another program")
-	}
+	box := openssltest.Open(t)
 	_, data := keptRoot()
-	file := filepath.Join(t.TempDir(), "root.p12")
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(openssl, "pkcs12", "-in", file, "-passin", "pass:"+rootPhrase, "-nodes", "-info").CombinedOutput()
+	out, err := box.Command("pkcs12", "-in", box.File("root.p12", data), "-passin", "pass:"+rootPhrase, "-nodes", "-info").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "PRIVATE KEY") || !strings.Contains(string(out), "AES-256-CBC") || strings.Contains(string(out), "3DES") {
 		t.Errorf("openssl: %v: %s", err, strings.Split(string(out), "-----BEGIN")[0])
 	}
@@ -149,7 +140,7 @@ func FuzzDecodeRoot(f *testing.F) {
 	f.Add([]byte{0x30, 0x80})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if n := bounded.Derivations(data); n > 10_000 && n <= bounded.MaxDerivations {
-			t.Skip("takes its time, as it may")
+			return // takes its time, as it may
 		}
 		if _, err := certs.DecodeRoot(data, secret.New(rootPhrase)); err != nil &&
 			(!errors.Is(err, certs.ErrAuthorityInvalid) || len(refusal.All(err)) == 0 || strings.Contains(err.Error(), rootPhrase)) {

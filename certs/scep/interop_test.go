@@ -6,12 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -22,6 +20,7 @@ import (
 	"github.com/smallstep/scep/x509util"
 
 	"sallyport/internal/bounded"
+	"sallyport/internal/cms/openssltest"
 )
 
 // serve puts the service behind HTTP the way that clients expect it.
@@ -100,58 +99,42 @@ func TestMicromdmClient(t *testing.T) {
 // here writes) and verify and open the reply.
 func TestOpenSSL(t *testing.T) {
 	t.Parallel()
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("openssl is missing")
-		}
-		t.Skip("SKIPPED: openssl is not on PATH (apt-get install openssl)")
-	}
-	dir := t.TempDir()
-	write := func(name string, data []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	box := openssltest.Open(t)
 	run := func(args ...string) {
 		t.Helper()
-		if out, err := exec.CommandContext(t.Context(), openssl, args...).CombinedOutput(); err != nil {
+		if out, err := box.Command(args...).CombinedOutput(); err != nil {
 			t.Fatalf("openssl %v: %v\n%s", args, err, out)
 		}
 	}
 	read := func(path string) []byte { return must(os.ReadFile(path)) }
-	certificate := func(c *x509.Certificate) []byte {
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-	}
+	dir := t.TempDir()
 	for _, cipher := range []string{"-aes-128-cbc", "-aes-256-cbc", "-des3"} {
 		f := newFixture(t)
 		p := newPhone(f, "")
 		csr := must(x509util.CreateCertificateRequest(rand.Reader, &x509util.CertificateRequest{ChallengePassword: f.mint(t)}, phoneKey()))
 		envelope := filepath.Join(dir, "envelope")
-		run("cms", "-encrypt", "-binary", cipher, "-in", write("csr", csr), "-outform", "DER", "-out", envelope, write("ra.pem", certificate(p.recipient)))
+		run("cms", "-encrypt", "-binary", cipher, "-in", box.File("csr", csr), "-outform", "DER", "-out", envelope, box.Certs("ra.pem", p.recipient))
 		p.envelope = read(envelope)
 		_, body, err := f.Do(t.Context(), "PKIOperation", p.message(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		// What GetCACert gives: the reply itself carries the RA's certificate alone.
-		cas := write("ca.pem", append(certificate(f.Authority.Root()), certificate(f.Authority.Issuing())...))
+		cas := box.Certs("ca.pem", f.Authority.Root(), f.Authority.Issuing())
 		content, certs := filepath.Join(dir, "content"), filepath.Join(dir, "certs")
-		run("cms", "-verify", "-inform", "DER", "-in", write("reply", body), "-CAfile", cas, "-binary", "-out", content)
-		key := write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(phoneKey()))}))
-		run("cms", "-decrypt", "-inform", "DER", "-in", content, "-inkey", key, "-recip", write("phone.pem", certificate(p.cert)), "-binary", "-out", certs)
+		run("cms", "-verify", "-inform", "DER", "-in", box.File("reply", body), "-CAfile", cas, "-binary", "-out", content)
+		key := box.Key("key.pem", phoneKey())
+		run("cms", "-decrypt", "-inform", "DER", "-in", content, "-inkey", key, "-recip", box.Certs("phone.pem", p.cert), "-binary", "-out", certs)
 		list := must(pkcs7.Parse(read(certs))).Certificates
 		if len(list) != 1 || list[0].CheckSignatureFrom(f.Authority.Issuing()) != nil {
 			t.Fatalf("%s: %d certificates", cipher, len(list))
 		}
-		run("verify", "-CAfile", cas, "-purpose", "sslclient", write("issued.pem", certificate(list[0])))
+		run("verify", "-CAfile", cas, "-purpose", "sslclient", box.Certs("issued.pem", list[0]))
 
 		refused := newPhone(f, "guess")
 		if _, body, err = f.Do(t.Context(), "PKIOperation", refused.message(t)); err != nil {
 			t.Fatal(err)
 		}
-		run("cms", "-verify", "-inform", "DER", "-in", write("refusal", body), "-CAfile", cas, "-binary", "-out", content)
+		run("cms", "-verify", "-inform", "DER", "-in", box.File("refusal", body), "-CAfile", cas, "-binary", "-out", content)
 	}
 }

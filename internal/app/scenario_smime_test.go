@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
+	"sallyport/internal/cms/openssltest"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm/agent"
 )
@@ -52,28 +49,12 @@ func (s *scene) letter(to adminapi.SMIMEKey, text string) []byte {
 	s.Helper()
 	var detail adminapi.CertificateDetail
 	s.call(http.MethodGet, "/api/v1/certificates/"+to.SHA256, "", nil, &detail)
-	dir := s.TempDir()
-	certificate := filepath.Join(dir, "to.pem")
-	must(s.T, os.WriteFile(certificate, []byte(detail.PEM), 0o600))
-	encrypt := exec.Command(openssl(s.T), "cms", "-encrypt", "-aes256", "-binary", "-outform", "DER", certificate)
+	box := openssltest.Open(s.T)
+	encrypt := box.Command("cms", "-encrypt", "-aes256", "-binary", "-outform", "DER", box.File("to.pem", []byte(detail.PEM)))
 	encrypt.Stdin = strings.NewReader(text)
 	message, err := encrypt.Output()
 	must(s.T, err)
 	return message
-}
-
-// openssl is where it is.
-func openssl(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("openssl")
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("openssl is missing: .ci/install installs it")
-	}
-	t.Skip("SKIPPED: openssl is missing (apt-get install openssl): no second opinion on what we sign and encrypt")
-	return ""
 }
 
 // reads checks that the phone opens a letter.
@@ -89,14 +70,9 @@ func (s *scene) verified(p *agent.Phone, text string) {
 	s.Helper()
 	signature, err := p.SignMail(s.user, []byte(text))
 	must(s.T, err)
-	dir := s.TempDir()
-	write := func(name string, data []byte) string {
-		path := filepath.Join(dir, name)
-		must(s.T, os.WriteFile(path, data, 0o600))
-		return path
-	}
-	verify := exec.Command(openssl(s.T), "cms", "-verify", "-binary", "-inform", "DER", "-in", write("letter.p7s", signature), "-content", write("letter.txt", []byte(text)),
-		"-CAfile", write("ca.pem", s.authorities()), "-purpose", "smimesign", "-attime", strconv.FormatInt(s.stage.clock.now().Unix(), 10))
+	box := openssltest.Open(s.T)
+	verify := box.Command("cms", "-verify", "-binary", "-inform", "DER", "-in", box.File("letter.p7s", signature), "-content", box.File("letter.txt", []byte(text)),
+		"-CAfile", box.File("ca.pem", s.authorities()), "-purpose", "smimesign", "-attime", strconv.FormatInt(s.stage.clock.now().Unix(), 10))
 	out, err := verify.CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte(text)) {
 		s.Errorf("openssl cms -verify refuses a phone's mail: %v\n%s", err, out)

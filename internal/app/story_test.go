@@ -6,14 +6,13 @@ import (
 	"encoding/pem"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport/access"
+	"sallyport/internal/cms/openssltest"
 	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
 	"sallyport/profiles/mobileconfig"
@@ -148,7 +147,7 @@ func TestSecondPhoneOnOneInvitation(t *testing.T) {
 // TestProfileVerifiesWithOpenSSL: an independent implementation accepts the
 // handed-out profile against the exported CA, and refuses a changed one.
 func TestProfileVerifiesWithOpenSSL(t *testing.T) {
-	openssl := openssl(t)
+	box := openssltest.Open(t)
 	t.Parallel()
 	c := startInside(t, filepath.Join(t.TempDir(), "data"))
 	c.seed()
@@ -160,12 +159,9 @@ func TestProfileVerifiesWithOpenSSL(t *testing.T) {
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != mobileconfig.ContentType {
 		t.Fatalf("download: %s, %s", resp.Status, resp.Header.Get("Content-Type"))
 	}
-	dir := t.TempDir()
-	ca, profile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "enroll.mobileconfig")
-	must(t, os.WriteFile(ca, c.authorities(), 0o600))
+	ca := box.File("ca.pem", c.authorities())
 	verify := func(der []byte) ([]byte, error) {
-		must(t, os.WriteFile(profile, der, 0o600))
-		return exec.Command(openssl, "cms", "-verify", "-inform", "DER", "-in", profile, "-CAfile", ca).Output()
+		return box.Command("cms", "-verify", "-inform", "DER", "-in", box.File("enroll.mobileconfig", der), "-CAfile", ca).Output()
 	}
 	content, err := verify(signed)
 	if err != nil || !bytes.Contains(content, []byte("com.apple.mdm")) {

@@ -116,7 +116,7 @@ func (p *wirePhone) answer(o order) message {
 	switch o.Command.RequestType {
 	case "DeviceInformation":
 		fields["QueryResponses"] = map[string]any{"UDID": wireUDID, "DeviceName": "Alice's iPhone", "OSVersion": "17.5.1", "BuildVersion": "21F90",
-			"ModelName": "iPhone", "Model": "MLPF3ZD/A", "ProductName": "iPhone14,5", "SerialNumber": "C39XXXXXXXXX",
+			"ModelName": "iPhone", "Model": "MLPF3ZD/A", "ProductName": "iPhone14,5", "SerialNumber": "C39ZK0SALLY1",
 			"IsSupervised": false, "EASDeviceIdentifier": "0123456789ABCDEF0123456789ABCDEF"}
 	case "SecurityInfo":
 		fields["SecurityInfo"] = map[string]any{"HardwareEncryptionCaps": 3, "PasscodePresent": true, "PasscodeCompliant": true, "PasscodeCompliantWithProfiles": true}
@@ -196,7 +196,7 @@ func enrolled(b testing.TB, database string) *wirePhone {
 	p.identity()
 	topic, _ := a.rooms.enroll.Topic()
 	for _, fields := range []map[string]any{
-		{"MessageType": "Authenticate", "Topic": topic, "OSVersion": "17.5.1", "ProductName": "iPhone14,5", "SerialNumber": "C39XXXXXXXXX"},
+		{"MessageType": "Authenticate", "Topic": topic, "OSVersion": "17.5.1", "ProductName": "iPhone14,5", "SerialNumber": "C39ZK0SALLY1"},
 		{"MessageType": "TokenUpdate", "Topic": topic, "Token": make([]byte, 32), "PushMagic": "magic"},
 	} {
 		send(b, p.handler(), p.message(fields))

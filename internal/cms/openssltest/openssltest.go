@@ -60,11 +60,16 @@ func (b Box) Key(name string, key crypto.Signer) string {
 	return b.File(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
+// Command is an openssl command that is yet to be run.
+func (b Box) Command(args ...string) *exec.Cmd {
+	return exec.CommandContext(b.t.Context(), b.path, args...)
+}
+
 // Run returns what the command wrote to -out; a command that fails ends the test.
 func (b Box) Run(args ...string) []byte {
 	b.t.Helper()
 	out := filepath.Join(b.dir, "out")
-	if text, err := exec.CommandContext(b.t.Context(), b.path, append(args, "-out", out)...).CombinedOutput(); err != nil {
+	if text, err := b.Command(append(args, "-out", out)...).CombinedOutput(); err != nil {
 		b.t.Fatalf("openssl %v: %v\n%s", args, err, text)
 	}
 	data, err := os.ReadFile(out)
