@@ -49,6 +49,12 @@ func good() scene {
 // noGrace makes a failure block at once.
 func noGrace(s *scene) { s.policy.Spec.Grace = 0 }
 
+// renewed makes the revision that the phone has the previous one.
+func renewed(s *scene, until time.Time) {
+	s.expected.Mail[0].UUID, s.expected.Mail[0].AcknowledgedAt = "BBBB", time.Time{}
+	s.expected.Mail[0].Previous = []compliance.PreviousRevision{{UUID: "0000", Until: until}, {UUID: "aaaa", Until: until}}
+}
+
 func TestEvaluateRules(t *testing.T) {
 	t.Parallel()
 	const h = time.Hour
@@ -111,6 +117,23 @@ func TestEvaluateRules(t *testing.T) {
 		}, compliance.Compliant, "", "", "", "", now.Add(11 * h)},
 		{"acknowledged far in the future", func(s *scene) { s.expected.Mail[0].AcknowledgedAt, s.report.Profiles = now.Add(h), nil }, compliance.NotEvaluated, compliance.RuleMailProfile, compliance.Unasked, "not confirmed", "", now.Add(12*h - time.Minute)},
 		{"old revision", func(s *scene) { noGrace(s); s.expected.Mail[0].UUID = "BBBB" }, compliance.NotCompliant, compliance.RuleMailProfile, compliance.Failed, "out of date", "installed by itself", now.Add(12*h - time.Minute)},
+		{"S/MIME key renewed", func(s *scene) { noGrace(s); renewed(s, now.Add(2*h)) }, compliance.Compliant, "", "", "", "", now.Add(2 * h)},
+		{"S/MIME key renewed, refused at the first attempt", func(s *scene) {
+			noGrace(s)
+			renewed(s, now.Add(2*h))
+			s.expected.Mail[0].Refused = "no"
+		}, compliance.Compliant, "", "", "", "", now.Add(2 * h)},
+		{"S/MIME key renewed a day ago", func(s *scene) { noGrace(s); renewed(s, now) }, compliance.NotCompliant, compliance.RuleMailProfile, compliance.Failed, "out of date", "installed by itself", now.Add(12*h - time.Minute)},
+		{"S/MIME key renewed, and something else changed", func(s *scene) {
+			noGrace(s)
+			renewed(s, now.Add(2*h))
+			s.report.Profiles.Items[1].UUID = "9999"
+		}, compliance.NotCompliant, compliance.RuleMailProfile, compliance.Failed, "out of date", "installed by itself", now.Add(12*h - time.Minute)},
+		{"S/MIME key renewed, profile made by hand", func(s *scene) {
+			noGrace(s)
+			renewed(s, now.Add(2*h))
+			s.report.Profiles.Items[1].Managed = ptr(false)
+		}, compliance.NotCompliant, compliance.RuleMailProfile, compliance.Failed, "by hand", "", now.Add(12*h - time.Minute)},
 		{"UUID in lower case", func(s *scene) { s.report.Profiles.Items[1].UUID = "aaaa" }, compliance.Compliant, "", "", "", "", now.Add(12*h - time.Minute)},
 		{"made by hand", func(s *scene) { noGrace(s); s.report.Profiles.Items[1].Managed = ptr(false) }, compliance.NotCompliant, compliance.RuleMailProfile, compliance.Failed, "by hand", "VPN & Device Management", now.Add(12*h - time.Minute)},
 		{"refused by the phone", func(s *scene) {

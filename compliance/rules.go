@@ -81,14 +81,14 @@ func mailProfile(want ExpectedProfile, r mdm.Report, now time.Time) outcome {
 	listed, supervised := r.Profiles, r.Device != nil && is(r.Device.Supervised, true)
 	// A list from before the acknowledgement cannot know of the installation.
 	if listed != nil && (want.AcknowledgedAt.IsZero() || listed.At.After(want.AcknowledgedAt)) {
-		return listedProfile(want, listed.Items, supervised)
+		return listedProfile(want, listed.Items, supervised, now)
 	}
 	if age := now.Sub(want.AcknowledgedAt); !want.AcknowledgedAt.IsZero() && age.Abs() < Credit {
 		return met(RuleMailProfile, fmt.Sprintf("mail profile %q was installed just now", want.Name), want.AcknowledgedAt.Add(Credit))
 	}
 	// An older list that already shows the current revision is as good.
 	if listed != nil {
-		if o := listedProfile(want, listed.Items, supervised); o.State == Met {
+		if o := listedProfile(want, listed.Items, supervised, now); o.State == Met {
 			return o
 		}
 	}
@@ -98,7 +98,7 @@ func mailProfile(want ExpectedProfile, r mdm.Report, now time.Time) outcome {
 // listedProfile looks for the profile in the phone's own list. A supervised
 // phone does not say who installed a profile, as its management may replace any
 // (https://developer.apple.com/documentation/devicemanagement/profilelistresponse).
-func listedProfile(want ExpectedProfile, items []mdm.ProfileOnFile, supervised bool) outcome {
+func listedProfile(want ExpectedProfile, items []mdm.ProfileOnFile, supervised bool, now time.Time) outcome {
 	name := fmt.Sprintf("mail profile %q", want.Name)
 	for _, item := range items {
 		switch {
@@ -109,12 +109,25 @@ func listedProfile(want ExpectedProfile, items []mdm.ProfileOnFile, supervised b
 		case is(item.Managed, false):
 			return failed(RuleMailProfile, name+" was installed by hand",
 				fmt.Sprintf("Remove %s in Settings > General > VPN & Device Management; the managed one is then installed by itself.", name))
-		case !strings.EqualFold(item.UUID, want.UUID):
-			return failed(RuleMailProfile, name+" is out of date", fixInstall)
+		case strings.EqualFold(item.UUID, want.UUID):
+			return met(RuleMailProfile, name+" is installed", time.Time{})
 		}
-		return met(RuleMailProfile, name+" is installed", time.Time{})
+		if until, ok := lately(want, item.UUID, now); ok {
+			return met(RuleMailProfile, name+" is installed, and its renewed certificate is on its way", until)
+		}
+		return failed(RuleMailProfile, name+" is out of date", fixInstall)
 	}
 	return failed(RuleMailProfile, name+" is not installed", fixInstall)
+}
+
+// lately reports whether a revision still counts as the current one, and until when.
+func lately(want ExpectedProfile, uuid string, now time.Time) (time.Time, bool) {
+	for _, p := range want.Previous {
+		if strings.EqualFold(p.UUID, uuid) && now.Before(p.Until) {
+			return p.Until, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // rulePasscode asks SecurityInfo. PasscodeCompliant is true when the passcode

@@ -27,6 +27,9 @@ func anyScene(t *rapid.T) scene {
 	s.expected.LastSeenAt = ago(hours("seen", 6))
 	s.expected.Identity.NotAfter = now.Add(hours("expiry", 6) - time.Hour)
 	s.expected.Mail[0].AcknowledgedAt = ago(time.Duration(rapid.IntRange(0, 20).Draw(t, "acknowledged")) * time.Minute)
+	if rapid.Bool().Draw(t, "renewed") {
+		renewed(&s, now.Add(hours("counts", 6)-time.Hour))
+	}
 	s.report.Security.PasscodePresent = flag.Draw(t, "present")
 	s.report.Device.OSVersion = rapid.SampledFrom([]string{"", "15.8", "16.1"}).Draw(t, "version")
 	s.report.Profiles.At = ago(time.Duration(rapid.IntRange(0, 20).Draw(t, "listed")) * time.Minute)
