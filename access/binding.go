@@ -14,6 +14,10 @@ var (
 	// ErrUnavailable says that no decision could be made: storage is in trouble.
 	// Whoever asked must not let the client in.
 	ErrUnavailable = errors.New("no decision can be made now")
+	// ErrNotFound says that no such device, rule, policy or denial is on record.
+	ErrNotFound = errors.New("no such device, rule, policy or denial")
+	// ErrGone says that a cursor is older than what is kept.
+	ErrGone = errors.New("the cursor is too old")
 )
 
 // Binding says that an EAS DeviceId belongs to an enrolment, and through it to

@@ -16,6 +16,22 @@ const (
 	maxUserAgent = 1024
 )
 
+// Client is who asks: what a request says of itself, and what the gate that saw
+// it can vouch for. Only User and DeviceID are needed.
+type Client struct {
+	User       string `json:"user"`        // as the mail client sends it: UPN, email, username or DOMAIN\user
+	DeviceID   string `json:"device_id"`   // EAS DeviceId, 1-128 characters
+	DeviceType string `json:"device_type"` // EAS DeviceType, for example "iPhone"
+	UserAgent  string `json:"user_agent"`
+	Protocol   string `json:"protocol_version,omitempty"` // MS-ASProtocolVersion, for example "16.1"
+	Model      string `json:"model,omitempty"`            // of Settings DeviceInformation, where the gate saw it
+	OS         string `json:"os,omitempty"`               // likewise: "iOS 26.1"
+	Address    string `json:"address,omitempty"`          // IP address of the mail client
+	// Certificate is the lower-case hex SHA-256 of the client certificate by which
+	// the mail client proved itself to the gate; empty where it showed none.
+	Certificate string `json:"certificate_sha256,omitempty"`
+}
+
 // Validate reports all faults at once, as a refusal.List on behalf of ErrInvalid.
 func (c Client) Validate() error {
 	var faults refusal.List

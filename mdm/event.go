@@ -1,6 +1,10 @@
 package mdm
 
-import "time"
+import (
+	"time"
+
+	"sallyport/enroll/directory"
+)
 
 // EventKind names what happened.
 type EventKind string
@@ -16,6 +20,13 @@ const (
 	EventVerdict        EventKind = "verdict"         // a verdict's state changed
 	EventIdentity       EventKind = "identity"        // a certificate of the enrolment was revoked or took the place of another
 	EventAction         EventKind = "action"          // an act was ordered, cancelled or has come to its end
+	// EventAccess is about what decisions rest on beside enrolments: rules,
+	// policies and the default (UserID is empty: all are concerned), or one user's
+	// devices, exceptions and mailbox. EnrollmentID is always empty, and no verdict
+	// depends on it.
+	EventAccess EventKind = "access"
+	// EventDecision says that the published decision on a device of UserID changed.
+	EventDecision EventKind = "decision"
 )
 
 // Event is one row of the outbox. Delivery is at least once and in the order
@@ -24,5 +35,6 @@ type Event struct {
 	ID           int64
 	Kind         EventKind
 	EnrollmentID EnrollmentID
+	UserID       directory.UserID // of EventAccess and EventDecision alone
 	At           time.Time
 }

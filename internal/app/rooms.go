@@ -103,7 +103,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.renewer = &enroll.Renewer{
 		Renewals: a.db.Renewals(), Root: newestRoot(authority), Window: cfg.RenewalWindow, Life: identityLife, Now: a.now, Log: a.room("renewal"),
 	}
-	r.rollover = &enroll.Rollover{Authority: authority, Renewals: a.db.Renewals(), Issued: a.db.Certificates(), Now: a.now}
+	r.rollover = &enroll.Rollover{Authority: authority, Renewals: a.db.Renewals(), Phones: a.db.Renewals(), Issued: a.db.Certificates(), Now: a.now}
 	r.watch = a.buildWatch(r, signer)
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Options: r.enroll.RenderOptions()}
 	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}

@@ -26,6 +26,8 @@ func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Q
 		{"expiring, next page", expiringIdentities, []any{micros(before), micros(now), sha256, 100}, true},
 		{"untold", untoldIdentities, []any{"", micros(now), 100}, true},
 		{"untold, next page", untoldIdentities, []any{enrollment, micros(now), 100}, true},
+		{"untold phones", untoldPhones, []any{"", micros(now), 100}, true},
+		{"untold phones, next page", untoldPhones, []any{enrollment, micros(now), 100}, true},
 		{"certificates of an enrolment", certificatesOfRule, []any{enrollment, "mdm-identity"}, false},
 		{"revoke those of an enrolment", revokeOfEnrollment, []any{enrollment, 1, 5}, false},
 		{"mail identities", mailIdentities, []any{enrollment}, false},

@@ -16,12 +16,15 @@ import (
 // Renewals keeps what identities of enrolments follow each other.
 type Renewals struct{ db *DB }
 
-var _ enroll.RenewalStore = (*Renewals)(nil)
+var (
+	_ enroll.RenewalStore = (*Renewals)(nil)
+	_ enroll.UntoldStore  = (*Renewals)(nil)
+)
 
 // Renewals returns the store of renewals.
 func (db *DB) Renewals() *Renewals { return &Renewals{db} }
 
-// Both are asked of a whole fleet, some identities at a time, and follow an index
+// They are asked of a whole fleet, some identities at a time, and follow an index
 // in its order (TestQueryPlans). The pin tells whose an mdm-identity is: a program
 // that knows no more than 0003 writes no enrolment into its row.
 const (
@@ -35,7 +38,11 @@ const (
 	// SQLite goes from left to right where the join is a CROSS JOIN, and would begin
 	// with all certificates of the rule otherwise. What is not active is named
 	// for it, too: where it looks for the two active states in an index, it sorts.
-	untoldIdentities = identityColumns + `FROM enroll_enrollments e CROSS JOIN certs_certificates c
+	untoldIdentities = identityColumns + `FROM enroll_enrollments e CROSS JOIN certs_certificates c` + untold
+	untoldPhones     = `SELECT e.id, ` + deviceColumns + `, COALESCE(u.upn, ''), e.last_seen_at
+		FROM enroll_enrollments e CROSS JOIN certs_certificates c
+		LEFT JOIN enroll_devices d ON d.id = e.device_id LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0` + untold
+	untold = `
 		LEFT JOIN certs_challenges b ON b.certificate_sha256 = c.sha256 AND b.certificate_sha256 <> ''
 		WHERE e.id > $1 AND e.state NOT IN ` + endedStates + ` AND e.state NOT IN ('authenticated', 'held') AND c.sha256 = e.certificate_hash AND c.rule = 'mdm-identity'
 			AND COALESCE(b.created_at, 0) < $2 ORDER BY e.id LIMIT $3`
@@ -93,6 +100,19 @@ func (s *Renewals) UntoldIdentities(ctx context.Context, since time.Time, waitin
 	}, func(i waitingIdentity) bool { return !waiting && i.waits() })
 	if err != nil {
 		return nil, fmt.Errorf("list untold identities: %w", err)
+	}
+	return list, nil
+}
+
+// UntoldPhones lists the phones of such identities.
+func (s *Renewals) UntoldPhones(ctx context.Context, since time.Time, after mdm.EnrollmentID, limit int) ([]enroll.UntoldPhone, error) {
+	rows, err := s.db.reader.QueryContext(ctx, untoldPhones, after, micros(since), pageLimit(limit))
+	list, err := collect(rows, err, func(row scanner) (p enroll.UntoldPhone, err error) {
+		fields := append([]any{&p.EnrollmentID}, deviceFields(&p.Device)...)
+		return p, row.Scan(append(fields, &p.UPN, stamp{&p.LastSeenAt})...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list untold phones: %w", err)
 	}
 	return list, nil
 }

@@ -165,6 +165,22 @@ func testUntold(make Maker) func(*testing.T) {
 		w.same(untold(root, false, "", 1), all[1:])
 		w.same(untold(root, true, "", 0), all)
 
+		// As phones, waiting or not, each with its user.
+		phones := func(after mdm.EnrollmentID, limit int) []enroll.UntoldPhone {
+			list, err := w.DB.Renewals().UntoldPhones(w.ctx, root, after, limit)
+			w.ok(err)
+			return list
+		}
+		phoneOf := func(e mdm.Enrollment) enroll.UntoldPhone {
+			row, err := w.DB.Devices().DeviceByID(w.ctx, e.DeviceID)
+			w.ok(err)
+			return enroll.UntoldPhone{EnrollmentID: e.ID, Device: row.Device, UPN: row.UPN, LastSeenAt: row.Enrollment.LastSeenAt}
+		}
+		w.same(phones("", 0), []enroll.UntoldPhone{phoneOf(a), phoneOf(b)})
+		w.same(phones("", 1), []enroll.UntoldPhone{phoneOf(a)})
+		w.same(phones(a.ID, 1), []enroll.UntoldPhone{phoneOf(b)})
+		w.same(phones(b.ID, 1), []enroll.UntoldPhone{})
+
 		// Its own signature brings no profile: the phone knows no more than before.
 		renewed := w.renewed(second)
 		w.pin(b, renewed)
