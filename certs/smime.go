@@ -64,17 +64,18 @@ func (s *SMIME) Ensure(ctx context.Context, userID, _, mail string, usages []SMI
 	if err != nil {
 		return nil, fmt.Errorf("S/MIME keys of user %s: %w", userID, err)
 	}
-	return arrange(keys, mail, usages, s.now()), nil
+	return arrange(keys, mail, usages, s.now(), inUse), nil
 }
 
-// Known returns what Ensure would, of what is on record, and makes nothing: for
-// whoever only looks.
+// Known returns what phones of the user hold by now, as far as we know, and makes
+// nothing: for whoever only looks. It is what Ensure returns, but that a key stays
+// the one in use beyond its end until Ensure has put another in its place.
 func (s *SMIME) Known(ctx context.Context, userID, mail string, usages []SMIMEUsage) ([]SMIMEKey, error) {
 	keys, err := s.all(ctx, userID)
 	if err != nil {
 		return nil, fmt.Errorf("S/MIME keys of user %s: %w", userID, err)
 	}
-	return arrange(keys, mail, usages, s.now()), nil
+	return arrange(keys, mail, usages, s.now(), held), nil
 }
 
 func (s *SMIME) ensure(ctx context.Context, userID, mail string, usages []SMIMEUsage) ([]SMIMEKey, error) {
@@ -120,8 +121,7 @@ func missing(keys []SMIMEKey, mail string, usages []SMIMEUsage, now time.Time) [
 	var lacking []SMIMEUsage
 	for _, u := range usages {
 		k, ok := inUse(keys, mail, u, now)
-		due := ok && k.Source == SMIMEIssued && !now.Before(RenewalDue(k.NotBefore, k.NotAfter, 0, k.SHA256))
-		if (!ok || due) && !slices.Contains(lacking, u) {
+		if (!ok || k.due(now)) && !slices.Contains(lacking, u) {
 			lacking = append(lacking, u)
 		}
 	}
@@ -156,12 +156,31 @@ func newer(a, b SMIMEKey) int {
 	return cmp.Or(b.NotBefore.Compare(a.NotBefore), cmp.Compare(b.ID, a.ID))
 }
 
-// arrange is what Ensure returns. Current in it is the key in use for that address.
-func arrange(keys []SMIMEKey, mail string, usages []SMIMEUsage, now time.Time) []SMIMEKey {
+// held is the key in use, or else the one that was when the last of them ended: no
+// phone has been given another one since.
+func held(keys []SMIMEKey, mail string, usage SMIMEUsage, now time.Time) (SMIMEKey, bool) {
+	if k, ok := inUse(keys, mail, usage, now); ok {
+		return k, true
+	}
+	var end time.Time
+	used := slices.DeleteFunc(slices.Clone(keys), func(k SMIMEKey) bool { return !k.CreatedAt.Before(k.NotAfter) }) // the others came as history
+	for _, k := range used {
+		if k.Usage == usage && k.usable(mail, k.NotBefore) && k.NotAfter.After(end) && !now.Before(k.NotAfter) {
+			end = k.NotAfter
+		}
+	}
+	return inUse(used, mail, usage, end.Add(-time.Microsecond))
+}
+
+// chooser finds the key of a usage that comes first.
+type chooser func(keys []SMIMEKey, mail string, usage SMIMEUsage, now time.Time) (SMIMEKey, bool)
+
+// arrange is what Ensure returns. Current in it is the key that choose finds.
+func arrange(keys []SMIMEKey, mail string, usages []SMIMEUsage, now time.Time, choose chooser) []SMIMEKey {
 	keys = slices.SortedFunc(slices.Values(keys), newer)
 	var list []SMIMEKey
 	for _, u := range usages {
-		first, found := inUse(keys, mail, u, now)
+		first, found := choose(keys, mail, u, now)
 		if found {
 			first.Current = true
 			list = append(list, first)

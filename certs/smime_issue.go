@@ -29,10 +29,18 @@ var smimeRules = map[SMIMEUsage]RuleName{SMIMESigning: RuleSMIMESigning, SMIMEEn
 // them elliptic curves (RFC 8551, section 2.3).
 const smimeKeyBits = 2048
 
-// make issues one key for each usage and puts them on record together.
-func (s *SMIME) make(ctx context.Context, userID, mail string, usages []SMIMEUsage, cause string) error {
+// RefuseSMIMEMail returns why no certificate can name that address; nil where one can.
+func RefuseSMIMEMail(mail string) *refusal.Error {
 	if mail == "" || refusal.Line(ErrSMIME, "mail", mail, maxName) != nil || !strings.Contains(mail, "@") {
 		return refusal.New(ErrSMIME, "mail", "is not a mail address that a certificate can name", "give the user an address: sallyport user add --email")
+	}
+	return nil
+}
+
+// make issues one key for each usage and puts them on record together.
+func (s *SMIME) make(ctx context.Context, userID, mail string, usages []SMIMEUsage, cause string) error {
+	if refused := RefuseSMIMEMail(mail); refused != nil {
+		return refused
 	}
 	now := s.now()
 	var keys []SMIMEKey

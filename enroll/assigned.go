@@ -24,6 +24,7 @@ type assignment struct {
 	uuid       string               // top-level PayloadUUID; empty when it could not be rendered
 	profile    mobileconfig.Profile // of a security policy
 	rendered   templates.Rendered   // of a template
+	awaited    string               // what uuid is going to be like: of one that only lacks S/MIME keys, as it can be shown
 }
 
 func (a assignment) wanted() WantedProfile {
@@ -34,8 +35,9 @@ func (a assignment) wanted() WantedProfile {
 // (nil: none yet): the security policy first, then the templates. One that
 // cannot be rendered stays in the list: it is wanted, and nothing can be
 // installed. A template that loses its mailbox to another one is not in it, nor
-// is what an admin keeps from the phone.
-func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, device *mdm.DeviceFacts, withheld mdm.Withholding) ([]assignment, error) {
+// is what an admin keeps from the phone. keysOf is smimeKeys for who delivers, and
+// knownKeys for who looks.
+func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, device *mdm.DeviceFacts, withheld mdm.Withholding, keysOf keyLookup) ([]assignment, error) {
 	if withheld == mdm.WithholdEverything {
 		return nil, nil
 	}
@@ -45,7 +47,7 @@ func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, de
 	}
 	key := renderKey{u.ID, device != nil, withheld}
 	if known, ok := all.find(key, u); ok {
-		keys, err := s.smimeKeys(ctx, u, known.usages)
+		keys, err := keysOf(ctx, u, known.usages)
 		if err == nil && sameKeys(keys, known.keys) {
 			return known.assigned, nil
 		}
@@ -60,7 +62,7 @@ func (s *Service) assigned(ctx context.Context, at Catalog, u directory.User, de
 			list = append(list, s.security(ctx, policy, u))
 		}
 	}
-	won, lost, options, err := s.chosenOf(ctx, all.templates, u, device, s.smimeKeys)
+	won, lost, options, err := s.chosenOf(ctx, all.templates, u, device, keysOf)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +99,7 @@ func (s *Service) chosenOf(ctx context.Context, revisions []templates.Revision, 
 		}
 	}
 	if options.SMIME, err = keysOf(ctx, u, usagesOf(won)); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || !errors.Is(err, errUnmade) {
 			return nil, nil, options, err
 		}
 		s.withoutKeys(ctx, "S/MIME keys cannot be made: profiles that need them are left out", u, err)
@@ -109,7 +111,8 @@ func (s *Service) mail(ctx context.Context, r templates.Revision, u directory.Us
 	a := assignment{name: r.Name, identifier: templates.ProfileIdentifier(r.TemplateID, u.ID), mail: true}
 	rendered, err := templates.Render(r, u, o)
 	switch {
-	case err == nil && rendered.AwaitsKeys: // withoutKeys has said why
+	case err == nil && rendered.AwaitsKeys: // who delivers has said why
+		a.awaited = rendered.Profile.TopUUID()
 	case err == nil:
 		a.rendered, a.uuid = rendered, rendered.Profile.TopUUID()
 	case o.Device == nil && r.Spec.UsesDevice():
@@ -161,6 +164,6 @@ func (s *Service) wanted(ctx context.Context, e mdm.Enrollment, r mdm.Report) (W
 	if err != nil {
 		return Want{}, fmt.Errorf("look up user of enrolment %s: %w", e.ID, err)
 	}
-	list, err := s.assigned(ctx, Catalog{}, user, r.Device, mdm.WithholdNothing)
-	return s.want(list), err
+	list, err := s.assigned(ctx, Catalog{}, user, r.Device, mdm.WithholdNothing, s.knownKeys)
+	return s.want(s.foreseen(list, user)), err
 }

@@ -123,7 +123,7 @@ type job struct {
 func (s *Service) assign(ctx context.Context, w *job) (err error) {
 	removed := w.have.User.ID == ""
 	if !removed {
-		w.assigned, err = s.assigned(ctx, w.have.Catalog, w.have.User, w.have.Report.Device, w.have.Enrollment.Withheld)
+		w.assigned, err = s.assigned(ctx, w.have.Catalog, w.have.User, w.have.Report.Device, w.have.Enrollment.Withheld, s.smimeKeys)
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,12 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 		expected.Withdrawal, err = s.withdrawal(ctx, e)
 		return expected, have.Report, err
 	}
-	assigned, err := s.assigned(ctx, have.Catalog, have.User, have.Report.Device, e.Withheld)
+	assigned, err := s.assigned(ctx, have.Catalog, have.User, have.Report.Device, e.Withheld, s.knownKeys)
+	if err != nil {
+		return compliance.Expected{}, mdm.Report{}, err
+	}
+	assigned = s.foreseen(assigned, have.User)
+	previous, err := s.previous(ctx, have, assigned)
 	if err != nil {
 		return compliance.Expected{}, mdm.Report{}, err
 	}
@@ -59,6 +64,7 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 			AcknowledgedAt: acknowledged(have.Commands, wanted),
 			Refused:        refused.reason,
 			Fix:            refused.fix,
+			Previous:       previous[wanted.Identifier],
 		})
 	}
 	return expected, have.Report, nil

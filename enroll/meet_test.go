@@ -224,7 +224,7 @@ func TestCatalogIsReadOnce(t *testing.T) {
 		if change != nil {
 			change()
 		}
-		got, err := h.enroll.assigned(t.Context(), at, h.alice, nil, mdm.WithholdNothing)
+		got, err := h.enroll.assigned(t.Context(), at, h.alice, nil, mdm.WithholdNothing, h.enroll.smimeKeys)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func TestCatalogIsReadOnce(t *testing.T) {
 	if newer := list(Catalog{Templates: 2}, fixed); newer[0].uuid == first[0].uuid {
 		t.Error("a template's change is not seen")
 	}
-	if got, err := h.enroll.assigned(t.Context(), at, h.alice, nil, mdm.WithholdEverything); err != nil || len(got) != 0 {
+	if got, err := h.enroll.assigned(t.Context(), at, h.alice, nil, mdm.WithholdEverything, h.enroll.smimeKeys); err != nil || len(got) != 0 {
 		t.Errorf("withheld: got %v, %v", got, err)
 	}
 }

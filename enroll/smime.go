@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sallyport/certs"
 	"sallyport/enroll/directory"
@@ -23,8 +24,13 @@ type SMIMESource interface {
 	// current one, made by our CA where there is none or it is due to be renewed,
 	// and all earlier ones for encryption. mail is the address of the user's mailbox.
 	Ensure(ctx context.Context, userID, upn, mail string, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error)
-	// Known returns what of it is on record already, and makes nothing.
+	// Known returns what of it is on record already, and makes nothing: what phones
+	// of the user hold by now. A key stays in use beyond its end until Ensure has
+	// put another in its place.
 	Known(ctx context.Context, userID, mail string, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error)
+	// Renewed returns what phones may still hold: the keys before each renewal of the
+	// last time that Ensure made by itself, newest first.
+	Renewed(ctx context.Context, userID, mail string, usages []certs.SMIMEUsage, within time.Duration) ([]certs.SMIMERenewal, error)
 	// PKCS12 returns one key with its certificate as a PKCS#12 file, which password
 	// opens; with legacy in ciphers that iOS before 15 knows.
 	PKCS12(ctx context.Context, userID, keyID string, password secret.Value, legacy bool) ([]byte, error)
@@ -32,14 +38,20 @@ type SMIMESource interface {
 
 var _ SMIMESource = (*certs.SMIME)(nil)
 
+// errUnmade marks keys that cannot be made: profiles that need them are left out,
+// and all else goes on.
+var errUnmade = errors.New("make S/MIME keys")
+
 // errNoSMIME says that a template asks for what this server does not have.
-var errNoSMIME = errors.New("the server keeps no S/MIME keys")
+var errNoSMIME = fmt.Errorf("%w: the server keeps none", errUnmade)
 
 // keyLookup finds the S/MIME keys of a user. Where nothing needs one, nobody is asked.
 type keyLookup func(ctx context.Context, u directory.User, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error)
 
 // smimeKeys returns the keys that a user's templates need, and has those made that
-// are not there.
+// are not there: for who delivers them, to a phone that waits. Making one takes a
+// core for long, and whoever judges or shows many phones, one after the other,
+// would keep the others waiting.
 func (s *Service) smimeKeys(ctx context.Context, u directory.User, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error) {
 	if len(usages) == 0 {
 		return nil, nil
@@ -49,12 +61,12 @@ func (s *Service) smimeKeys(ctx context.Context, u directory.User, usages []cert
 	}
 	keys, err := s.SMIME.Ensure(ctx, string(u.ID), u.UPN, u.Email, usages)
 	if err != nil {
-		return nil, fmt.Errorf("make S/MIME keys: %w", err)
+		return nil, fmt.Errorf("%w: %w", errUnmade, err)
 	}
 	return keys, nil
 }
 
-// knownKeys returns those that are there.
+// knownKeys returns those that are there: for who only looks.
 func (s *Service) knownKeys(ctx context.Context, u directory.User, usages []certs.SMIMEUsage) ([]certs.SMIMEKey, error) {
 	if len(usages) == 0 || s.SMIME == nil {
 		return nil, nil
@@ -64,6 +76,11 @@ func (s *Service) knownKeys(ctx context.Context, u directory.User, usages []cert
 		return nil, fmt.Errorf("look up S/MIME keys: %w", err)
 	}
 	return keys, nil
+}
+
+// canMake reports whether a key that is not there would be made for the user.
+func (s *Service) canMake(u directory.User) bool {
+	return s.SMIME != nil && certs.RefuseSMIMEMail(u.Email) == nil
 }
 
 // usagesOf are what the templates that a user gets need S/MIME keys for.

@@ -32,6 +32,7 @@ type keyRing struct {
 	files  []string                    // that were made: "key ID, modern" or "key ID, legacy"
 	words  map[string]bool             // passwords
 
+	renewed                []certs.SMIMERenewal
 	cannotMake, cannotOpen map[string]error // by user
 }
 
@@ -58,6 +59,12 @@ func (k *keyRing) Known(_ context.Context, userID, _ string, _ []certs.SMIMEUsag
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.keys[userID]), nil
+}
+
+func (k *keyRing) Renewed(context.Context, string, string, []certs.SMIMEUsage, time.Duration) ([]certs.SMIMERenewal, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.renewed, nil
 }
 
 // add makes a key the current one of its usage.
@@ -178,7 +185,7 @@ func TestSMIMEIsAskedForWhereItIsNeeded(t *testing.T) {
 	h, ring = smimeHouse(t)
 	list := func() []assignment {
 		t.Helper()
-		got, err := h.enroll.assigned(t.Context(), Catalog{Templates: 1}, h.alice, nil, mdm.WithholdNothing)
+		got, err := h.enroll.assigned(t.Context(), Catalog{Templates: 1}, h.alice, nil, mdm.WithholdNothing, h.enroll.smimeKeys)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +207,7 @@ func TestSMIMEIsAskedForWhereItIsNeeded(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	ring.cannotMake[string(h.bob.ID)] = context.Canceled
-	if _, err := h.enroll.assigned(stopped, Catalog{Templates: 1}, h.bob, nil, mdm.WithholdNothing); err == nil {
+	if _, err := h.enroll.assigned(stopped, Catalog{Templates: 1}, h.bob, nil, mdm.WithholdNothing, h.enroll.smimeKeys); err == nil {
 		t.Error("a request that was cut off tells of a profile that cannot be made")
 	}
 }
@@ -269,7 +276,7 @@ func TestOldPhonesGetOldCiphers(t *testing.T) {
 		t.Error("a phone that has not reported gets old ciphers")
 	}
 	h, ring := smimeHouse(t)
-	list, err := h.enroll.assigned(t.Context(), Catalog{}, h.alice, nil, mdm.WithholdNothing)
+	list, err := h.enroll.assigned(t.Context(), Catalog{}, h.alice, nil, mdm.WithholdNothing, h.enroll.smimeKeys)
 	if err != nil {
 		t.Fatal(err)
 	}
