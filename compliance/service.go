@@ -152,6 +152,8 @@ func (s *Service) Handle(ctx context.Context, event mdm.Event) error {
 	switch {
 	case event.Kind == mdm.EventVerdict: // our own
 		return nil
+	case event.Kind == mdm.EventAccess, event.Kind == mdm.EventDecision: // no verdict rests on them
+		return nil
 	case event.EnrollmentID == "":
 		return s.evaluateAll(ctx)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/enroll/directory"
 	"sallyport/mdm"
 )
 
@@ -21,13 +22,19 @@ func (db *DB) Outbox() *Outbox { return &Outbox{db} }
 type event struct {
 	kind mdm.EventKind
 	id   mdm.EnrollmentID
+	user directory.UserID
 	at   time.Time
 }
 
 // emit notes an event. It is written at the end of this transaction; consumers
 // are woken after its commit.
 func (t *tx) emit(kind mdm.EventKind, id mdm.EnrollmentID, at time.Time) {
-	t.events = append(t.events, event{kind, id, at})
+	t.events = append(t.events, event{kind: kind, id: id, at: at})
+}
+
+// emitUser notes an event that is about a user, or about all of them.
+func (t *tx) emitUser(kind mdm.EventKind, user directory.UserID, at time.Time) {
+	t.events = append(t.events, event{kind: kind, user: user, at: at})
 }
 
 // eventsAtOnce bounds the arguments of one statement.
@@ -44,9 +51,9 @@ func (t *tx) writeEvents() {
 		var w where
 		rows := make([]string, 0, len(some))
 		for _, e := range some {
-			rows = append(rows, "("+w.bind(e.kind)+", "+w.bind(e.id)+", "+w.bind(micros(e.at))+")")
+			rows = append(rows, "("+w.bind(e.kind)+", "+w.bind(e.id)+", "+w.bind(e.user)+", "+w.bind(micros(e.at))+")")
 		}
-		t.later(`INSERT INTO work_outbox (kind, enrollment_id, at) VALUES `+strings.Join(rows, ", "), w.args...)
+		t.later(`INSERT INTO work_outbox (kind, enrollment_id, user_id, at) VALUES `+strings.Join(rows, ", "), w.args...)
 	}
 }
 
@@ -54,12 +61,12 @@ func (t *tx) writeEvents() {
 // order of their ID; none without error when there is nothing to do. A
 // consumer that is not known yet starts with the oldest event.
 func (s *Outbox) Pending(ctx context.Context, consumer string, limit int) ([]mdm.Event, error) {
-	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, kind, enrollment_id, at FROM work_outbox
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, kind, enrollment_id, user_id, at FROM work_outbox
 		WHERE id > COALESCE((SELECT last_id FROM work_cursors WHERE consumer = $1), 0)
 		ORDER BY id LIMIT $2`, consumer, pageLimit(limit))
 	list, err := collect(rows, err, func(row scanner) (mdm.Event, error) {
 		var e mdm.Event
-		err := row.Scan(&e.ID, &e.Kind, &e.EnrollmentID, stamp{&e.At})
+		err := row.Scan(&e.ID, &e.Kind, &e.EnrollmentID, &e.UserID, stamp{&e.At})
 		return e, err
 	})
 	if err != nil {
