@@ -73,6 +73,15 @@ func (u *untoldPhones) UntoldIdentities(_ context.Context, since time.Time, wait
 	return page, nil
 }
 
+func (u *untoldPhones) UntoldPhones(ctx context.Context, since time.Time, after mdm.EnrollmentID, limit int) ([]UntoldPhone, error) {
+	page, err := u.UntoldIdentities(ctx, since, true, after, limit)
+	var phones []UntoldPhone
+	for _, i := range page {
+		phones = append(phones, UntoldPhone{EnrollmentID: i.EnrollmentID})
+	}
+	return phones, err
+}
+
 type hanging map[string]int
 
 func (h hanging) CountValid(context.Context, time.Time) (map[string]int, error) { return h, nil }

@@ -97,33 +97,11 @@ func (c *auditListCmd) collect(p *program, api *client, last int) ([]audit.Entry
 
 const auditHeader = "N AT ACTOR ACTION TARGET OUTCOME DETAIL"
 
-// narrow makes the row of an entry so that its line fits into width, 0 for any
-// width: first identifiers are shortened, then the detail is cut.
+// narrow makes the row of an entry so that its line fits into width.
 func narrow(entries []audit.Entry, width int) func(audit.Entry) []string {
-	whole := func(e audit.Entry) []string {
+	return fitted(auditHeader, entries, func(e audit.Entry) []string {
 		return []string{strconv.FormatInt(e.ID, 10), stamp(e.At), e.Actor, e.Action, e.Target, string(e.Outcome), detail(e.Detail)}
-	}
-	if width <= 0 {
-		return whole
-	}
-	short := func(e audit.Entry) []string {
-		row := whole(e)
-		for i := range row {
-			row[i] = shortIDs(row[i])
-		}
-		return row
-	}
-	columns := widths(auditHeader, entries, whole)
-	if total(columns) <= width {
-		return whole
-	}
-	columns = widths(auditHeader, entries, short)
-	room := width - total(columns[:len(columns)-1]) - gutter
-	return func(e audit.Entry) []string {
-		row := short(e)
-		row[len(row)-1] = cut(row[len(row)-1], max(room, 8))
-		return row
-	}
+	}, width, 6)
 }
 
 func detail(m map[string]string) string {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 
@@ -152,106 +151,6 @@ func (c *caImportCmd) read(p *program, in *adminapi.IssuingImport) error {
 	passphrase, err := p.passphrase(c.PassphraseFile, "Passphrase of "+c.File, false)
 	in.PKCS12, in.Passphrase = file, passphrase.Reveal()
 	return err
-}
-
-// Successor names an issuing certificate.
-type Successor struct {
-	Fingerprint string `arg:"" help:"Its SHA-256, or how that begins: see ca show."`
-	Force       bool   `help:"Do it in spite of what stands in the way."`
-	DryRun      bool   `help:"Say what stands in the way, and do nothing."`
-	Output
-}
-
-type caActivateCmd struct{ Successor }
-
-// Help is the detail under the usage line.
-func (*caActivateCmd) Help() string {
-	return `From then on it signs identities; where it leads to another root, also our own server certificate, profiles and SCEP. Phones that do not know that root would refuse them, so it waits for the last of them unless forced. See docs/ca.md for when it is safe.`
-}
-
-func (c *caActivateCmd) Run(p *program) error {
-	err := c.step(p, "activate", func(s adminapi.AuthorityStep) string {
-		return fmt.Sprintf("active phones that do not know its root: %d", s.Untold)
-	}, "signs from now on")
-	if err == nil && !c.json() {
-		c.others(p)
-	}
-	return err
-}
-
-// others names those whom nobody tells of a root but the administrator.
-func (c *caActivateCmd) others(p *program) {
-	if c.DryRun {
-		fmt.Fprintln(p.stderr, "Before you activate it: mail servers and VPN gateways, and whoever else checks certificates of ours, must trust it and its root, beside the old ones: sallyport ca export --all -O FILE")
-		return
-	}
-	fmt.Fprintln(p.stderr, "Next: see that mail servers and VPN gateways, and whoever else checks certificates of ours, trust it and its root, beside the old ones: sallyport ca export --all -O FILE")
-	fmt.Fprintln(p.stderr, "Where it leads to another root, DATA/ca.pem is another root from now on: hand it to whoever calls the API with --ca FILE.")
-}
-
-type caRetireCmd struct{ Successor }
-
-func (c *caRetireCmd) Run(p *program) error {
-	return c.step(p, "retire", func(s adminapi.AuthorityStep) string {
-		count := fmt.Sprintf("valid certificates under it: %d", s.Valid)
-		if s.Phones > 0 && !c.json() {
-			c.invite(p, s.Phones)
-		}
-		return count
-	}, "is not trusted any more")
-}
-
-// invite says what is left to do for phones whose identity is worth nothing now.
-func (c *caRetireCmd) invite(p *program, phones int) {
-	if c.DryRun {
-		fmt.Fprintf(p.stderr, "Active phones that would be refused, and have to be invited and set up again: %d\n", phones)
-		return
-	}
-	fmt.Fprintf(p.stderr, "Active phones that are refused from now on, and have to be invited and set up again: %d\n", phones)
-	fmt.Fprintln(p.stderr, "Next: sallyport device list --state not_compliant names them with their users within minutes (--state in_grace where your policy leaves them time); then for each user: sallyport invite --user UPN")
-}
-
-func (c Successor) step(p *program, verb string, counts func(adminapi.AuthorityStep) string, done string) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	all, err := p.authorities(api)
-	if err != nil {
-		return err
-	}
-	hash, err := authorityOf(all, c.Fingerprint)
-	if err != nil {
-		return err
-	}
-	var out adminapi.AuthorityStep
-	in := adminapi.StepRequest{Force: c.Force, DryRun: c.DryRun}
-	if err := api.post(p.ctx, "/api/v1/ca/issuing/"+url.PathEscape(hash)+"/"+verb, in, &out); err != nil {
-		return err
-	}
-	if err := c.print(p, out, counts(out), done); err != nil {
-		return err
-	}
-	if c.DryRun && len(out.Refused) > 0 && !c.Force {
-		return errQuiet
-	}
-	return nil
-}
-
-func (c Successor) print(p *program, out adminapi.AuthorityStep, count, done string) error {
-	switch {
-	case c.json():
-		return printJSON(p.stdout, out)
-	case !c.DryRun:
-		fmt.Fprintf(p.stdout, "%s %s (%s)\n", cell(out.Authority.Subject), done, count)
-		return nil
-	}
-	fmt.Fprintf(p.stdout, "%s: %s\n", cell(out.Authority.Subject), count)
-	for _, r := range out.Refused {
-		fmt.Fprintf(p.stdout, "  in the way: %s\n", cell(r.Error()))
-	}
-	fmt.Fprintln(p.stdout, "Dry run: nothing was done.")
-	return nil
 }
 
 var errEmptyPassphrase = errors.New("nothing was typed")

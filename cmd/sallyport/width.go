@@ -55,6 +55,28 @@ func total(columns []int) int {
 	return sum
 }
 
+// fitted makes rows whose lines fit into width, 0 for any width: first identifiers
+// are shortened, then the texts of the column flexible are cut.
+func fitted[T any](header string, items []T, row func(T) []string, width, flexible int) func(T) []string {
+	if width <= 0 || total(widths(header, items, row)) <= width {
+		return row
+	}
+	short := func(item T) []string {
+		cells := row(item)
+		for i := range cells {
+			cells[i] = shortIDs(cells[i])
+		}
+		return cells
+	}
+	columns := widths(header, items, short)
+	room := width - total(columns) + columns[flexible]
+	return func(item T) []string {
+		cells := short(item)
+		cells[flexible] = cut(cells[flexible], max(room, 8))
+		return cells
+	}
+}
+
 // identifier is what nobody reads to its end: a UUID, a digest.
 var identifier = regexp.MustCompile(`[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}|\b[0-9A-Fa-f]{32,}\b`)
 

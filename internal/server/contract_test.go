@@ -125,6 +125,7 @@ var examples = map[string]example{
 	"POST /api/v1/ca/requests":                           {path: "/api/v1/ca/requests", body: `{"kind":"p384"}`, contentType: jsonType, status: 201},
 	"POST /api/v1/ca/issuing":                            {path: "/api/v1/ca/issuing", body: chainImport, contentType: jsonType, status: 201},
 	"POST /api/v1/ca/rollover":                           {path: "/api/v1/ca/rollover", body: `{"kind":"p256"}`, contentType: jsonType, status: 409},
+	"GET /api/v1/ca/issuing/{fingerprint}/untold":        {path: "/api/v1/ca/issuing/" + issuedHash + "/untold?after=e0&limit=1", status: 200},
 	"POST /api/v1/ca/issuing/{fingerprint}/activate":     {path: "/api/v1/ca/issuing/" + issuedHash + "/activate", body: `{"force":true}`, contentType: jsonType, status: 200},
 	"POST /api/v1/ca/issuing/{fingerprint}/retire":       {path: "/api/v1/ca/issuing/" + issuedHash + "/retire", body: `{"force":true}`, contentType: jsonType, status: 200},
 	"GET /api/v1/backup":                                 {path: "/api/v1/backup", status: 200},

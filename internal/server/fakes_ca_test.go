@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/lapse"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
+	"sallyport/mdm"
 )
 
 // authorityFake is the authority; its chain is one certificate.
@@ -69,6 +70,13 @@ func (f rolloverFake) Activate(_ context.Context, fingerprint string, force, dry
 
 func (f rolloverFake) Retire(ctx context.Context, fingerprint string, force, dryRun bool) (enroll.Step, error) {
 	return f.Activate(ctx, fingerprint, force, dryRun)
+}
+
+func (f rolloverFake) Untold(_ context.Context, fingerprint string, _ mdm.EnrollmentID, _ int) ([]enroll.UntoldPhone, error) {
+	if fingerprint != issuedHash {
+		return nil, refusal.New(certs.ErrNotFound, "fingerprint", "unknown", "list")
+	}
+	return []enroll.UntoldPhone{{EnrollmentID: "e1", Device: mdm.Device{ID: deviceID, Name: "phone", Label: "desk", Serial: "S1"}, UPN: alice.UPN, LastSeenAt: noon}}, f.w.did(false)
 }
 
 func (f rolloverFake) Endings(context.Context) (enroll.Endings, error) {

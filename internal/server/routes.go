@@ -154,6 +154,7 @@ func (f *front) table() []route {
 		{method: "POST", pattern: "/api/v1/ca/requests", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RequestIssuing},
 		{method: "POST", pattern: "/api/v1/ca/issuing", plane: adminPlane, roles: admins, maxBody: 4 * small, handler: f.admin.ImportIssuing},
 		{method: "POST", pattern: "/api/v1/ca/rollover", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RolloverIssuing},
+		{method: "GET", pattern: "/api/v1/ca/issuing/{fingerprint}/untold", plane: adminPlane, roles: readers, handler: f.admin.ListUntold},
 		{method: "POST", pattern: "/api/v1/ca/issuing/{fingerprint}/activate", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.ActivateIssuing},
 		{method: "POST", pattern: "/api/v1/ca/issuing/{fingerprint}/retire", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RetireIssuing},
 		{method: "GET", pattern: "/api/v1/backup", plane: adminPlane, roles: admins, handler: f.admin.StreamBackup},

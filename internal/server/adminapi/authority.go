@@ -12,6 +12,7 @@ import (
 	"sallyport/enroll"
 	"sallyport/internal/refusal"
 	"sallyport/internal/server/wire"
+	"sallyport/mdm"
 )
 
 // Authority shows its certificates, and takes new ones. *certs.Authority is one.
@@ -28,6 +29,7 @@ type RolloverService interface {
 	Overview(ctx context.Context) ([]enroll.Step, error)
 	Activate(ctx context.Context, fingerprint string, force, dryRun bool) (enroll.Step, error)
 	Retire(ctx context.Context, fingerprint string, force, dryRun bool) (enroll.Step, error)
+	Untold(ctx context.Context, fingerprint string, after mdm.EnrollmentID, limit int) ([]enroll.UntoldPhone, error)
 }
 
 // EndingService knows when certificates end. *enroll.Watch is one.
