@@ -107,6 +107,7 @@ type AuthorityInfo struct {
 	Subject      string         `json:"subject"`
 	Issuer       string         `json:"issuer"`
 	PEM          string         `json:"pem"`            // the certificate itself
+	CRL          string         `json:"crl,omitempty"`  // of an issuing one: address that is told in what it issues now
 	SubjectKeyID string         `json:"subject_key_id"` // lower-case hex; its CRL is /crl/<this>.crl
 	Kind         KeyKind        `json:"kind"`
 	NotBefore    time.Time      `json:"not_before"`
@@ -136,7 +137,7 @@ func (f family) info(m member) AuthorityInfo {
 	return AuthorityInfo{
 		Role: m.role, State: f.state(m), Fingerprint: hash(m.cert.Raw),
 		Subject: m.cert.Subject.String(), Issuer: m.cert.Issuer.String(), SubjectKeyID: hex.EncodeToString(m.cert.SubjectKeyId),
-		Kind: kindOf(m.cert.PublicKey), NotBefore: m.cert.NotBefore.UTC(), NotAfter: m.cert.NotAfter.UTC(), KeyHere: m.key != nil,
+		Kind: kindOf(m.cert.PublicKey), NotBefore: m.cert.NotBefore.UTC(), NotAfter: m.cert.NotAfter.UTC(), KeyHere: m.key != nil, CRL: m.crl,
 		CreatedAt: m.created, ActiveAt: m.activeAt, RetiredAt: m.retiredAt,
 		PEM: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.cert.Raw})),
 	}
