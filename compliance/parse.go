@@ -1,7 +1,6 @@
 package compliance
 
 import (
-	"fmt"
 	"regexp"
 	"time"
 
@@ -13,8 +12,6 @@ import (
 const (
 	minReportedWithin = Duration(time.Hour)
 	maxDuration       = Duration(365 * 24 * time.Hour)
-	maxAudience       = 1000 // groups and users that one policy names
-	maxLine           = 320  // bytes of a group's or user's name
 )
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -52,7 +49,7 @@ func (s Spec) Validate() error {
 	if !namePattern.MatchString(s.Name) {
 		faults.Add(refusal.New(ErrInvalid, "name", "must be 1 to 63 lower case letters, digits and dashes", "for example standard"))
 	}
-	faults.Add(checkAudience(s.Assign)...)
+	faults.Add(s.Assign.Faults(ErrInvalid, "assign")...)
 	if s.Rules == (Rules{}) {
 		faults.Add(refusal.New(ErrInvalid, "rules", "ask for nothing", "every phone would pass: ask for at least one of mail_profile, passcode, minimum_os, identity_certificate, reported_within"))
 	}
@@ -68,24 +65,4 @@ func (s Spec) Validate() error {
 		faults.Add(refusal.New(ErrInvalid, "grace", "must be between 0s and 8760h", "for example 24h"))
 	}
 	return faults.OrNil()
-}
-
-func checkAudience(a directory.Audience) refusal.List {
-	var faults refusal.List
-	if n := len(a.Groups) + len(a.Users); n > maxAudience {
-		faults.Add(refusal.New(ErrInvalid, "assign", fmt.Sprintf("names %d groups and users", n), fmt.Sprintf("use at most %d, for example one group", maxAudience)))
-		return faults
-	}
-	check := func(kind string, names []string) {
-		for i, name := range names {
-			field := fmt.Sprintf("assign.%s[%d]", kind, i)
-			if name == "" {
-				faults.Add(refusal.New(ErrInvalid, field, "is empty", "remove it"))
-			}
-			faults.Add(refusal.Line(ErrInvalid, field, name, maxLine))
-		}
-	}
-	check("groups", a.Groups)
-	check("users", a.Users)
-	return faults
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"sallyport/internal/refusal"
 )
 
 // Audience says whom something is assigned to. In YAML and JSON it is the word
@@ -46,6 +48,37 @@ func (a Audience) Includes(u User) bool {
 
 // Nobody reports whether the audience is empty.
 func (a Audience) Nobody() bool { return !a.Everyone && len(a.Groups) == 0 && len(a.Users) == 0 }
+
+// maxAudience and maxMember bound what one audience names.
+const (
+	maxAudience = 1000
+	maxMember   = 320 // bytes of a group's or user's name
+)
+
+// Faults refuses names that can be nobody's, on behalf of sentinel.
+func (a Audience) Faults(sentinel error, field string) refusal.List {
+	var faults refusal.List
+	if n := len(a.Groups) + len(a.Users); n > maxAudience {
+		faults.Add(refusal.New(sentinel, field, fmt.Sprintf("names %d groups and users", n), fmt.Sprintf("use at most %d, for example one group", maxAudience)))
+		return faults
+	}
+	faults.Add(MemberFaults(sentinel, field+".groups", a.Groups)...)
+	faults.Add(MemberFaults(sentinel, field+".users", a.Users)...)
+	return faults
+}
+
+// MemberFaults is Faults for a plain list of groups or users.
+func MemberFaults(sentinel error, field string, names []string) refusal.List {
+	var faults refusal.List
+	for i, name := range names {
+		place := fmt.Sprintf("%s[%d]", field, i)
+		if name == "" {
+			faults.Add(refusal.New(sentinel, place, "is empty", "remove it"))
+		}
+		faults.Add(refusal.Line(sentinel, place, name, maxMember))
+	}
+	return faults
+}
 
 // MarshalJSON writes "everyone" or {"groups": [...], "users": [...]}.
 func (a Audience) MarshalJSON() ([]byte, error) {
