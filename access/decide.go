@@ -1,167 +1,215 @@
 package access
 
 import (
-	"fmt"
-	"slices"
 	"time"
 
-	"sallyport/compliance"
-	"sallyport/enroll/directory"
 	"sallyport/mdm"
 )
 
 // maxValid bounds a decision, so that a gate which hears of no change asks again.
 const maxValid = 300 * time.Second
 
-// The rules that stand before compliance. Later rooms and texts know them by name.
-const (
-	RuleUser    = "user"    // is the mailbox's owner known?
-	RuleDevice  = "device"  // is the mail client bound to an enrolment?
-	RulePolicy  = "policy"  // does a compliance policy apply?
-	RuleVerdict = "verdict" // what does compliance say?
-)
-
-// ruleWithdrawn is compliance's: the act counts from its commit, and not only
-// from the verdict that follows it.
-const ruleWithdrawn = string(compliance.RuleWithdrawn)
-
-// facts is all that a decision rests on.
-type facts struct {
-	users    []directory.User
-	bindings []Binding // of the one user and the client's DeviceId
-	// verdicts are those of the active bindings.
-	verdicts []compliance.Verdict
+// Decide answers. It is pure: no clock, no storage, and the same Inputs give the
+// same Decision for ever.
+func (in *Inputs) Decide() Decision {
+	w := walk{in: in}
+	return w.run()
 }
 
-// decide is pure. In this order:
-//
-//	unknown user, or a login that more than one has    block
-//	no binding of the device to the user               quarantine
-//	only bindings whose enrolment has ended            block
-//	an enrolment that is not finished                  quarantine
-//	an admin withdrew the mail                         block
-//	otherwise the verdict says
-//	  compliant, in grace                              allow
-//	  not evaluated                                    quarantine
-//	  not compliant, unknown, anything else            block
-//
-// Where one DeviceId is bound to several active enrolments of the user, the
-// strictest answer counts: a phone reports its DeviceId itself, so a second one
-// could otherwise speak for the first.
-func decide(f facts, now time.Time) Decision {
+// Explain answers as Decide does, and says what each step had to say.
+func (in *Inputs) Explain() (Decision, []TraceLine) {
+	w := walk{in: in, explain: true}
+	d := w.run()
+	return d, w.trace
+}
+
+// walk is one way through the steps. What it looked at on its way is what the
+// outcome depends on.
+type walk struct {
+	in      *Inputs
+	explain bool
+	trace   []TraceLine
+
+	step   Step
+	effect Effect
+	why    []Reason
+	until  time.Time
+
+	tier       tier      // of the enrolments that conditions are judged by
+	conditions standing  // of the enforced policies together
+	exempt     *Personal // by which failed conditions were passed over
+	word       *Personal // that decided
+	rule       *Rule     // likewise
+}
+
+// run asks the steps in their order; the first one that applies decides.
+func (w *walk) run() Decision {
+	w.until = w.in.At.Add(maxValid)
 	switch {
-	case len(f.users) == 0:
-		return plain(Block, now, RuleUser, "nobody here has this mailbox",
-			"Check the user name in the mail account; if it is right, ask your administrator.")
-	case len(f.users) > 1:
-		return plain(Block, now, RuleUser, "the user name belongs to more than one person",
-			"Use your full e-mail address as the user name of the mail account.")
-	case len(f.bindings) == 0:
-		return plain(Quarantine, now, RuleDevice, "this device is not enrolled for this mailbox",
-			"Enrol the phone with the link from your administrator, and use the mail account that it then sets up.")
-	case len(f.verdicts) == 0:
-		return withoutVerdict(f.bindings, now)
-	}
-	strictest := byVerdict(f.verdicts[0], now)
-	for _, v := range f.verdicts[1:] {
-		if d := byVerdict(v, now); d.Effect.strictness() > strictest.Effect.strictness() {
-			d.ValidUntil = earlier(d.ValidUntil, strictest.ValidUntil)
-			strictest = d
-		} else {
-			strictest.ValidUntil = earlier(d.ValidUntil, strictest.ValidUntil)
-		}
-	}
-	if strictest.Effect != Block && withdrawn(f.bindings) { // the verdict is older than the act
-		return plain(Block, now, ruleWithdrawn, "an administrator withdrew the mail from this phone",
-			"Ask your administrator: once the mail profile is sent again, the mailbox opens by itself.")
-	}
-	return strictest
-}
-
-func withdrawn(bindings []Binding) bool {
-	return slices.ContainsFunc(bindings, func(b Binding) bool {
-		return b.State.Active() && b.Withheld == mdm.WithholdEverything
-	})
-}
-
-// withoutVerdict is about a device that is bound, but to no active enrolment.
-func withoutVerdict(bindings []Binding, now time.Time) Decision {
-	for _, b := range bindings {
-		if !b.State.Ended() {
-			return plain(Quarantine, now, RuleDevice, "the phone's enrolment is not finished",
-				"Finish the enrolment on the phone: install the downloaded profile in Settings.")
-		}
-	}
-	fact := "management was removed from the phone"
-	if bindings[0].State == mdm.Replaced {
-		fact = "the phone was enrolled anew"
-	}
-	return plain(Block, now, RuleDevice, fact, "Ask your administrator for a new invitation: this phone must be set up again.")
-}
-
-// byVerdict turns a verdict into a decision. Every refusal carries at least one
-// reason with what to do about it.
-func byVerdict(v compliance.Verdict, now time.Time) Decision {
-	d := Decision{ValidUntil: earlier(v.ValidUntil, now.Add(maxValid))}
-	switch v.State {
-	case compliance.Compliant:
-		d.Effect = Allow
-		d.Reasons = []Reason{{Rule: RuleVerdict, Fact: fmt.Sprintf("the phone meets policy %s", v.Policy), Since: v.Since}}
-		return d
-	case compliance.InGrace:
-		d.Effect = Allow
-		d.Reasons = append([]Reason{{Rule: RuleVerdict, Since: v.Since,
-			Fact: fmt.Sprintf("the phone does not meet policy %s, and is in grace until %s", v.Policy, v.GraceUntil.UTC().Format("2006-01-02 15:04 UTC")),
-			Fix:  "Do what the other reasons say before the grace ends."}}, reasons(v, compliance.Failed)...)
-		return d
-	case compliance.NotEvaluated:
-		d.Effect = Quarantine
-		d.Reasons = append(reasons(v, compliance.Unasked), reasons(v, compliance.Failed)...)
-		if v.Policy == "" && len(d.Reasons) == 0 {
-			d.Reasons = []Reason{{Rule: RulePolicy, Fact: "no compliance policy applies to this user", Since: v.Since,
-				Fix: "Ask your administrator to assign a compliance policy to you: none is."}}
-		}
+	case w.noUser():
+	case w.mailOff():
+	case w.personalBlock():
+	case w.conditionsFailed():
+	case w.personalAllow():
+	case w.byRule(StepRuleBlock, Block):
+	case w.byRule(StepRuleQuarantine, Quarantine):
+	case w.conditionsPassed():
+	case w.byRule(StepRuleAllow, Allow):
 	default:
-		d.Effect = Block
-		d.Reasons = reasons(v, compliance.Failed)
+		w.byDefault()
 	}
-	if len(d.Reasons) == 0 {
-		d.Reasons = []Reason{{Rule: RuleVerdict, Fact: fmt.Sprintf("the phone's verdict is %q", v.State), Since: v.Since,
-			Fix: "Unlock the phone and connect it to the internet; if that does not help, ask your administrator."}}
+	if w.until.Before(w.in.At) { // a verdict that could not be renewed: for this request alone
+		w.until = w.in.At
 	}
-	return d
+	w.complete()
+	return Decision{Effect: w.effect, Step: w.step, Reasons: w.why, ValidUntil: w.until}
 }
 
-func reasons(v compliance.Verdict, state compliance.RuleState) []Reason {
-	var list []Reason
-	for _, f := range v.Findings {
-		if f.State == state {
-			list = append(list, Reason{Rule: string(f.Rule), Fact: f.Fact, Since: f.Since, Fix: f.Fix})
+// decided ends the walk at a step.
+func (w *walk) decided(s Step, e Effect, reasons ...Reason) bool {
+	w.step, w.effect, w.why = s, e, reasons
+	return true
+}
+
+// complete sees to it that nobody is turned away without when and what to do.
+func (w *walk) complete() {
+	for i := range w.why {
+		r := &w.why[i]
+		if r.Since.IsZero() { // nobody noted when it began
+			r.Since = w.in.At
+		}
+		if r.Fix == "" && w.effect != Allow {
+			r.Fix = fixAsk
 		}
 	}
-	return list
 }
 
-// plain is a decision on one ground that begins now, as nobody noted when it began.
-func plain(e Effect, now time.Time, rule, fact, fix string) Decision {
-	return Decision{Effect: e, Reasons: []Reason{{Rule: rule, Fact: fact, Since: now, Fix: fix}}, ValidUntil: now.Add(maxValid)}
+// bound lets the answer hold no longer than to t, if there is such a moment.
+func (w *walk) bound(t time.Time) {
+	if !t.IsZero() && t.Before(w.until) {
+		w.until = t
+	}
 }
 
-// strictness orders effects; what nobody knows is the strictest.
-func (e Effect) strictness() int {
-	switch e {
-	case Allow:
-		return 0
-	case Quarantine:
-		return 1
+func (w *walk) noUser() bool {
+	switch len(w.in.People) {
+	case 1:
+		w.passes(StepUser, "", "the login names one person")
+		return false
+	case 0:
+		w.applies(StepUser, "", "the login names nobody")
+		return w.decided(StepUser, Block, reasonUnknownUser())
 	default:
-		return 2
+		w.applies(StepUser, "", "the login names several people")
+		return w.decided(StepUser, Block, reasonAmbiguousUser())
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
+func (w *walk) person() *Person { return &w.in.People[0] }
+
+func (w *walk) mailOff() bool {
+	off := w.person().MailOff
+	if off == nil {
+		w.passes(StepMailOff, "", "mail on phones is on for this user")
+		return false
 	}
-	return a
+	w.noted(StepMailOff, off)
+	return w.decided(StepMailOff, Block, reasonMailOff(off.At))
+}
+
+func (w *walk) personalBlock() bool {
+	if word := w.personal(PersonalBlock); word != nil {
+		return w.spoken(StepPersonalBlock, Block, word, reasonBlocked(word))
+	}
+	if p := w.withheld(); p != nil {
+		w.applies(StepPersonalBlock, string(p.EnrollmentID), "an administrator withdrew the mail from the phone")
+		return w.decided(StepPersonalBlock, Block, reasonWithdrawn(p))
+	}
+	w.passes(StepPersonalBlock, "", "no administrator blocked this device")
+	return false
+}
+
+// withheld finds the phone from which an admin took the mail away.
+func (w *walk) withheld() *Phone {
+	for i := range w.in.Phones {
+		p := &w.in.Phones[i]
+		if p.Proof.Counts() && p.State.Active() && p.Withheld == mdm.WithholdEverything {
+			return p
+		}
+	}
+	return nil
+}
+
+func (w *walk) personalAllow() bool {
+	if word := w.personal(PersonalAllow); word != nil {
+		return w.spoken(StepPersonalAllow, Allow, word, reasonAllowed(word))
+	}
+	w.passes(StepPersonalAllow, "", "no administrator allowed this device")
+	return false
+}
+
+func (w *walk) spoken(s Step, e Effect, word *Personal, reason Reason) bool {
+	w.word = word
+	w.bound(word.ExpiresAt)
+	w.noted(s, &word.Note)
+	return w.decided(s, e, reason)
+}
+
+// personal finds the word of that kind in force: one on this device before one on
+// all of the user's. An exemption that never expires is none: it would be a hole
+// that nobody sees.
+func (w *walk) personal(kind PersonalKind) *Personal {
+	var found *Personal
+	key := w.in.Device.Key
+	for i := range w.in.Personal {
+		p := &w.in.Personal[i]
+		never := p.ExpiresAt.IsZero()
+		if p.Kind != kind || !never && !w.in.At.Before(p.ExpiresAt) || never && kind == PersonalExempt {
+			continue
+		}
+		if p.Key == "" {
+			if found == nil {
+				found = p
+			}
+			continue
+		}
+		if key == "" {
+			key = Canonical(w.in.Client.DeviceID)
+		}
+		if p.Key == key {
+			return p
+		}
+	}
+	return found
+}
+
+// byRule looks for a rule of that effect; of several the first decides.
+func (w *walk) byRule(s Step, e Effect) bool {
+	for i := range w.in.World.Rules {
+		r := &w.in.World.Rules[i]
+		if r.Effect == e && r.matches(&w.in.Client, w.person(), &w.in.Device, w.in.Phones) {
+			w.rule = r
+			w.matched(s, r)
+			return w.decided(s, e, reasonRule(r))
+		}
+	}
+	w.passes(s, "", "no such rule matches")
+	return false
+}
+
+func (w *walk) byDefault() {
+	e := w.in.World.Default
+	if e != Allow && e != Block {
+		e = Quarantine
+	}
+	w.applies(StepDefault, "", "the default says "+string(e))
+	if e == Allow {
+		w.decided(StepDefault, e, reasonDefault(e))
+		return
+	}
+	reasons := w.wanting()
+	if len(reasons) == 0 {
+		reasons = []Reason{reasonDefault(e)}
+	}
+	w.decided(StepDefault, e, reasons...)
 }
