@@ -236,6 +236,12 @@ type RevocationStore interface {
 	// Revoke marks a certificate at now, with the entry and, when it is an active
 	// enrolment's, EventIdentity. One that is revoked already stays as it is, and
 	// nothing is written; ErrNotFound when unknown.
+	//
+	// ReasonKeyCompromise is about the key: every other certificate of the same
+	// KeyHash that is not revoked is, whoever has it, in the same transaction and
+	// with an entry and the events of its own; so are the S/MIME keys that the user has
+	// imported of it, and claims of it that are on record come to nothing. Of one that
+	// was revoked for another reason before, this one takes its place, at the old time.
 	Revoke(ctx context.Context, sha256 string, reason RevocationReason, now time.Time, entry audit.Entry) (Certificate, error)
 	// RevocationMark is cheap: it is asked at every request for a CRL.
 	RevocationMark(ctx context.Context) (RevocationMark, error)

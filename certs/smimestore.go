@@ -113,7 +113,8 @@ type SMIMEStore interface {
 	SMIMEKeys(ctx context.Context, userID string, ids []string) ([]SMIMEKey, error)
 	// RevokeSMIME marks every key of that key's certificate, and the Certificate where
 	// it is ours, with the entry and the events as above. One that is revoked already
-	// stays as it is, and nothing is written; ErrNotFound when unknown.
+	// stays as it is, and nothing is written; ErrNotFound when unknown. ReasonKeyCompromise
+	// reaches whatever else there is of the key, as RevocationStore.Revoke does.
 	RevokeSMIME(ctx context.Context, id string, reason RevocationReason, now time.Time, entry audit.Entry) error
 
 	// SaveExport adds an export, with the entry.

@@ -39,6 +39,7 @@ func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Q
 		{"valid of an issuer", underIssuer, []any{micros(now), afterAll, "i", 100}, true},
 		{"valid, unsaid", validUnsaid, []any{micros(now)}, false},
 		{"holder of a key", keyHolder, []any{sha256}, false},
+		{"unrevoked of a key", unrevokedOfKey, []any{sha256, sha256}, false},
 		{"sharer of a key", keySharer, []any{sha256}, false},
 		list("all", certs.CertificateFilter{}, true),
 		list("page", certs.CertificateFilter{After: sha256}, true),

@@ -65,31 +65,68 @@ func listCertificates(f certs.CertificateFilter) (query string, args []any) {
 // Revoke marks a certificate, which from then on renews nothing either.
 func (s *Certificates) Revoke(ctx context.Context, sha256 string, reason certs.RevocationReason, now time.Time, entry audit.Entry) (certs.Certificate, error) {
 	var revoked certs.Certificate
-	err := s.db.write(ctx, "revoke certificate", func(t *tx) (err error) {
-		if revoked, err = t.certificate(ctx, sha256); err != nil {
+	err := s.db.write(ctx, "revoke certificate", func(t *tx) error {
+		c, err := t.certificate(ctx, sha256)
+		if err != nil {
 			return err
 		}
-		if !revoked.RevokedAt.IsZero() {
-			return errUnchanged
-		}
-		if err := t.revoke(ctx, sha256, reason, now); err != nil {
+		revoked = c
+		marked, err := t.mark(ctx, c, reason, now)
+		if err != nil {
 			return err
 		}
-		if _, err := t.revokeSMIME(ctx, sha256, reason, now); err != nil {
-			return err
+		if marked {
+			if revoked, err = t.certificate(ctx, sha256); err != nil {
+				return err
+			}
 		}
-		if revoked, err = t.certificate(ctx, sha256); err != nil {
-			return err
-		}
-		if err := t.emitIdentity(ctx, revoked, now); err != nil {
-			return err
-		}
-		return t.audit(ctx, entry)
+		return t.revoked(ctx, c, marked, reason, now, entry)
 	})
 	if err != nil {
 		return certs.Certificate{}, err
 	}
 	return revoked, nil
+}
+
+// revoked ends a revocation: with a key that was lost goes all that is certified
+// of it, also where c itself was revoked before. Where there is nothing to do,
+// nothing is written.
+func (t *tx) revoked(ctx context.Context, c certs.Certificate, marked bool, reason certs.RevocationReason, now time.Time, entry audit.Entry) error {
+	others := 0
+	if reason == certs.ReasonKeyCompromise {
+		var err error
+		if others, err = t.loseKey(ctx, c, now, entry); err != nil {
+			return err
+		}
+	}
+	switch {
+	case marked:
+		return t.audit(ctx, entry)
+	case others == 0:
+		return errUnchanged
+	}
+	return nil
+}
+
+// mark revokes one certificate with the S/MIME keys that are its own, and tells
+// whom that concerns. Of one that is revoked already nothing changes, but that a key
+// that was lost outweighs every other reason.
+func (t *tx) mark(ctx context.Context, c certs.Certificate, reason certs.RevocationReason, now time.Time) (bool, error) {
+	switch {
+	case c.RevokedAt.IsZero():
+	case reason != certs.ReasonKeyCompromise || c.Reason == reason:
+		return false, nil
+	default:
+		_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET reason = $2 WHERE sha256 = $1`, c.SHA256, reason)
+		return true, err
+	}
+	if err := t.revoke(ctx, c.SHA256, reason, now); err != nil {
+		return false, err
+	}
+	if _, err := t.revokeSMIME(ctx, c.SHA256, reason, now); err != nil {
+		return false, err
+	}
+	return true, t.emitIdentity(ctx, c, now)
 }
 
 // revoke marks one certificate and ends the claim by its own signature that has

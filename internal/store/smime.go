@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -173,23 +174,34 @@ func (s *SMIME) openKey(ctx context.Context, userID, id string) (certs.SMIMEKey,
 // RevokeSMIME marks every key of that key's certificate.
 func (s *SMIME) RevokeSMIME(ctx context.Context, id string, reason certs.RevocationReason, now time.Time, entry audit.Entry) error {
 	return s.db.write(ctx, "revoke S/MIME key", func(t *tx) error {
-		var sha256 string
-		err := t.QueryRowContext(ctx, `SELECT sha256 FROM certs_smime_keys WHERE id = $1`, id).Scan(&sha256)
+		c := certs.Certificate{}
+		err := t.QueryRowContext(ctx, `SELECT sha256, certificate, user_id FROM certs_smime_keys WHERE id = $1`, id).Scan(&c.SHA256, &c.DER, &c.UserID)
 		if err != nil {
 			return orNotFound(err, certs.ErrNotFound)
 		}
-		n, err := t.revokeSMIME(ctx, sha256, reason, now)
+		marked, err := t.markSMIME(ctx, c.SHA256, reason, now)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return errUnchanged
-		}
-		if err := t.revoke(ctx, sha256, reason, now); err != nil {
-			return err
-		}
-		return t.audit(ctx, entry)
+		return t.revoked(ctx, c, marked, reason, now, entry)
 	})
+}
+
+// markSMIME revokes the keys of a certificate, and the certificate where it is ours.
+func (t *tx) markSMIME(ctx context.Context, sha256 string, reason certs.RevocationReason, now time.Time) (bool, error) {
+	n, err := t.revokeSMIME(ctx, sha256, reason, now)
+	if err != nil {
+		return false, err
+	}
+	c, err := t.certificate(ctx, sha256)
+	if errors.Is(err, certs.ErrNotFound) {
+		return n > 0, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	marked, err := t.mark(ctx, c, reason, now)
+	return marked || n > 0, err
 }
 
 // revokeSMIME marks the keys of a certificate, and says how many that were.

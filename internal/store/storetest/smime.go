@@ -26,6 +26,12 @@ func (w *world) smimeKey(u directory.User, usage certs.SMIMEUsage, source certs.
 	w.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	w.ok(err)
+	return w.certified(key, u, usage, source, begins)
+}
+
+// certified is a key of u with another certificate.
+func (w *world) certified(key *ecdsa.PrivateKey, u directory.User, usage certs.SMIMEUsage, source certs.SMIMESource, begins time.Time) certs.SMIMEKey {
+	w.t.Helper()
 	begins = stored(begins).Truncate(time.Second)
 	template := &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(secret.Random(15)), Subject: pkix.Name{CommonName: u.Email},

@@ -1,0 +1,125 @@
+package storetest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"slices"
+	"testing"
+
+	"sallyport/certs"
+	"sallyport/enroll/directory"
+	"sallyport/internal/audit"
+	"sallyport/internal/secret"
+)
+
+// claimed claims for a grant with one and the same key: before any certificate of
+// it is on record nobody is refused, as in a database from before keys were noted.
+func (w *world) claimed(g certs.Grant) ([]byte, certs.Claimed) {
+	w.t.Helper()
+	c := w.challenge(g)
+	claimed, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim("one key"), w.now(), w.entry("certificate.intent", ""))
+	w.ok(err)
+	return c.Hash, claimed
+}
+
+// testLostKey: whatever is certified of a key that was lost is revoked with it, and
+// nothing comes of it any more.
+func testLostKey(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		u, other := w.user("alice@example.test"), w.user("bob@example.test")
+		e, identity := w.withIdentity(u, "U1")
+		foreign, _ := w.withIdentity(other, "U2")
+		byHand := func(u directory.User) certs.Grant {
+			return certs.Grant{Rule: certs.RuleMailIdentity, CommonName: u.UPN, Mail: u.Email, UserID: string(u.ID), RequestedBy: "admin"}
+		}
+		var hashes [][]byte
+		var claims []certs.Claimed
+		for _, g := range []certs.Grant{byHand(u), mailGrant(u, e.ID), byHand(other), mailGrant(other, foreign.ID), byHand(u)} {
+			hash, c := w.claimed(g)
+			hashes, claims = append(hashes, hash), append(claims, c)
+		}
+		var shared []certs.Certificate
+		for i := range hashes[:4] {
+			shared = append(shared, w.record(hashes[i], claims[i]))
+		}
+		valid := func(list ...certs.Certificate) {
+			t.Helper()
+			for _, c := range list {
+				w.same(w.certificate(c.SHA256), c)
+			}
+		}
+		shared[2] = w.revoke(shared[2], certs.ReasonAffiliationChanged)
+		shared[0] = w.revoke(shared[0], certs.ReasonSuperseded) // any other reason is about the certificate, not its key
+		valid(append(slices.Clone(shared), identity)...)
+
+		now := w.later()
+		events := w.newEvents(func() {
+			shared[0].Reason = certs.ReasonKeyCompromise // when it was revoked stays
+			w.same(w.revoke(shared[0], certs.ReasonKeyCompromise), shared[0])
+		})
+		slices.Sort(events)
+		want := []string{"identity " + string(e.ID), "identity " + string(foreign.ID)}
+		slices.Sort(want)
+		w.same(events, want)
+		for _, i := range []int{1, 3} {
+			shared[i].RevokedAt, shared[i].Reason = stored(now), certs.ReasonKeyCompromise
+		}
+		valid(append(slices.Clone(shared), identity)...)
+		w.audited("certificate.revoke", 5)
+		trail, err := w.DB.Audit().List(w.ctx, audit.Filter{Target: shared[1].SHA256})
+		w.ok(err)
+		w.same(trail[len(trail)-1].Detail["same_key_as"], shared[0].SHA256)
+
+		// Whose answer was lost on the way does not get it now.
+		w.unchangedBy(func() {
+			_, err := w.DB.Certificates().ClaimChallenge(w.ctx, hashes[4], claim("one key"), w.now(), w.entry("certificate.intent", ""))
+			w.is(err, certs.ErrChallengeInvalid)
+			_, err = w.DB.Certificates().RecordIssued(w.ctx, hashes[4], certificate(claims[4]), w.now(), w.entry("certificate.issue", ""))
+			w.is(err, certs.ErrChallengeInvalid)
+			w.revoke(shared[0], certs.ReasonKeyCompromise)
+		})
+	}
+}
+
+// testLostSMIMEKey: the same, from what was imported and from what was issued.
+func testLostSMIMEKey(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		alice := w.user("alice@example.test")
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		w.ok(err)
+		old := w.certified(key, alice, certs.SMIMEEncryption, certs.SMIMEImported, start.AddDate(-1, 0, 0))
+		again := w.certified(key, alice, certs.SMIMEEncryption, certs.SMIMEImported, start)
+		ours := w.certified(key, alice, certs.SMIMESigning, certs.SMIMEIssued, start)
+		another := w.smimeKey(alice, certs.SMIMEEncryption, certs.SMIMEImported, start)
+		w.saveSMIME(4, old, again, ours, another)
+		revoked := func() (ids []string) {
+			for _, k := range w.listSMIME(certs.SMIMEFilter{}) {
+				if !k.RevokedAt.IsZero() {
+					ids = append(ids, k.ID)
+				}
+			}
+			return ids
+		}
+		revoke := func(k certs.SMIMEKey, reason certs.RevocationReason) {
+			w.ok(w.DB.SMIME().RevokeSMIME(w.ctx, k.ID, reason, w.now(), w.entry("smime.revoke", k.ID)))
+		}
+		revoke(old, certs.ReasonSuperseded)
+		w.same(revoked(), []string{old.ID})
+		revoke(old, certs.ReasonKeyCompromise)
+		w.same(revoked(), []string{old.ID, again.ID, ours.ID})
+		w.same(w.certificate(ours.SHA256).Reason, certs.ReasonKeyCompromise)
+		w.unchangedBy(func() { revoke(old, certs.ReasonKeyCompromise) })
+
+		// And from the certificate that is ours.
+		w = newWorld(t, make)
+		alice = w.user("alice@example.test")
+		ours.UserID, again.UserID = string(alice.ID), string(alice.ID)
+		again.Key = []byte(canary + string(secret.Random(4)))
+		w.saveSMIME(2, ours, again)
+		w.revoke(w.certificate(ours.SHA256), certs.ReasonKeyCompromise)
+		w.same(revoked(), []string{again.ID, ours.ID})
+	}
+}
