@@ -54,7 +54,8 @@ func (s *Service) Do(ctx context.Context, operation string, message []byte) (con
 	case "GetCACaps":
 		return typeCaps, []byte(strings.Join(capabilities, "\n")), nil
 	case "GetCACert":
-		return s.caCerts()
+		contentType, body = s.caCerts()
+		return contentType, body, nil
 	case "PKIOperation":
 		return s.pkiOperation(ctx, message)
 	default: // GetNextCACert among them: no roll-over is announced this way
@@ -65,7 +66,7 @@ func (s *Service) Do(ctx context.Context, operation string, message []byte) (con
 // caCerts is the RA certificate, to which requests are encrypted and which
 // signs replies, and the CA certificates above it and above what is issued now
 // (RFC 8894, section 4.2.1).
-func (s *Service) caCerts() (string, []byte, error) {
+func (s *Service) caCerts() (string, []byte) {
 	ra := s.Authority.RA()
 	list := []*x509.Certificate{ra.Certificate}
 	for _, c := range append(s.Authority.Chain(), ra.Chain...) {
@@ -73,19 +74,14 @@ func (s *Service) caCerts() (string, []byte, error) {
 			list = append(list, c)
 		}
 	}
-	contentType, body, err := bundle(list)
-	if err != nil {
-		return "", nil, fmt.Errorf("get CA certificates: %w", err)
-	}
-	return contentType, body, nil
+	return bundle(list)
 }
 
-func bundle(list []*x509.Certificate) (contentType string, body []byte, err error) {
+func bundle(list []*x509.Certificate) (contentType string, body []byte) {
 	if len(list) == 1 {
-		return typeCACert, list[0].Raw, nil
+		return typeCACert, list[0].Raw
 	}
-	body, err = cms.Degenerate(list...)
-	return typeCACerts, body, err
+	return typeCACerts, cms.Degenerate(list...)
 }
 
 func (s *Service) now() time.Time {

@@ -1,6 +1,7 @@
 package cms
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
@@ -17,11 +18,12 @@ import (
 
 // Of the two pkcs7 libraries in the build, go.mozilla.org/pkcs7 signs with
 // keys from files and github.com/smallstep/pkcs7 does what it cannot: sign
-// through any crypto.Signer, and read BER that comes in pieces. Both keep the
-// cipher of new envelopes (single DES, if nobody sets it) in a package
+// through any crypto.Signer, and open envelopes whose key went by OAEP. Both keep
+// the cipher of new envelopes (single DES, if nobody sets it) in a package
 // variable. We never call the functions that read those: envelopes are built
 // here, and the digest is set on each value. So there is nothing to lock, and
-// a neighbour's setting cannot weaken ours.
+// a neighbour's setting cannot weaken ours. What phones send, and SCEP's replies, are
+// read and written here: the libraries copy a message several times over.
 
 var (
 	// ErrMalformed says that the bytes are not the CMS message that was asked
@@ -64,32 +66,33 @@ func (t Trust) maxBytes() int {
 	return t.MaxBytes
 }
 
-var oidData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
+// Identifiers are kept as they stand in a message, with tag and length.
+var oidData = encode(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1})
 
 // digests are those that we verify. SHA-1 is among them for signatures over
 // what the signer itself wrote (a phone's Mdm-Signature); we sign with it
 // only in a SCEP reply whose caller asked for it.
 var digests = []struct {
-	oid  asn1.ObjectIdentifier
+	oid  []byte
 	hash crypto.Hash
 }{
-	{asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}, crypto.SHA1},
-	{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}, crypto.SHA256},
-	{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}, crypto.SHA384},
-	{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}, crypto.SHA512},
+	{encode(asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}), crypto.SHA1},
+	{encode(asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}), crypto.SHA256},
+	{encode(asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}), crypto.SHA384},
+	{encode(asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}), crypto.SHA512},
 }
 
 // hashOf is 0 for a digest that we do not know.
-func hashOf(oid asn1.ObjectIdentifier) crypto.Hash {
+func hashOf(oid []byte) crypto.Hash {
 	for _, d := range digests {
-		if d.oid.Equal(oid) {
+		if bytes.Equal(d.oid, oid) {
 			return d.hash
 		}
 	}
 	return 0
 }
 
-func digestOID(hash crypto.Hash) (asn1.ObjectIdentifier, error) {
+func digestOID(hash crypto.Hash) ([]byte, error) {
 	for _, d := range digests {
 		if d.hash == hash {
 			return d.oid, nil

@@ -3,12 +3,11 @@ package cms
 import (
 	"bytes"
 	"crypto"
+	"crypto/cipher"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/asn1"
 	"fmt"
-	"io"
-	"math/big"
 	"slices"
 
 	smallstep "github.com/smallstep/pkcs7"
@@ -20,8 +19,17 @@ import (
 type Envelope struct {
 	// Cipher is the content encryption, empty for one that we do not know.
 	Cipher     Cipher
-	recipients []issuerAndSerial
+	recipients []recipient
+	iv         []byte
+	content    []byte // encrypted
 	der        []byte
+}
+
+// recipient is KeyTransRecipientInfo (RFC 5652, section 6.2.1).
+type recipient struct {
+	name         certificateName
+	plain        bool // PKCS#1 v1.5, and not OAEP
+	encryptedKey []byte
 }
 
 // ParseEnvelope bounds EnvelopedData and reads, without a key, whom it is for
@@ -42,26 +50,7 @@ func parseBounded(der []byte, maxBytes int) (Envelope, error) {
 
 // For reports whether cert is among the recipients.
 func (e Envelope) For(cert *x509.Certificate) bool {
-	return slices.ContainsFunc(e.recipients, func(r issuerAndSerial) bool {
-		return r.Serial.Cmp(cert.SerialNumber) == 0 && bytes.Equal(r.Issuer.FullBytes, cert.RawIssuer)
-	})
-}
-
-// implicitRejection makes the RSA operation of PKCS#1 v1.5 return a random
-// content key where the padding is wrong, as RFC 3218 wants it: neither an error
-// nor time tells one from the other, and the failure shows only in the content.
-type implicitRejection struct {
-	crypto.Decrypter
-	keySize int
-}
-
-func (d implicitRejection) Decrypt(random io.Reader, message []byte, opts crypto.DecrypterOpts) ([]byte, error) {
-	//lint:ignore SA1019 phones and SCEP clients send no other key transport (RFC 8894, section 3.1)
-	if _, ok := opts.(*rsa.PKCS1v15DecryptOptions); ok && d.keySize > 0 {
-		//lint:ignore SA1019 the same; a session key length is what makes it safe to answer
-		opts = &rsa.PKCS1v15DecryptOptions{SessionKeyLen: d.keySize}
-	}
-	return d.Decrypter.Decrypt(random, message, opts)
+	return slices.ContainsFunc(e.recipients, func(r recipient) bool { return r.name.of(cert) })
 }
 
 // Decrypt opens EnvelopedData of at most bounded.MaxCMS bytes that was closed
@@ -93,33 +82,71 @@ func DecryptUpTo(der []byte, cert *x509.Certificate, key crypto.PrivateKey, maxB
 // nothing else.
 func (e Envelope) Open(cert *x509.Certificate, key crypto.Decrypter) (content []byte, err error) {
 	defer guard(&err, ErrDecrypt) // the library panics on bad padding
+	i := slices.IndexFunc(e.recipients, func(r recipient) bool { return r.name.of(cert) })
+	if i < 0 || e.Cipher == "" {
+		return nil, ErrDecrypt
+	}
+	if !e.recipients[i].plain {
+		return e.openByLibrary(cert, key)
+	}
+	// With the length of a session key, wrong padding gives a random key, as RFC 3218
+	// wants it: neither an error nor time tells one from the other, and the failure
+	// shows only in the content.
+	//lint:ignore SA1019 phones and SCEP clients send no other key transport (RFC 8894, section 3.1)
+	opts := &rsa.PKCS1v15DecryptOptions{SessionKeyLen: e.Cipher.keySize()}
+	contentKey, err := key.Decrypt(rand.Reader, e.recipients[i].encryptedKey, opts)
+	if err != nil {
+		return nil, ErrDecrypt
+	}
+	return e.decrypt(contentKey)
+}
+
+// openByLibrary is for a key that went by OAEP. No client that we tried sends that.
+func (e Envelope) openByLibrary(cert *x509.Certificate, key crypto.Decrypter) ([]byte, error) {
 	p7, err := smallstep.Parse(e.der)
 	if err != nil {
 		return nil, ErrDecrypt
 	}
-	content, err = p7.Decrypt(cert, implicitRejection{key, e.Cipher.keySize()})
+	content, err := p7.Decrypt(cert, key)
 	if err != nil {
 		return nil, ErrDecrypt
 	}
 	return content, nil
 }
 
+// decrypt undoes encryptContent.
+func (e Envelope) decrypt(key []byte) ([]byte, error) {
+	for _, c := range ciphers {
+		if c.name != e.Cipher {
+			continue
+		}
+		block, err := c.newBlock(key)
+		if err != nil {
+			return nil, ErrDecrypt
+		}
+		size := block.BlockSize()
+		if len(e.iv) != size || len(e.content) == 0 || len(e.content)%size != 0 {
+			return nil, ErrDecrypt
+		}
+		plain := make([]byte, len(e.content))
+		cipher.NewCBCDecrypter(block, e.iv).CryptBlocks(plain, e.content)
+		padding := int(plain[len(plain)-1])
+		if padding == 0 || padding > size {
+			return nil, ErrDecrypt
+		}
+		plain, padded := plain[:len(plain)-padding], plain[len(plain)-padding:]
+		if bytes.Count(padded, padded[:1]) != padding {
+			return nil, ErrDecrypt
+		}
+		return plain, nil
+	}
+	return nil, ErrDecrypt
+}
+
 // parseEnvelope walks ContentInfo and EnvelopedData (RFC 5652, 3 and 6.1),
 // which may be BER: encoding/asn1 cannot read it.
 func parseEnvelope(der []byte) (Envelope, error) {
-	outer, _, err := next(der)
-	if err != nil {
-		return Envelope{}, err
-	}
-	info, err := outer.children()
-	if err != nil || len(info) != 2 || !isOID(info[0], oidEnvelopedData) {
-		return Envelope{}, errBER
-	}
-	explicit, err := info[1].children()
-	if err != nil || len(explicit) != 1 {
-		return Envelope{}, errBER
-	}
-	fields, err := explicit[0].children()
+	fields, err := contentOf(der, oidEnvelopedData)
 	if err != nil {
 		return Envelope{}, err
 	}
@@ -132,57 +159,65 @@ func parseEnvelope(der []byte) (Envelope, error) {
 	if e.recipients, err = parseRecipients(fields[i]); err != nil {
 		return Envelope{}, err
 	}
-	e.Cipher, err = parseCipher(fields[i+1])
-	return e, err
+	if err := e.readContent(fields[i+1]); err != nil {
+		return Envelope{}, err
+	}
+	return e, nil
 }
 
 // parseRecipients reads the key-transport recipients that are named by issuer
 // and serial number, the only form in use with SCEP. Others are passed over.
-func parseRecipients(set element) ([]issuerAndSerial, error) {
+func parseRecipients(set element) ([]recipient, error) {
 	infos, err := set.children()
 	if err != nil {
 		return nil, err
 	}
-	var list []issuerAndSerial
+	var list []recipient
 	for _, info := range infos {
 		fields, err := info.children()
 		if err != nil {
 			return nil, err
 		}
-		if info.tag != 0x30 || len(fields) != 4 || fields[1].tag != 0x30 {
+		if info.tag != tagSequence || len(fields) != 4 || fields[1].tag != tagSequence {
 			continue
 		}
-		name, err := fields[1].children()
-		if err != nil || len(name) != 2 {
+		var r recipient
+		if r.name, err = parseIssuerAndSerial(fields[1]); err != nil {
+			return nil, err
+		}
+		algorithm, err := fields[2].children()
+		if err != nil || len(algorithm) == 0 {
 			return nil, errBER
 		}
-		serial := new(big.Int)
-		if _, err := asn1.Unmarshal(name[1].raw, &serial); err != nil {
-			return nil, errBER
+		r.plain = bytes.Equal(algorithm[0].raw, oidRSAEncryption)
+		if r.encryptedKey, err = fields[3].octets(tagOctets); err != nil {
+			return nil, err
 		}
-		list = append(list, issuerAndSerial{asn1.RawValue{FullBytes: name[0].raw}, serial})
+		list = append(list, r)
 	}
 	return list, nil
 }
 
-func parseCipher(content element) (Cipher, error) {
-	fields, err := content.children()
+// readContent reads EncryptedContentInfo.
+func (e *Envelope) readContent(info element) error {
+	fields, err := info.children()
 	if err != nil || len(fields) < 2 {
-		return "", errBER
+		return errBER
 	}
 	algorithm, err := fields[1].children()
 	if err != nil || len(algorithm) == 0 {
-		return "", errBER
+		return errBER
 	}
 	for _, c := range ciphers {
-		if isOID(algorithm[0], c.oid) {
-			return c.name, nil
+		if bytes.Equal(algorithm[0].raw, c.oid) {
+			e.Cipher = c.name
 		}
 	}
-	return "", nil
-}
-
-func isOID(e element, oid asn1.ObjectIdentifier) bool {
-	want, err := asn1.Marshal(oid)
-	return err == nil && bytes.Equal(e.raw, want)
+	if len(algorithm) > 1 {
+		e.iv = algorithm[1].body
+	}
+	if len(fields) > 2 {
+		e.content, err = fields[2].octets(tagZero &^ inPieces)
+	}
+	return err
 }

@@ -1,17 +1,14 @@
 package cms
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
-	"math/big"
 
 	"sallyport/internal/secret"
 )
@@ -29,14 +26,14 @@ const (
 
 var ciphers = []struct {
 	name     Cipher
-	oid      asn1.ObjectIdentifier
+	oid      []byte
 	keySize  int
 	newBlock func(key []byte) (cipher.Block, error)
 }{
-	{AES256, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 42}, 32, aes.NewCipher},
-	{AES128, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 2}, 16, aes.NewCipher},
-	{TripleDES, asn1.ObjectIdentifier{1, 2, 840, 113549, 3, 7}, 24, des.NewTripleDESCipher},
-	{DES, asn1.ObjectIdentifier{1, 3, 14, 3, 2, 7}, 8, des.NewCipher},
+	{AES256, encode(asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 42}), 32, aes.NewCipher},
+	{AES128, encode(asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 2}), 16, aes.NewCipher},
+	{TripleDES, encode(asn1.ObjectIdentifier{1, 2, 840, 113549, 3, 7}), 24, des.NewTripleDESCipher},
+	{DES, encode(asn1.ObjectIdentifier{1, 3, 14, 3, 2, 7}), 8, des.NewCipher},
 }
 
 // keySize is 0 for a cipher that we do not know.
@@ -50,39 +47,11 @@ func (c Cipher) keySize() int {
 }
 
 var (
-	oidEnvelopedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 3}
-	oidRSAEncryption = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
+	oidEnvelopedData = encode(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 3})
+	oidRSAEncryption = encode(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1})
+
+	rsaEncryption = tlv(tagSequence, oidRSAEncryption, tlv(tagNull)) // AlgorithmIdentifier (RFC 3370, section 3.2)
 )
-
-type contentInfo struct {
-	ContentType asn1.ObjectIdentifier
-	Content     asn1.RawValue `asn1:"explicit,tag:0"`
-}
-
-// envelopedData is RFC 5652, section 6.1, with key transport only.
-type envelopedData struct {
-	Version    int
-	Recipients []recipient `asn1:"set"`
-	Content    encryptedContent
-}
-
-type recipient struct {
-	Version      int
-	Certificate  issuerAndSerial
-	Algorithm    pkix.AlgorithmIdentifier
-	EncryptedKey []byte
-}
-
-type issuerAndSerial struct {
-	Issuer asn1.RawValue
-	Serial *big.Int
-}
-
-type encryptedContent struct {
-	ContentType asn1.ObjectIdentifier
-	Algorithm   pkix.AlgorithmIdentifier
-	Content     asn1.RawValue
-}
 
 // Encrypt closes content for the RSA key in to, with AES-256-CBC (RFC 5652,
 // section 6). It is what EncryptedPayloadContent of a profile holds. An
@@ -106,49 +75,41 @@ func envelope(content []byte, to *x509.Certificate, with Cipher) ([]byte, error)
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w: %w", ErrUnsupported, err) // a key that is too short
 	}
-	inner, err := asn1.Marshal(envelopedData{
-		Recipients: []recipient{{
-			Certificate:  issuerAndSerial{asn1.RawValue{FullBytes: to.RawIssuer}, to.SerialNumber},
-			Algorithm:    pkix.AlgorithmIdentifier{Algorithm: oidRSAEncryption, Parameters: asn1.NullRawValue},
-			EncryptedKey: encryptedKey,
-		}},
-		Content: encrypted,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encrypt: %w", err)
-	}
-	return wrap(oidEnvelopedData, inner)
+	recipient := tlv(tagSequence, version(0), issuerAndSerial(to), rsaEncryption, tlv(tagOctets, encryptedKey))
+	return contentInfo(oidEnvelopedData, tlv(tagSequence, version(0), tlv(tagSet, recipient), encrypted)), nil
 }
 
-func wrap(contentType asn1.ObjectIdentifier, inner []byte) ([]byte, error) {
-	return asn1.Marshal(contentInfo{
-		ContentType: contentType,
-		Content:     asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: inner},
-	})
+// contentInfo is RFC 5652, section 3.
+func contentInfo(contentType, content []byte) []byte {
+	return tlv(tagSequence, contentType, tlv(tagZero, content))
 }
 
-func encryptContent(content, key []byte, with Cipher) (encryptedContent, error) {
+func version(n byte) []byte { return tlv(tagInteger, []byte{n}) }
+
+// issuerAndSerial is how a certificate is named (RFC 5652, section 10.2.4).
+func issuerAndSerial(c *x509.Certificate) []byte {
+	return tlv(tagSequence, c.RawIssuer, derInteger(c.SerialNumber))
+}
+
+// encryptContent returns EncryptedContentInfo.
+func encryptContent(content, key []byte, with Cipher) ([]byte, error) {
 	for _, c := range ciphers {
 		if c.name != with {
 			continue
 		}
 		block, err := c.newBlock(key)
 		if err != nil {
-			return encryptedContent{}, err
+			return nil, err
 		}
 		size := block.BlockSize()
 		iv := secret.Random(size)
 		padding := size - len(content)%size // RFC 5652, 6.3: always at least one byte
-		padded := append(bytes.Clone(content), bytes.Repeat([]byte{byte(padding)}, padding)...)
+		padded := make([]byte, len(content)+padding)
+		for i := copy(padded, content); i < len(padded); i++ {
+			padded[i] = byte(padding)
+		}
 		cipher.NewCBCEncrypter(block, iv).CryptBlocks(padded, padded)
-		return encryptedContent{
-			ContentType: oidData,
-			Algorithm: pkix.AlgorithmIdentifier{
-				Algorithm:  c.oid,
-				Parameters: asn1.RawValue{Tag: asn1.TagOctetString, Bytes: iv},
-			},
-			Content: asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, Bytes: padded},
-		}, nil
+		return tlv(tagSequence, oidData, tlv(tagSequence, c.oid, tlv(tagOctets, iv)), tlv(tagZero&^inPieces, padded)), nil
 	}
-	return encryptedContent{}, fmt.Errorf("%w: cipher %q", ErrUnsupported, with)
+	return nil, fmt.Errorf("%w: cipher %q", ErrUnsupported, with)
 }

@@ -63,9 +63,9 @@ func TestEnvelopesWithOpenSSL(t *testing.T) {
 		}
 	}
 	for flag, c := range map[string]Cipher{"-aes-256-cbc": AES256, "-aes-128-cbc": AES128, "-des3": TripleDES} {
-		for _, form := range [][]string{nil, {"-stream"}} {
-			args := append([]string{"cms", "-encrypt", "-binary", flag, "-in", o.File("content", content), "-outform", "DER"}, form...)
-			der := o.Run(append(args, "-recip", cert)...)
+		for _, form := range [][]string{nil, {"-stream"}, {"-keyopt", "rsa_padding_mode:oaep"}} {
+			args := []string{"cms", "-encrypt", "-binary", flag, "-in", o.File("content", content), "-outform", "DER", "-recip", cert}
+			der := o.Run(append(args, form...)...)
 			e, err := ParseEnvelope(der)
 			if err != nil || e.Cipher != c || !e.For(id.Certificate) {
 				t.Errorf("%s %v: %+v, %v", flag, form, e, err)

@@ -3,12 +3,12 @@ package cms
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-
-	smallstep "github.com/smallstep/pkcs7"
+	"time"
 
 	"sallyport/internal/bounded"
 	"sallyport/internal/secret"
@@ -16,12 +16,12 @@ import (
 
 // SCEP's attributes (RFC 8894, section 3.2.1).
 var (
-	oidMessageType    = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 2}
-	oidPKIStatus      = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 3}
-	oidFailInfo       = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 4}
-	oidSenderNonce    = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 5}
-	oidRecipientNonce = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 6}
-	oidTransactionID  = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 7}
+	oidMessageType    = encode(asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 2})
+	oidPKIStatus      = encode(asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 3})
+	oidFailInfo       = encode(asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 4})
+	oidSenderNonce    = encode(asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 5})
+	oidRecipientNonce = encode(asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 6})
+	oidTransactionID  = encode(asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 7})
 )
 
 const (
@@ -95,15 +95,11 @@ func (r *SCEPRequest) CheckSignature() error {
 // cipher of its own request and signed with the digest of its own request:
 // clients take less than they offer.
 func (r *SCEPRequest) Success(ra Identity, cert *x509.Certificate, with Cipher, digest crypto.Hash) ([]byte, error) {
-	certs, err := Degenerate(cert)
+	content, err := envelope(Degenerate(cert), r.Signer, with)
 	if err != nil {
 		return nil, err
 	}
-	content, err := envelope(certs, r.Signer, with)
-	if err != nil {
-		return nil, err
-	}
-	return r.reply(ra, content, digest, smallstep.Attribute{Type: oidPKIStatus, Value: pkiSuccess})
+	return r.reply(ra, content, digest, signedAttribute(oidPKIStatus, printable(pkiSuccess)))
 }
 
 // Failure is a CertRep that refuses the request. RFC 8894 leaves its content
@@ -111,12 +107,11 @@ func (r *SCEPRequest) Success(ra Identity, cert *x509.Certificate, with Cipher, 
 // verify a message without one.
 func (r *SCEPRequest) Failure(ra Identity, info FailInfo, digest crypto.Hash) ([]byte, error) {
 	return r.reply(ra, []byte{}, digest,
-		smallstep.Attribute{Type: oidPKIStatus, Value: pkiFailure},
-		smallstep.Attribute{Type: oidFailInfo, Value: string(info)})
+		signedAttribute(oidPKIStatus, printable(pkiFailure)), signedAttribute(oidFailInfo, printable(string(info))))
 }
 
-func (r *SCEPRequest) reply(ra Identity, content []byte, digest crypto.Hash, status ...smallstep.Attribute) (der []byte, err error) {
-	defer guard(&err, fmt.Errorf("sign CertRep: %w", ErrUnsupported))
+func (r *SCEPRequest) reply(ra Identity, content []byte, digest crypto.Hash, status ...[]byte) (der []byte, err error) {
+	defer guard(&err, fmt.Errorf("sign CertRep: %w", ErrUnsupported)) // a key's driver
 	if _, ok := ra.Certificate.PublicKey.(*rsa.PublicKey); !ok {
 		return nil, fmt.Errorf("sign CertRep: %w: RA key is not RSA", ErrUnsupported)
 	}
@@ -124,41 +119,48 @@ func (r *SCEPRequest) reply(ra Identity, content []byte, digest crypto.Hash, sta
 	if err != nil {
 		return nil, fmt.Errorf("sign CertRep: %w", err)
 	}
-	sd, err := smallstep.NewSignedData(content)
-	if err != nil {
-		return nil, fmt.Errorf("sign CertRep: %w", err)
-	}
-	sd.SetDigestAlgorithm(oid)
-	attributes := append([]smallstep.Attribute{
-		{Type: oidTransactionID, Value: r.transaction},
-		{Type: oidMessageType, Value: certRep},
-		{Type: oidSenderNonce, Value: secret.Random(16)},
-		{Type: oidRecipientNonce, Value: r.SenderNonce},
+	attributes := append([][]byte{
+		signedAttribute(oidContentType, oidData),
+		signedAttribute(oidMessageDigest, tlv(tagOctets, sum(digest, content))),
+		signedAttribute(oidSigningTime, encode(time.Now().UTC())),
+		signedAttribute(oidTransactionID, r.transaction.FullBytes),
+		signedAttribute(oidMessageType, printable(certRep)),
+		signedAttribute(oidSenderNonce, tlv(tagOctets, secret.Random(16))),
+		signedAttribute(oidRecipientNonce, tlv(tagOctets, r.SenderNonce)),
 	}, status...)
-	err = sd.AddSigner(ra.Certificate, ra.Key, smallstep.SignerInfoConfig{ExtraSignedAttributes: attributes})
+	signed := setOf(attributes...)
+	signature, err := ra.Key.Sign(rand.Reader, sum(digest, signed), digest)
 	if err != nil {
 		return nil, fmt.Errorf("sign CertRep: %w", err)
 	}
-	// strongSwan reads nothing but rsaEncryption here, and RFC 3370 (3.2) asks
-	// for it; the library writes sha256WithRSAEncryption and has no other way in.
-	algorithm := &sd.GetSignedData().SignerInfos[0].DigestEncryptionAlgorithm
-	algorithm.Algorithm, algorithm.Parameters = oidRSAEncryption, asn1.NullRawValue
-	if der, err = sd.Finish(); err != nil {
-		return nil, fmt.Errorf("sign CertRep: %w", err)
-	}
-	return der, nil
+	algorithm := tlv(tagSequence, oid)
+	inMessage := bytes.Clone(signed)
+	inMessage[0] = tagZero // what is signed is the SET OF (RFC 5652, 5.4)
+	// strongSwan reads nothing but rsaEncryption here, and RFC 3370 (3.2) asks for it.
+	signer := tlv(tagSequence, version(1), issuerAndSerial(ra.Certificate), algorithm, inMessage, rsaEncryption, tlv(tagOctets, signature))
+	return contentInfo(oidSignedData, tlv(tagSequence, version(1), tlv(tagSet, algorithm), contentInfo(oidData, tlv(tagOctets, content)),
+		tlv(tagZero, ra.Certificate.Raw), tlv(tagSet, signer))), nil
+}
+
+// signedAttribute is an attribute with one value (RFC 5652, section 5.3).
+func signedAttribute(oid, value []byte) []byte {
+	return tlv(tagSequence, oid, tlv(tagSet, value))
+}
+
+func printable(text string) []byte { return tlv(tagPrintable, []byte(text)) }
+
+func sum(digest crypto.Hash, content []byte) []byte {
+	h := digest.New()
+	h.Write(content)
+	return h.Sum(nil)
 }
 
 // Degenerate is SignedData that carries certificates and no signature (RFC
 // 8894, section 3.4): how SCEP hands certificates over.
-func Degenerate(certs ...*x509.Certificate) (der []byte, err error) {
-	defer guard(&err, fmt.Errorf("bundle certificates: %w", ErrUnsupported))
-	var raw bytes.Buffer
-	for _, c := range certs {
-		raw.Write(c.Raw)
+func Degenerate(certs ...*x509.Certificate) []byte {
+	raw := make([][]byte, len(certs))
+	for i, c := range certs {
+		raw[i] = c.Raw
 	}
-	if der, err = smallstep.DegenerateCertificate(raw.Bytes()); err != nil {
-		return nil, fmt.Errorf("bundle certificates: %w", err)
-	}
-	return der, nil
+	return contentInfo(oidSignedData, tlv(tagSequence, version(1), tlv(tagSet), tlv(tagSequence, oidData), tlv(tagZero, raw...), tlv(tagSet)))
 }

@@ -7,12 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/subtle"
 	"crypto/x509"
-	"encoding/asn1"
 	"fmt"
-
-	smallstep "github.com/smallstep/pkcs7"
-
-	"sallyport/internal/bounded"
 )
 
 // Verify opens an attached signature: exactly one signer, whose certificate
@@ -53,81 +48,6 @@ func VerifyDetached(sig, content []byte, t Trust) (*x509.Certificate, error) {
 	return s.signer, nil
 }
 
-// signed is SignedData with one signer, read but not yet believed.
-type signed struct {
-	content   []byte
-	certs     []*x509.Certificate
-	signer    *x509.Certificate
-	digest    crypto.Hash // 0 when unknown
-	signature []byte
-	attrs     []attribute
-	rawAttrs  []byte // as signed: DER of the SET OF
-}
-
-// attribute is a signed attribute; values is the content of its SET.
-type attribute struct {
-	oid    asn1.ObjectIdentifier
-	values []byte
-}
-
-func parseSigned(der []byte, maxBytes int) (s *signed, err error) {
-	if err := check(der, maxBytes); err != nil {
-		return nil, err
-	}
-	defer guard(&err, ErrMalformed)
-	p7, err := smallstep.Parse(der)
-	if err != nil {
-		return nil, ErrMalformed
-	}
-	if len(p7.Signers) != 1 {
-		return nil, fmt.Errorf("%w: %d signers, want 1", ErrMalformed, len(p7.Signers))
-	}
-	info := p7.Signers[0]
-	s = &signed{
-		content: p7.Content, certs: p7.Certificates, signer: p7.GetOnlySigner(),
-		digest: hashOf(info.DigestAlgorithm.Algorithm), signature: info.EncryptedDigest,
-	}
-	if s.signer == nil {
-		return nil, fmt.Errorf("%w: the signer's certificate is missing", ErrMalformed)
-	}
-	if len(s.certs) > maxCertificates {
-		return nil, fmt.Errorf("%w: %w: %d certificates", ErrMalformed, bounded.ErrTooLarge, len(s.certs))
-	}
-	for _, c := range s.certs {
-		if err := CheckKeySize(c.PublicKey); err != nil {
-			return nil, err
-		}
-	}
-	for _, a := range info.AuthenticatedAttributes {
-		s.attrs = append(s.attrs, attribute{a.Type, a.Value.Bytes})
-	}
-	if len(s.attrs) > 0 {
-		// What is signed is the SET OF, not the [0] in the message (RFC 5652, 5.4).
-		s.rawAttrs, err = asn1.MarshalWithParams(info.AuthenticatedAttributes, "set")
-		if err != nil {
-			return nil, ErrMalformed
-		}
-	}
-	return s, nil
-}
-
-// maxCertificates is how many a message may bring along: each could have to be
-// tried as the issuer of the signer.
-const maxCertificates = 16
-
-// MaxRSABits is the largest RSA modulus with which we verify anything.
-const MaxRSABits = 8192
-
-// CheckKeySize refuses a key from outside before a signature is verified with
-// it. A message of 64 KB has room for an RSA modulus of 400,000 bits, and one
-// verification with that takes 22 seconds; with MaxRSABits it takes 14 ms.
-func CheckKeySize(key crypto.PublicKey) error {
-	if k, ok := key.(*rsa.PublicKey); ok && k.N.BitLen() > MaxRSABits {
-		return fmt.Errorf("%w: %w: RSA modulus of %d bits", ErrMalformed, bounded.ErrTooLarge, k.N.BitLen())
-	}
-	return nil
-}
-
 func (s *signed) verify(content []byte, t Trust) error {
 	if err := s.checkSignature(content); err != nil {
 		return err
@@ -161,43 +81,16 @@ func (s *signed) checkSignature(content []byte) (err error) {
 // checkAttributes wants the content type to be data and the message digest to
 // be that of content, each exactly once.
 func (s *signed) checkAttributes(content []byte) error {
-	var contentType asn1.ObjectIdentifier
-	if err := s.attribute(oidContentType, &contentType); err != nil || !contentType.Equal(oidData) {
+	contentType, err := s.value(oidContentType)
+	if err != nil || !bytes.Equal(contentType, oidData) {
 		return fmt.Errorf("%w: content type", ErrSignature)
 	}
 	var digest []byte
 	if err := s.attribute(oidMessageDigest, &digest); err != nil {
 		return fmt.Errorf("%w: message digest", ErrSignature)
 	}
-	h := s.digest.New()
-	h.Write(content)
-	if subtle.ConstantTimeCompare(h.Sum(nil), digest) != 1 {
+	if subtle.ConstantTimeCompare(sum(s.digest, content), digest) != 1 {
 		return ErrSignature
-	}
-	return nil
-}
-
-var (
-	oidContentType   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
-	oidMessageDigest = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
-)
-
-// attribute decodes the only value of the only attribute of that type.
-func (s *signed) attribute(oid asn1.ObjectIdentifier, value any) error {
-	found := 0
-	var values []byte
-	for _, a := range s.attrs {
-		if a.oid.Equal(oid) {
-			found++
-			values = a.values
-		}
-	}
-	if found != 1 {
-		return fmt.Errorf("%w: attribute %v found %d times", ErrMalformed, oid, found)
-	}
-	rest, err := asn1.Unmarshal(values, value)
-	if err != nil || len(rest) != 0 {
-		return fmt.Errorf("%w: attribute %v", ErrMalformed, oid)
 	}
 	return nil
 }
