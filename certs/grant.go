@@ -203,7 +203,9 @@ type Store interface {
 	RecordIssued(ctx context.Context, hash []byte, cert Certificate, now time.Time, entry audit.Entry) (Certificate, error)
 	// CertificateByHash looks up by SHA-256 in lower-case hex. ErrNotFound when unknown.
 	CertificateByHash(ctx context.Context, sha256 string) (Certificate, error)
-	// Certificates returns those of one enrolment and rule, newest first.
+	// Certificates returns those of one enrolment and rule, newest first. Which is newer,
+	// here and wherever it matters, follows from the order in which they were recorded,
+	// whatever the clock was set to meanwhile.
 	Certificates(ctx context.Context, enrollmentID string, rule RuleName) ([]Certificate, error)
 }
 

@@ -113,10 +113,18 @@ func (t *tx) burnInvitation(ctx context.Context, id string, now time.Time) error
 	return err
 }
 
+// issuedAt is the time $13, or what follows the last certificate of the enrolment
+// $7. It tells which of them is the newest: a clock that was set back must not make
+// the successor of an identity look older than that, or the phone that uses it is
+// refused. The enrolment's first identity may name it in the pin alone.
+const issuedAt = `(SELECT MAX(follows) FROM (SELECT CAST($13 AS BIGINT) AS follows
+	UNION ALL SELECT o.issued_at + 1 FROM certs_certificates o WHERE o.enrollment_id = $7 AND o.enrollment_id <> ''
+	UNION ALL SELECT p.issued_at + 1 FROM enroll_enrollments e JOIN certs_certificates p ON p.sha256 = e.certificate_hash WHERE e.id = $7) AS line)`
+
 func (t *tx) insertCertificate(ctx context.Context, c certs.Certificate, now time.Time) (certs.Certificate, error) {
 	_, err := t.ExecContext(ctx, `INSERT INTO certs_certificates (sha256, der, serial, rule, user_id,
 			invitation_id, enrollment_id, profile, issuer, key_hash, not_before, not_after, issued_at, revoked_at, reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, `+issuedAt+`, $14, $15)`,
 		c.SHA256, c.DER, c.Serial, c.Rule, c.UserID, c.InvitationID, c.EnrollmentID, c.Profile, c.Issuer, c.KeyHash,
 		micros(c.NotBefore), micros(c.NotAfter), micros(now), micros(c.RevokedAt), c.Reason)
 	c.NotBefore, c.NotAfter, c.RevokedAt = whole(c.NotBefore), whole(c.NotAfter), whole(c.RevokedAt)

@@ -26,6 +26,7 @@ func testRenewals(t *testing.T, make Maker) {
 	t.Run("two successors at once", testPinSuccessors(make))
 	t.Run("endings", testEndings(make))
 	t.Run("predecessors", testPredecessors(make))
+	t.Run("a clock that was set back", testSetBack(make))
 	t.Run("predecessors 16 times at once", testPredecessorsRace(make))
 }
 
