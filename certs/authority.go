@@ -237,9 +237,11 @@ func (a *Authority) NewestAnchor() time.Time {
 
 // FirstRoot is the root that was on record before all others, retired or not: in
 // what phones are given it keeps the place that it had from the beginning.
-func (a *Authority) FirstRoot() *x509.Certificate {
+func (a *Authority) FirstRoot() *x509.Certificate { return a.members().firstRoot() }
+
+func (f family) firstRoot() *x509.Certificate {
 	var first member
-	for _, m := range a.members()[roleRoot] {
+	for _, m := range f[roleRoot] {
 		if first.cert == nil || m.created.Before(first.created) {
 			first = m
 		}

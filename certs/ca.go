@@ -18,7 +18,7 @@ import (
 
 // Options of Open.
 type Options struct {
-	Organization string           // in the names of our own certificates; empty means "Sallyport"
+	Organization string           // in the names of our own certificates; empty means that of the first root, or else "Sallyport"
 	CRLURL       string           // "http://host" under which /crl/ is served, told in what is issued to others; empty tells nothing
 	Now          func() time.Time // nil means time.Now
 }
@@ -61,15 +61,20 @@ type Authority struct {
 // and the one that signs profiles, and saves them in one step. Init before it
 // makes an authority whose root is elsewhere.
 func Open(ctx context.Context, keys KeyStore, o Options) (*Authority, error) {
-	o = o.withDefaults()
-	a := &Authority{keys: keys, options: o, organization: o.Organization, now: o.Now}
 	records, err := keys.Keys(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load CA keys: %w", err)
 	}
-	if a.family, err = parseFamily(records, o.CRLURL); err != nil {
+	given := o.Organization
+	o = o.withDefaults()
+	f, err := parseFamily(records, o.CRLURL)
+	if err != nil {
 		return nil, fmt.Errorf("load CA keys: %w", err)
 	}
+	if made := f.organization(); given == "" && made != "" {
+		o.Organization = made
+	}
+	a := &Authority{keys: keys, options: o, organization: o.Organization, now: o.Now, family: f}
 	if err := a.family.whole(a.now()); err != nil {
 		return nil, fmt.Errorf("load CA keys: %w", err)
 	}

@@ -20,7 +20,7 @@ type caInitCmd struct {
 	PassphraseFile string  `help:"File with the passphrase that seals it; asked for twice on a terminal when left away." placeholder:"FILE"`
 	Config         string  `help:"YAML file with the server's settings." placeholder:"FILE"`
 	Database       *string `help:"PostgreSQL in place of a file in the data directory, as of serve." placeholder:"postgres://USER@HOST/DB"`
-	Organization   *string `help:"Name in these certificates; serve has to be given the same." placeholder:"NAME"`
+	Organization   *string `help:"Name in these certificates, and in what serve makes and shows unless it is given another." placeholder:"NAME"`
 	KeyKind
 }
 
@@ -69,15 +69,11 @@ func (c *caInitCmd) Run(p *program) error {
 	return nil
 }
 
-// start is how the server goes on from here. It does not remember what this
-// command was told: the name has to be among its own settings.
+// start is how the server goes on from here.
 func (c *caInitCmd) start(cfg config.Config) string {
 	line := "sallyport serve --data " + cfg.Data
 	if c.Config != "" {
 		line += " --config " + c.Config
-	}
-	if c.Organization != nil {
-		line += fmt.Sprintf(" --organization %q (or organization: %q among its settings)", cfg.Organization, cfg.Organization)
 	}
 	return line
 }

@@ -32,8 +32,9 @@ func (c *configShowCmd) Run(p *program) error {
 	return errors.Join(printErr, err)
 }
 
-// fixed puts the public URL that the first start fixed in the place of an empty
-// setting, and says it when another one is set: the next start would refuse it.
+// fixed puts the public URL that the first start fixed, and the name that the
+// authority was made with, in the place of settings that nobody gave, and says it
+// when another URL is set: the next start would refuse it.
 func (p *program) fixed(dir string, settings []config.Setting) {
 	// Only the token may be missing: what was read before it is there all the same.
 	local, err := app.ReadLocal(dir)
@@ -45,6 +46,8 @@ func (p *program) fixed(dir string, settings []config.Setting) {
 	}
 	for i, s := range settings {
 		switch {
+		case s.Key == "organization" && s.Origin == config.FromDefault && local.Organization != "":
+			settings[i].Value, settings[i].Origin = local.Organization, fromDataDirectory
 		case s.Key != "public_url" || s.Value == local.PublicURL:
 		case s.Value == "":
 			settings[i].Value, settings[i].Origin = local.PublicURL, fromDataDirectory

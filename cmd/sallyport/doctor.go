@@ -284,16 +284,20 @@ func certificateCheck(ctx context.Context, api *client, now time.Time) check {
 	return check{name, good, fact, ""}
 }
 
-// gapChecks are the rehearsal gaps that the running server found at its start.
+// gapChecks are the rehearsal gaps that the running server found at its start, and
+// before them the settings that it warned of.
 func gapChecks(dir string) []check {
 	local, err := app.ReadLocal(dir)
 	if err != nil {
 		return []check{{"rehearsal gaps", broken, err.Error(), "start the server"}}
 	}
-	if len(local.Gaps) == 0 {
-		return []check{{"real phones", good, "nothing is missing; public URL " + local.PublicURL, ""}}
-	}
 	var checks []check
+	for _, w := range local.Warnings {
+		checks = append(checks, check{strings.ReplaceAll(w.Name, "_", " "), warn, w.Problem, w.Next})
+	}
+	if len(local.Gaps) == 0 {
+		return append(checks, check{"real phones", good, "nothing is missing; public URL " + local.PublicURL, ""})
+	}
 	for _, g := range local.Gaps {
 		if g.Name == "push_certificate" {
 			continue // the line about push says more

@@ -24,7 +24,7 @@ type settingFlags struct {
 	AdminListen    *string `help:"Serve /api and /metrics on an HTTPS listener of their own." placeholder:"HOST:PORT"`
 	PublicURL      *string `name:"public-url" help:"What phones call; fixed at the first start." placeholder:"https://HOST"`
 	TrustedProxies *string `name:"trusted-proxies" help:"Addresses or networks of our own reverse proxies (default none)." placeholder:"CIDR,..."`
-	Organization   *string `help:"Name that people read in profiles and pages." placeholder:"NAME"`
+	Organization   *string `help:"Name that people read in profiles, pages and certificates (default: the one that the authority was made with)." placeholder:"NAME"`
 	TLSCert        *string `name:"tls-cert" help:"PEM file of the server certificate with its chain (default: from our own CA)." placeholder:"FILE"`
 	TLSKey         *string `name:"tls-key" help:"PEM file of its key." placeholder:"FILE"`
 	SigningCert    *string `name:"signing-cert" help:"PEM file of the certificate that signs profiles, with its chain (default: from our own CA)." placeholder:"FILE"`

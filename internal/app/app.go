@@ -46,6 +46,7 @@ type App struct {
 	local     Local             // as the command line reads it; telling guards it
 	toldRoot  *x509.Certificate // that of RootFile; likewise
 	gaps      []Gap             // but the one that an import closes while we run
+	warnings  []Gap
 
 	unlock func()
 	db     *store.DB
@@ -238,7 +239,9 @@ func (a *App) announce(ctx context.Context, cfg config.Config) error {
 		setting, address = "admin_listen", cfg.AdminListen
 	}
 	bound := a.bound[setting].Addr()
-	local := Local{PublicURL: a.publicURL, PID: os.Getpid(), Version: a.version, KEK: keyPlaceOf(cfg).elsewhere()}
+	a.logWarnings(ctx)
+	local := Local{PublicURL: a.publicURL, PID: os.Getpid(), Version: a.version, KEK: keyPlaceOf(cfg).elsewhere(),
+		Organization: a.rooms.authority.MadeFor(), Warnings: a.warnings}
 	local.URL = "https://" + publicAddress(address, bound)
 	local.Dial = dialAddress(bound)
 	if cfg.TLSCert != "" {

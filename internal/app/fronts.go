@@ -31,7 +31,7 @@ func (a *App) openFronts(cfg config.Config) error {
 	handlers, err := server.New(server.Config{
 		Device: deviceapi.Deps{
 			Enroll: r.enroll, SCEP: r.scep, CRLs: r.crls, MDM: r.apple,
-			PublicURL: a.publicURL, Organization: cfg.Organization, Now: a.now,
+			PublicURL: a.publicURL, Organization: r.authority.Organization(), Now: a.now,
 		},
 		Admin: adminapi.Deps{
 			Users: r.users, Templates: r.templates, Revisions: r.templates, Viewer: r.viewer, Security: r.templates, Secrets: r.templates,

@@ -36,6 +36,9 @@ type Local struct {
 	Version   string `json:"version"`
 	KEK       string `json:"kek,omitempty"` // where the key-encryption key is, if not in this directory
 	Gaps      []Gap  `json:"gaps"`
+	Warnings  []Gap  `json:"warnings,omitempty"` // of settings
+
+	Organization string `json:"organization,omitempty"` // that the authority was made with
 
 	Token secret.Value `json:"-"` // from TokenFile
 }

@@ -48,12 +48,18 @@ type rooms struct {
 
 // build opens the authority and wires the rooms.
 func (a *App) build(ctx context.Context, cfg config.Config, topic string) error {
+	chosen := ""
+	if cfg.Given("organization") {
+		chosen = cfg.Organization
+	}
 	authority, err := certs.Open(ctx, a.db.Keys(), certs.Options{
-		Organization: cfg.Organization, CRLURL: httpURL(cfg, a.publicURL, a.bound["listen_http"]), Now: a.now,
+		Organization: chosen, CRLURL: httpURL(cfg, a.publicURL, a.bound["listen_http"]), Now: a.now,
 	})
 	if err != nil {
 		return fmt.Errorf("open certificate authority: %w", err)
 	}
+	cfg.Organization = authority.Organization()
+	a.warnings = warnings(cfg, authority.MadeFor())
 	signer, err := profileSigner(cfg, authority, a.now())
 	if err != nil {
 		return err

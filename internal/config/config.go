@@ -50,6 +50,7 @@ type Config struct {
 	// (Client-Cert); none = every caller comes by itself.
 	TrustedProxies []netip.Prefix
 	// Organization is the name that people read in profiles, pages and certificates.
+	// Where it is not Given, it is the one that the authority was made with.
 	Organization string
 	// TLSCert and TLSKey are PEM files of the server certificate with its chain; empty = one from our own CA.
 	TLSCert, TLSKey string

@@ -45,6 +45,22 @@ func TestLoadDefaults(t *testing.T) {
 	}
 }
 
+// Who gives the default's value has chosen it.
+func TestGiven(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load("", []string{"SALLYPORT_LISTEN=localhost:9443"}, map[string]any{"organization": "Sallyport"})
+	if err != nil || !c.Given("organization") || !c.Given("listen") || c.Given("data") || c.Given("none") {
+		t.Errorf("%+v, %v", c.Redacted(), err)
+	}
+	c = config.Default()
+	if c.Given("organization") {
+		t.Error("the default is given")
+	}
+	if c.Organization = "Example"; !c.Given("organization") {
+		t.Error("what a program sets is not given")
+	}
+}
+
 func TestLoadFlagsOverEnvironmentOverFile(t *testing.T) {
 	t.Parallel()
 	file := write(t, "# ours\nlisten: file:1\nlisten_http: file:2\nadmin_listen: file:3\ninquiry_max_age: 0\norganization: 2026\n")

@@ -32,7 +32,7 @@ func settings() []setting {
 		{"admin_listen", "HTTPS listener of its own for /api and /metrics; empty = same as listen", func(c *Config) any { return &c.AdminListen }},
 		{"public_url", "what phones call, fixed at first start; empty = derived from listen", func(c *Config) any { return &c.PublicURL }},
 		{"trusted_proxies", "addresses or networks of our own reverse proxies, which alone may say who calls, for example 192.0.2.7, 10.0.0.0/8; empty = none", func(c *Config) any { return &c.TrustedProxies }},
-		{"organization", "name that people read in profiles and pages", func(c *Config) any { return &c.Organization }},
+		{"organization", "name that people read in profiles, pages and certificates; left away = the one that the authority was made with", func(c *Config) any { return &c.Organization }},
 		{"tls_cert", "PEM file of the server certificate with its chain; empty = from our own CA", func(c *Config) any { return &c.TLSCert }},
 		{"tls_key", "PEM file of its key", func(c *Config) any { return &c.TLSKey }},
 		{"signing_cert", "PEM file of the certificate that signs profiles; empty = from our own CA", func(c *Config) any { return &c.SigningCert }},

@@ -32,6 +32,21 @@ func (c Config) Redacted() []Setting {
 	return all
 }
 
+// Given reports whether somebody chose the value of a setting: who gives it the
+// default's value has chosen too.
+func (c Config) Given(key string) bool {
+	if origin := c.origin[key]; origin != "" && origin != FromDefault {
+		return true
+	}
+	d := Default()
+	for _, s := range settings() {
+		if s.key == key {
+			return render(s.at(&c)) != render(s.at(&d))
+		}
+	}
+	return false
+}
+
 // Show writes what Redacted returns as a table for people.
 func (c Config) Show(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
