@@ -1,0 +1,132 @@
+package access
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+func links(key string) Links {
+	return Links{Base: "https://mdm.example.test", MAC: func(purpose string, data []byte) []byte {
+		h := hmac.New(sha256.New, []byte(key+purpose))
+		h.Write(data)
+		return h.Sum(nil)
+	}}
+}
+
+const someDevice = DeviceID("01990000-0000-7000-8000-00000000000a")
+
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	l := links("k")
+	address := l.Why(someDevice)
+	token, ok := strings.CutPrefix(address, "https://mdm.example.test/access/why/")
+	if !ok || len(token) != 43 {
+		t.Fatalf("address %q", address)
+	}
+	if id, ok := l.Device(token); !ok || id != someDevice {
+		t.Errorf("token leads to %q, %v", id, ok)
+	}
+	for _, id := range []DeviceID{"", "x", "01990000-0000-7000-8000-00000000000A", "{01990000-0000-7000-8000-00000000000a}"} {
+		if got := l.Why(id); got != "" {
+			t.Errorf("%q has the address %q", id, got)
+		}
+	}
+	raw, _ := base64.RawURLEncoding.DecodeString(token)
+	for i := range raw {
+		for bit := range 8 {
+			raw[i] ^= 1 << bit
+			if id, ok := l.Device(base64.RawURLEncoding.EncodeToString(raw)); ok {
+				t.Errorf("bit %d of byte %d changed: leads to %s", bit, i, id)
+			}
+			raw[i] ^= 1 << bit
+		}
+	}
+	for _, wrong := range []string{"", token[:42], token + "A", token + "=", token[:42] + "\n" + token[42:], strings.ToLower(token), token[:42] + "_"} {
+		if id, ok := l.Device(wrong); ok && wrong != token {
+			t.Errorf("%q leads to %s", wrong, id)
+		}
+	}
+	if _, ok := links("other").Device(token); ok {
+		t.Error("another server's token leads somewhere")
+	}
+}
+
+func FuzzLinksDevice(f *testing.F) {
+	l := links("k")
+	f.Add(strings.TrimPrefix(l.Why(someDevice), l.Base+WhyPath))
+	f.Fuzz(func(t *testing.T, token string) {
+		if id, ok := l.Device(token); ok && l.Why(id) != l.Base+WhyPath+token {
+			t.Errorf("%q leads to %s, whose token is another", token, id)
+		}
+	})
+}
+
+type oneDevice struct {
+	row     DeviceRow
+	asked   Client
+	answer  Decision
+	err     error
+	missing error
+}
+
+func (o *oneDevice) Device(_ context.Context, id DeviceID) (DeviceRow, error) {
+	if id != o.row.ID {
+		return DeviceRow{}, ErrNotFound
+	}
+	return o.row, o.missing
+}
+
+func (o *oneDevice) Explain(_ context.Context, c Client) (Decision, []TraceLine, error) {
+	o.asked = c
+	return o.answer, nil, o.err
+}
+
+func TestTeller(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	l := links("k")
+	token := strings.TrimPrefix(l.Why(someDevice), l.Base+WhyPath)
+	scene := func() (*oneDevice, *Teller) {
+		o := &oneDevice{
+			row: DeviceRow{UPN: "alice@example.test", Device: Device{ID: someDevice, Key: "appl1", Spellings: []string{"APPL1"},
+				Type: "iPhone", Model: "iPhone15,4", OS: "iOS 26.1", UserAgent: "ua", Protocol: "16.1", Address: "192.0.2.1", Effect: Block, SinceAt: at.Add(-time.Hour)}},
+			answer: Decision{Effect: Block},
+		}
+		return o, &Teller{Links: l, Devices: o, Engine: o, Now: func() time.Time { return at }}
+	}
+	o, teller := scene()
+	s, err := teller.Standing(t.Context(), token)
+	if err != nil || s.Decision.Effect != Block || !s.Since.Equal(at.Add(-time.Hour)) || !s.At.Equal(at) {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	want := Client{User: "alice@example.test", DeviceID: "APPL1", DeviceType: "iPhone", UserAgent: "ua", Protocol: "16.1", Model: "iPhone15,4", OS: "iOS 26.1", Address: "192.0.2.1"}
+	if o.asked != want {
+		t.Errorf("asked about %+v, want %+v", o.asked, want)
+	}
+	o.answer.Effect = Allow // newer than what is published
+	if s, err := teller.Standing(t.Context(), token); err != nil || !s.Since.IsZero() {
+		t.Errorf("got %+v, %v, want no since of another answer", s, err)
+	}
+	o.err = ErrUnavailable
+	if _, err := teller.Standing(t.Context(), token); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want unavailable", err)
+	}
+	for name, change := range map[string]func(*oneDevice) string{
+		"wrong token":    func(*oneDevice) string { return token[:42] },
+		"device is gone": func(o *oneDevice) string { o.row.ID = DeviceID(uuid.NewString()); return token },
+		"owner is gone":  func(o *oneDevice) string { o.err = ErrInvalid; return token },
+	} {
+		o, teller := scene()
+		if _, err := teller.Standing(t.Context(), change(o)); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: got %v, want not found", name, err)
+		}
+	}
+}
