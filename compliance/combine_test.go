@@ -12,20 +12,20 @@ import (
 func TestStrictest(t *testing.T) {
 	t.Parallel()
 	const h = Duration(time.Hour)
-	a := Policy{Name: "a", Number: 1, Spec: Spec{Grace: 24 * h, Rules: Rules{Passcode: true, MinimumOS: "9.3", ReportedWithin: 48 * h}}}
-	b := Policy{Name: "b", Number: 7, Spec: Spec{Grace: 2 * h, Rules: Rules{MailProfile: true, MinimumOS: "16.0"}}}
-	c := Policy{Name: "c", Number: 2, Spec: Spec{Grace: 4 * h, Rules: Rules{IdentityCertificate: true, MinimumOS: "15", ReportedWithin: 12 * h}}}
+	a := Policy{Name: "a", Number: 1, Spec: Spec{Grace: 24 * h, Rules: Rules{Passcode: true, MinimumOS: AtLeast("9.3"), ReportedWithin: 48 * h}}}
+	b := Policy{Name: "b", Number: 7, Spec: Spec{Grace: 2 * h, Rules: Rules{MailProfile: true, MinimumOS: AtLeast("16.0")}}}
+	c := Policy{Name: "c", Number: 2, Spec: Spec{Grace: 4 * h, Rules: Rules{IdentityCertificate: true, MinimumOS: AtLeast("15"), ReportedWithin: 12 * h}}}
 
 	if got := Strictest(nil); got != nil {
 		t.Errorf("none: got %+v", got)
 	}
-	if got := Strictest([]Policy{b}); got.Label() != "b@7" || got.Spec.Rules != b.Spec.Rules {
+	if got := Strictest([]Policy{b}); got.Label() != "b@7" || !cmp.Equal(got.Spec.Rules, b.Spec.Rules, cmp.AllowUnexported(Demand{})) {
 		t.Errorf("one: got %+v", got)
 	}
-	want := Spec{Grace: 2 * h, Rules: Rules{MailProfile: true, Passcode: true, MinimumOS: "16.0", IdentityCertificate: true, ReportedWithin: 12 * h}}
+	want := Spec{Grace: 2 * h, Rules: Rules{MailProfile: true, Passcode: true, MinimumOS: AtLeast("16.0"), IdentityCertificate: true, ReportedWithin: 12 * h}}
 	for _, order := range [][]Policy{{a, b, c}, {c, b, a}, {b, c, a}} {
 		got := Strictest(order)
-		if diff := cmp.Diff(want, got.Spec); diff != "" {
+		if diff := cmp.Diff(want, got.Spec, cmp.AllowUnexported(Demand{})); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}

@@ -62,7 +62,7 @@ func Evaluate(policy *Policy, expected Expected, report mdm.Report, previous Ver
 		}
 	}
 	if v.State == "" {
-		v.decide(policy.Spec.Grace.std(), now)
+		v.decide(policy.Spec, expected.Watched, now)
 	}
 	v.Since = now
 	if previous.State == v.State && previous.Since.Before(now) {
@@ -72,7 +72,8 @@ func Evaluate(policy *Policy, expected Expected, report mdm.Report, previous Ver
 }
 
 // decide is steps 3 to 7 of Evaluate.
-func (v *Verdict) decide(grace time.Duration, now time.Time) {
+func (v *Verdict) decide(spec Spec, watched Watched, now time.Time) {
+	grace := spec.grace().std()
 	var graceUntil time.Time
 	var silent, overdue, untold bool
 	for _, f := range v.Findings {
@@ -83,6 +84,9 @@ func (v *Verdict) decide(grace time.Duration, now time.Time) {
 			silent = true
 		case f.State == Failed:
 			end := f.Since.Add(grace)
+			if spec.Actions.Block != nil && !watched.At.IsZero() { // a clock that leapt ahead shuts no mailbox
+				end = latest(end, now.Add(grace-watched.until(now)))
+			}
 			overdue = overdue || !now.Before(end)
 			graceUntil = earliest(graceUntil, end)
 		}
@@ -115,8 +119,27 @@ func ask(rules Rules, e Expected, r mdm.Report, now time.Time) []outcome {
 	if rules.Passcode {
 		outcomes = append(outcomes, rulePasscode(e, r))
 	}
-	if rules.MinimumOS != "" {
-		outcomes = append(outcomes, ruleOS(e, r, rules.MinimumOS))
+	if rules.Encryption {
+		outcomes = append(outcomes, ruleEncryption(e, r))
+	}
+	if len(rules.MinimumOS) > 0 {
+		outcomes = append(outcomes, ruleOS(e, r, rules.MinimumOS, now))
+	}
+	if rules.Supervised {
+		outcomes = append(outcomes, ruleSupervised(e, r))
+	}
+	if rules.NotJailbroken {
+		outcomes = append(outcomes, ruleJailbreak(e))
+	}
+	if len(rules.ForbiddenApps) > 0 {
+		outcomes = append(outcomes, ruleForbiddenApps(e, r, rules.ForbiddenApps))
+	}
+	if len(rules.RequiredApps) > 0 {
+		outcomes = append(outcomes, ruleRequiredApps(e, r, rules.RequiredApps))
+	}
+	rules.Custom = readied(rules.Custom)
+	for _, c := range rules.Custom {
+		outcomes = append(outcomes, ruleCustom(c, e, r))
 	}
 	if rules.IdentityCertificate {
 		outcomes = append(outcomes, ruleIdentity(e, now))
@@ -171,4 +194,11 @@ func since(f Finding, previous Verdict, now time.Time) time.Time {
 		return now
 	}
 	return previous.Findings[i].Since
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -32,7 +32,7 @@ func (s scene) evaluate() compliance.Verdict {
 func good() scene {
 	return scene{
 		policy: &compliance.Policy{Name: "standard", Number: 3, Spec: compliance.Spec{Name: "standard",
-			Rules: compliance.Rules{MailProfile: true, Passcode: true, MinimumOS: "16.0", IdentityCertificate: true, ReportedWithin: compliance.Duration(12 * time.Hour)},
+			Rules: compliance.Rules{MailProfile: true, Passcode: true, MinimumOS: compliance.AtLeast("16.0"), IdentityCertificate: true, ReportedWithin: compliance.Duration(12 * time.Hour)},
 			Grace: compliance.Duration(2 * time.Hour)}},
 		expected: compliance.Expected{EnrollmentID: "e1", UserID: "u1", UPN: "alice@example.test", Platform: mdm.Apple, State: mdm.Configured, LastSeenAt: ago(time.Minute),
 			Mail:     []compliance.ExpectedProfile{{Name: "mail", Identifier: "test.mail", UUID: "AAAA", AcknowledgedAt: ago(time.Hour)}},

@@ -33,20 +33,34 @@ type Spec struct {
 	Assign directory.Audience `yaml:"assign" json:"assign"`
 	Rules  Rules              `yaml:"rules" json:"rules"`
 	Grace  Duration           `yaml:"grace" json:"grace,omitempty"` // how long a failed rule may stay failed before it blocks; 0 = at once
+	// Actions are what follows with time.
+	Actions Actions `yaml:"actions" json:"actions,omitzero"`
 }
 
-// Rules are the questions of this release.
+// Rules are what a policy asks. A zero rule is not asked.
 //
 // A template's new revision makes mail_profile fail on every phone until it has
 // installed it: a policy that asks for it wants some grace. reported_within looks
 // at the oldest of the facts that the other rules rest on, so it should be at
 // least twice the server's inquiry_max_age.
 type Rules struct {
-	MailProfile         bool     `yaml:"mail_profile" json:"mail_profile"`                 // the mail profile is installed, managed by us, at the current revision
-	Passcode            bool     `yaml:"passcode" json:"passcode"`                         // a passcode is present and compliant
-	MinimumOS           string   `yaml:"minimum_os" json:"minimum_os,omitempty"`           // "16.0": 1 to 3 numbers
-	IdentityCertificate bool     `yaml:"identity_certificate" json:"identity_certificate"` // the phone's identity is ours, unexpired, unrevoked
-	ReportedWithin      Duration `yaml:"reported_within" json:"reported_within,omitempty"` // 1h to 8760h; silent for longer = unknown
+	MailProfile         bool      `yaml:"mail_profile" json:"mail_profile"`                 // the mail profile is installed, managed by us, at the current revision
+	Passcode            bool      `yaml:"passcode" json:"passcode"`                         // a passcode is present and compliant
+	MinimumOS           MinimumOS `yaml:"minimum_os" json:"minimum_os,omitempty"`           // no older system
+	IdentityCertificate bool      `yaml:"identity_certificate" json:"identity_certificate"` // the phone's identity is ours, unexpired, unrevoked
+	Encryption          bool      `yaml:"encryption" json:"encryption,omitempty"`           // what it holds is encrypted under a passcode
+	Supervised          bool      `yaml:"supervised" json:"supervised,omitempty"`           // it is supervised
+	NotJailbroken       bool      `yaml:"not_jailbroken" json:"not_jailbroken,omitempty"`   // it was not broken into, where its platform can tell
+	ForbiddenApps       []string  `yaml:"forbidden_apps" json:"forbidden_apps,omitempty"`   // bundle identifiers
+	RequiredApps        []string  `yaml:"required_apps" json:"required_apps,omitempty"`     // bundle identifiers
+	Custom              []Custom  `yaml:"custom" json:"custom,omitempty"`                   // in the administrator's own words
+	ReportedWithin      Duration  `yaml:"reported_within" json:"reported_within,omitempty"` // 1h to 8760h; silent for longer = unknown
+}
+
+// askNothing reports whether every phone would pass.
+func (r Rules) askNothing() bool {
+	asked := r.MailProfile || r.Passcode || r.IdentityCertificate || r.Encryption || r.Supervised || r.ReportedWithin != 0
+	return !asked && len(r.MinimumOS)+len(r.ForbiddenApps)+len(r.RequiredApps)+len(r.Custom) == 0
 }
 
 // Store keeps policies and verdicts. internal/store implements it.

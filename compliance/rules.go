@@ -28,6 +28,13 @@ func failed(rule RuleName, fact, fix string) outcome {
 	return outcome{Finding: Finding{Rule: rule, State: Failed, Fact: fact, Fix: fix}}
 }
 
+// reported is failed by what the phone itself has told.
+func reported(rule RuleName, fact, fix string) outcome {
+	o := failed(rule, fact, fix)
+	o.Reported = true
+	return o
+}
+
 func unasked(rule RuleName, fact string) outcome {
 	return outcome{Finding: Finding{Rule: rule, State: Unasked, Fact: fact, Fix: fixUnasked}}
 }
@@ -55,7 +62,7 @@ func ruleMail(e Expected, r mdm.Report, now time.Time) outcome {
 		o := refusedBy(want, mailProfile(want, r, now))
 		facts = append(facts, o.Fact)
 		if severity(o.State) > severity(worst.State) {
-			worst.State, worst.Fix = o.State, o.Fix
+			worst.State, worst.Fix, worst.Reported = o.State, o.Fix, o.Reported
 		}
 		worst.until = earliest(worst.until, o.until)
 	}
@@ -107,7 +114,7 @@ func listedProfile(want ExpectedProfile, items []mdm.ProfileOnFile, supervised b
 		case item.Managed == nil && !supervised:
 			return unasked(RuleMailProfile, name+": the phone has not told who installed it")
 		case is(item.Managed, false):
-			return failed(RuleMailProfile, name+" was installed by hand",
+			return reported(RuleMailProfile, name+" was installed by hand",
 				fmt.Sprintf("Remove %s in Settings > General > VPN & Device Management; the managed one is then installed by itself.", name))
 		case strings.EqualFold(item.UUID, want.UUID):
 			return met(RuleMailProfile, name+" is installed", time.Time{})
@@ -115,9 +122,9 @@ func listedProfile(want ExpectedProfile, items []mdm.ProfileOnFile, supervised b
 		if until, ok := lately(want, item.UUID, now); ok {
 			return met(RuleMailProfile, name+" is installed, and its renewed certificate is on its way", until)
 		}
-		return failed(RuleMailProfile, name+" is out of date", fixInstall)
+		return reported(RuleMailProfile, name+" is out of date", fixInstall)
 	}
-	return failed(RuleMailProfile, name+" is not installed", fixInstall)
+	return reported(RuleMailProfile, name+" is not installed", fixInstall)
 }
 
 // lately reports whether a revision still counts as the current one, and until when.
@@ -142,9 +149,9 @@ func rulePasscode(e Expected, r mdm.Report) outcome {
 	o := met(RulePasscode, "a passcode is set and meets the requirements", time.Time{})
 	switch {
 	case s.PasscodePresent != nil && !*s.PasscodePresent:
-		o = failed(RulePasscode, "no passcode is set", fixPasscode(e.Platform, "Set a passcode"))
+		o = reported(RulePasscode, "no passcode is set", fixPasscode(e.Platform, "Set a passcode"))
 	case is(s.PasscodeCompliant, false), is(s.PasscodeCompliantWithProfiles, false):
-		o = failed(RulePasscode, "the passcode does not meet the requirements", fixPasscode(e.Platform, "Choose a stronger passcode"))
+		o = reported(RulePasscode, "the passcode does not meet the requirements", fixPasscode(e.Platform, "Choose a stronger passcode"))
 	case s.PasscodePresent == nil || s.PasscodeCompliant == nil:
 		o = unasked(RulePasscode, "the phone has not told about its passcode yet")
 	}
@@ -157,37 +164,6 @@ func fixPasscode(p mdm.Platform, what string) string {
 		return what + ": Settings > Security > Screen lock."
 	}
 	return what + ": Settings > Face ID & Passcode (or Touch ID & Passcode)."
-}
-
-// ruleOS compares versions as numbers.
-func ruleOS(e Expected, r mdm.Report, minimum string) outcome {
-	system := "iOS"
-	if e.Platform == mdm.Android {
-		system = "Android"
-	} else if r.Device != nil && strings.HasPrefix(r.Device.Product, "iPad") {
-		system = "iPadOS"
-	}
-	o := unasked(RuleMinimumOS, "the phone has not told its version yet")
-	if r.Device != nil {
-		want, known := parseVersion(minimum)
-		have, told := parseVersion(r.Device.OSVersion)
-		switch {
-		case !told || !known:
-		case have.atLeast(want):
-			o = met(RuleMinimumOS, system+" "+have.String(), time.Time{})
-		default:
-			o = failed(RuleMinimumOS, system+" "+have.String(), fixUpdate(e.Platform, system+" "+minimum))
-		}
-	}
-	o.Expected = "at least " + system + " " + minimum
-	return o
-}
-
-func fixUpdate(p mdm.Platform, to string) string {
-	if p == mdm.Android {
-		return fmt.Sprintf("Update the phone to %s or later: Settings > System > Software update.", to)
-	}
-	return fmt.Sprintf("Update the phone to %s or later: Settings > General > Software Update.", to)
 }
 
 // ruleIdentity asks our own books: the phone proves at every contact that it
@@ -224,14 +200,10 @@ func ruleReported(e Expected, r mdm.Report, rules Rules, now time.Time) outcome 
 		}
 		last = earliest(last, at)
 	}
-	if rules.MailProfile && r.Profiles != nil {
-		note(r.Profiles.At)
-	}
-	if rules.Passcode && r.Security != nil {
-		note(r.Security.At)
-	}
-	if rules.MinimumOS != "" && r.Device != nil {
-		note(r.Device.At)
+	for _, g := range rules.groups() {
+		if at := reportedAt(r, g); !at.IsZero() {
+			note(at)
+		}
 	}
 	facts := ahead
 	note(e.LastSeenAt)
@@ -254,7 +226,7 @@ func is(b *bool, want bool) bool { return b != nil && *b == want }
 // severity orders outcomes: what failed outweighs what nobody has told.
 func severity(s RuleState) int {
 	switch s {
-	case Met:
+	case Met, CannotTell:
 		return 0
 	case Unasked:
 		return 1

@@ -19,7 +19,7 @@ func anyScene(t *rapid.T) scene {
 	flag := rapid.SampledFrom([]*bool{nil, ptr(true), ptr(false)})
 	s.policy.Spec.Rules = compliance.Rules{
 		MailProfile: rapid.Bool().Draw(t, "mail rule"), Passcode: rapid.Bool().Draw(t, "passcode rule"),
-		MinimumOS: rapid.SampledFrom([]string{"", "16.0"}).Draw(t, "minimum"), IdentityCertificate: rapid.Bool().Draw(t, "identity rule"),
+		MinimumOS: rapid.SampledFrom([]compliance.MinimumOS{nil, compliance.AtLeast("16.0"), {{Version: "15.0"}, {Version: "17.0", From: "2026-11-22"}}}).Draw(t, "minimum"), IdentityCertificate: rapid.Bool().Draw(t, "identity rule"),
 		ReportedWithin: compliance.Duration(hours("within", 6)),
 	}
 	s.policy.Spec.Grace = compliance.Duration(hours("grace", 6))

@@ -28,6 +28,14 @@ const (
 	RuleMinimumOS   RuleName = "minimum_os"
 	RuleIdentity    RuleName = "identity_certificate"
 	RuleReported    RuleName = "reported_within"
+
+	RuleEncryption    RuleName = "encryption"
+	RuleSupervised    RuleName = "supervised"
+	RuleForbiddenApps RuleName = "forbidden_apps"
+	RuleRequiredApps  RuleName = "required_apps"
+	RuleNotJailbroken RuleName = "not_jailbroken"
+	// customPrefix begins the name of every custom rule: "custom.asset-tag".
+	customPrefix = "custom."
 	// RuleWithdrawn is asked of no policy: an admin's act took the mail away, and
 	// that overrules every policy, and none.
 	RuleWithdrawn RuleName = "mail_withdrawn"
@@ -40,6 +48,8 @@ const (
 	Met     RuleState = "met"
 	Failed  RuleState = "failed"
 	Unasked RuleState = "not_reported" // the phone has not told yet
+	// CannotTell is for what no phone of that platform can tell: shown, and counted neither way.
+	CannotTell RuleState = "cannot_tell"
 )
 
 // Finding is the outcome of one rule.
@@ -50,6 +60,9 @@ type Finding struct {
 	Expected string    `json:"expected,omitempty"` // what should be: "at least 17.0"
 	Since    time.Time `json:"since"`              // when it first came out this way without a break
 	Fix      string    `json:"fix,omitempty"`      // what the user should do; empty when met
+	// Reported says that the phone itself told what is failed, and not only our own
+	// books. It is not kept: whoever needs it evaluates.
+	Reported bool `json:"-"`
 }
 
 // Verdict is the outcome of a policy for one enrolment.
@@ -72,12 +85,29 @@ type Expected struct {
 	Groups       []string // of the user
 	UserRemoved  bool
 	Platform     mdm.Platform
+	Ownership    mdm.Ownership
+	AccessRights int // as granted when it enrolled; 0: unknown
 	State        mdm.EnrollmentState
 	LastSeenAt   time.Time
 	Withheld     mdm.Withholding   // kept from the phone by an admin
 	Withdrawal   Withdrawal        // the act behind Withheld, as far as it is known
 	Mail         []ExpectedProfile // profiles that carry the mailbox; empty when no template is assigned
 	Identity     ExpectedIdentity
+	Watched      Watched // from the books of this room
+}
+
+// Watched is how long a phone was watched while it did not comply.
+type Watched struct {
+	Total time.Duration
+	At    time.Time // up to when; zero: it is not watched
+}
+
+// maxTick is what one look at the clock adds at most.
+const maxTick = time.Hour
+
+// until is the total at that moment.
+func (w Watched) until(now time.Time) time.Duration {
+	return w.Total + min(max(now.Sub(w.At), 0), maxTick)
 }
 
 // Withdrawal is the act by which an admin took the mail away.

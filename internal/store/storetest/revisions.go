@@ -116,7 +116,7 @@ func testRevisions(w *world, first, second, third templates.Revision) {
 func policy(name, source string) compliance.Policy {
 	return compliance.Policy{Name: name, Source: source, CreatedAt: start, CreatedBy: "admin", Spec: compliance.Spec{
 		Name: name, Assign: directory.Audience{Groups: []string{"sales"}}, Grace: compliance.Duration(time.Hour),
-		Rules: compliance.Rules{Passcode: true, MinimumOS: "16.0", ReportedWithin: compliance.Duration(24 * time.Hour)},
+		Rules: compliance.Rules{Passcode: true, MinimumOS: compliance.AtLeast("16.0"), ReportedWithin: compliance.Duration(24 * time.Hour)},
 	}}
 }
 
