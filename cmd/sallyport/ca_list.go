@@ -32,17 +32,7 @@ func (c *caListCmd) Run(p *program) error {
 	if c.Within > 0 {
 		filter.Set("expiring_before", p.now().Add(time.Duration(c.Within)).UTC().Format(time.RFC3339))
 	}
-	var all []adminapi.Certificate
-	err = pages(func(cursor string) (string, error) {
-		q := pageQuery(cursor)
-		for name, values := range filter {
-			q[name] = values
-		}
-		var page adminapi.Certificates
-		err := api.get(p.ctx, "/api/v1/certificates", q, &page)
-		all = append(all, page.Certificates...)
-		return page.Next, err
-	})
+	all, err := p.certificates(api, filter)
 	if err != nil {
 		return err
 	}
@@ -55,6 +45,21 @@ func (c *caListCmd) Run(p *program) error {
 	}
 	header, row := certificateTable(all, terminalWidth(p.stdout))
 	return list(p, c.Output, all, header, row)
+}
+
+func (p *program) certificates(api *client, filter url.Values) ([]adminapi.Certificate, error) {
+	var all []adminapi.Certificate
+	err := pages(func(cursor string) (string, error) {
+		q := pageQuery(cursor)
+		for name, values := range filter {
+			q[name] = values
+		}
+		var page adminapi.Certificates
+		err := api.get(p.ctx, "/api/v1/certificates", q, &page)
+		all = append(all, page.Certificates...)
+		return page.Next, err
+	})
+	return all, err
 }
 
 // Help is the detail under the usage line.

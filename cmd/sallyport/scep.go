@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"time"
 
+	"sallyport/certs"
 	"sallyport/internal/server/adminapi"
 )
 
@@ -42,5 +44,25 @@ func (c *scepChallengeCmd) Run(p *program) error {
 		return err
 	}
 	fmt.Fprintln(p.stderr, "It is shown only now, and good for one certificate. See docs/scep.md.")
+	p.tellReplaced(api, made)
 	return nil
+}
+
+// tellReplaced names what the user has by hand already: whatever takes its place,
+// it stays valid, and nobody but an admin knows that a device has done with it.
+// The challenge is told: what fails here is no failure of it.
+func (p *program) tellReplaced(api *client, made adminapi.Challenge) {
+	if made.Rule != string(certs.RuleMailIdentity) { // an S/MIME key that we keep for the user looks the same
+		return
+	}
+	all, err := p.certificates(api, url.Values{"user": {made.UPN}, "rule": {made.Rule}})
+	if err != nil {
+		fmt.Fprintf(p.stderr, "What this user has by hand already is unknown: %v\n", err)
+		return
+	}
+	for _, x := range all {
+		if x.State == "valid" && x.EnrollmentID == "" {
+			fmt.Fprintf(p.stderr, "Enrolled by hand before, and valid until %s. Should the new one replace it, revoke it then: sallyport ca revoke --reason superseded %s\n", stamp(x.NotAfter), short(x.SHA256))
+		}
+	}
 }
