@@ -55,9 +55,13 @@ func (e SMIMEExport) State(now time.Time) string {
 	return "requested"
 }
 
-// RequestExport notes that the caller wants private keys of a user, and why. They
-// leave only after Approve and Take, within a day.
+// RequestExport notes that the caller, who shows a token, wants private keys of a
+// user, and why. They leave only after Approve and Take, within a day.
 func (s *SMIME) RequestExport(ctx context.Context, r SMIMEExportRequest) (SMIMEExport, error) {
+	token, ok := tokenOf(ctx)
+	if !ok {
+		return SMIMEExport{}, refusal.New(auth.ErrForbidden, "", "nobody asks for this export", "use a token with the role admin")
+	}
 	if why := exportReason(r.Reason); why != nil {
 		return SMIMEExport{}, why
 	}
@@ -82,14 +86,20 @@ func (s *SMIME) RequestExport(ctx context.Context, r SMIMEExportRequest) (SMIMEE
 	now := s.now()
 	e := SMIMEExport{
 		ID: id.String(), UserID: r.UserID, KeyIDs: ids, Reason: r.Reason,
-		RequestedBy: audit.Actor(ctx), RequestedAt: now, ExpiresAt: now.Add(exportTTL),
+		RequestedBy: audit.Actor(ctx), RequestedToken: token, RequestedAt: now, ExpiresAt: now.Add(exportTTL),
 	}
 	entry := audit.New(ctx, now, "smime.export.request", e.ID, audit.Done,
-		"user", e.UserID, "keys", strings.Join(ids, " "), "reason", e.Reason)
+		"user", e.UserID, "keys", strings.Join(ids, " "), "reason", e.Reason, "token", token)
 	if err := s.Store.SaveExport(ctx, e, entry); err != nil {
 		return SMIMEExport{}, fmt.Errorf("save export: %w", err)
 	}
 	return e, nil
+}
+
+// tokenOf is the ID of the token that the caller has shown.
+func tokenOf(ctx context.Context) (string, bool) {
+	p, ok := auth.PrincipalFrom(ctx)
+	return p.TokenID, ok && p.TokenID != ""
 }
 
 func exportReason(reason string) *refusal.Error {
@@ -171,7 +181,9 @@ func (s *SMIME) twoHands(ctx context.Context, requester, approver string) error 
 	return nil
 }
 
-// TakeExport hands out the keys, once, to who asked for them. They are read and
+// TakeExport hands out the keys, once, to who asked for them: whoever shows the same
+// token. A name proves nothing here, as a third admin could make himself a token in
+// it and would have the keys by the consent that another one got. They are read and
 // encoded before it is noted that they were taken, and leave after.
 func (s *SMIME) TakeExport(ctx context.Context, id string, password secret.Value, legacy bool) ([]SMIMEFileOut, error) {
 	const action = "smime.export.take"
@@ -179,10 +191,12 @@ func (s *SMIME) TakeExport(ctx context.Context, id string, password secret.Value
 	if err != nil {
 		return nil, err
 	}
-	now, by := s.now(), audit.Actor(ctx)
+	now := s.now()
+	token, _ := tokenOf(ctx)
 	switch state := e.State(now); {
-	case !strings.EqualFold(strings.TrimSpace(by), strings.TrimSpace(e.RequestedBy)):
-		err = refusal.New(auth.ErrForbidden, "", "only who asked for an export may take it", "use a token of "+e.RequestedBy)
+	case token == "" || token != e.RequestedToken:
+		err = refusal.New(auth.ErrForbidden, "", "only the token that asked for an export may take it",
+			"use the one that "+e.RequestedBy+" asked with, or ask again")
 	case state == "requested":
 		err = notReady("waits for the consent of a second owner")
 	case state != "approved":

@@ -12,7 +12,6 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"sallyport/certs"
-	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/secret"
 )
@@ -165,7 +164,6 @@ func TestExport(t *testing.T) {
 	t.Parallel()
 	s, d, f := mailFixture(t)
 	ensured(t, s, aliceMail, certs.SMIMEUsages()...)
-	as := audit.WithActor
 	first, second := as(t.Context(), "first"), as(t.Context(), "second")
 	password := secret.New("a long password")
 	ask := certs.SMIMEExportRequest{UPN: "alice@corp.test", Reason: "court order"}

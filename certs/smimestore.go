@@ -74,18 +74,21 @@ type SMIMEFilter struct {
 }
 
 // SMIMEExport is a wish to take a private key out. It is taken once, by the
-// owner who asked, within its time, and only after another owner approved it.
+// token that asked, within its time, and only after another owner approved it.
 type SMIMEExport struct {
 	ID          string // UUIDv7
 	UserID      string
 	KeyIDs      []string
 	Reason      string // as the admin gave it
 	RequestedBy string // owner of the token
-	RequestedAt time.Time
-	ExpiresAt   time.Time
-	ApprovedBy  string // empty until then
-	ApprovedAt  time.Time
-	TakenAt     time.Time
+	// RequestedToken is that token's ID: any admin can make another one in the same
+	// name. Empty on rows older than this field, which nobody can take.
+	RequestedToken string
+	RequestedAt    time.Time
+	ExpiresAt      time.Time
+	ApprovedBy     string // empty until then
+	ApprovedAt     time.Time
+	TakenAt        time.Time
 }
 
 // Format prints whose key it is, and nothing of its content.

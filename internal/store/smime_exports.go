@@ -9,12 +9,12 @@ import (
 	"sallyport/internal/audit"
 )
 
-const exportColumns = `id, user_id, key_ids, reason, requested_by, requested_at, expires_at, approved_by, approved_at, taken_at`
+const exportColumns = `id, user_id, key_ids, reason, requested_by, requested_at, expires_at, approved_by, approved_at, taken_at, requested_token`
 
 func scanExport(row scanner) (certs.SMIMEExport, error) {
 	var e certs.SMIMEExport
 	err := row.Scan(&e.ID, &e.UserID, document{&e.KeyIDs}, &e.Reason, &e.RequestedBy, stamp{&e.RequestedAt}, stamp{&e.ExpiresAt},
-		&e.ApprovedBy, stamp{&e.ApprovedAt}, stamp{&e.TakenAt})
+		&e.ApprovedBy, stamp{&e.ApprovedAt}, stamp{&e.TakenAt}, &e.RequestedToken)
 	return e, err
 }
 
@@ -22,8 +22,8 @@ func scanExport(row scanner) (certs.SMIMEExport, error) {
 func (s *SMIME) SaveExport(ctx context.Context, e certs.SMIMEExport, entry audit.Entry) error {
 	return s.db.write(ctx, "save export", func(t *tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO certs_smime_exports (`+exportColumns+`)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, e.ID, e.UserID, document{e.KeyIDs}, e.Reason, e.RequestedBy,
-			micros(e.RequestedAt), micros(e.ExpiresAt), e.ApprovedBy, micros(e.ApprovedAt), micros(e.TakenAt))
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, e.ID, e.UserID, document{e.KeyIDs}, e.Reason, e.RequestedBy,
+			micros(e.RequestedAt), micros(e.ExpiresAt), e.ApprovedBy, micros(e.ApprovedAt), micros(e.TakenAt), e.RequestedToken)
 		if err != nil {
 			return err
 		}

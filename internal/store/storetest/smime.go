@@ -276,7 +276,7 @@ func testSMIMESealed(make Maker) func(*testing.T) {
 
 func (w *world) export() certs.SMIMEExport {
 	w.t.Helper()
-	e := certs.SMIMEExport{ID: newID(), UserID: "u", KeyIDs: []string{"a", "b"}, Reason: "lost phone", RequestedBy: "first",
+	e := certs.SMIMEExport{ID: newID(), UserID: "u", KeyIDs: []string{"a", "b"}, Reason: "lost phone", RequestedBy: "first", RequestedToken: "t1",
 		RequestedAt: stored(w.now()), ExpiresAt: stored(w.now().Add(time.Hour))}
 	w.ok(w.DB.SMIME().SaveExport(w.ctx, e, w.entry("smime.export.request", e.ID)))
 	return e
