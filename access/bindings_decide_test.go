@@ -111,8 +111,8 @@ func TestReasonsComeFromTheVerdict(t *testing.T) {
 	}
 }
 
-// reference is the order of decide once more, said as shortly as possible.
-func reference(f facts) Effect {
+// referenceBindings is the order of decide once more, said as shortly as possible.
+func referenceBindings(f facts) Effect {
 	worst := map[Effect]bool{}
 	for _, v := range f.verdicts {
 		worst[map[compliance.State]Effect{compliance.Compliant: Allow, compliance.InGrace: Allow, compliance.NotEvaluated: Quarantine}[v.State]] = true
@@ -130,7 +130,7 @@ func reference(f facts) Effect {
 	return Allow
 }
 
-func TestDecideAgainstReference(t *testing.T) {
+func TestDecideBindingsAgainstReference(t *testing.T) {
 	t.Parallel()
 	states := []compliance.State{compliance.Compliant, compliance.InGrace, compliance.NotCompliant, compliance.NotEvaluated, compliance.Unknown, ""}
 	journey := []mdm.EnrollmentState{mdm.Authenticated, mdm.Enrolled, mdm.Configured, mdm.CheckedOut, mdm.Replaced}
@@ -150,7 +150,7 @@ func TestDecideAgainstReference(t *testing.T) {
 			}
 		}
 		d := decide(f, now)
-		if want := reference(f); d.Effect != want {
+		if want := referenceBindings(f); d.Effect != want {
 			t.Fatalf("got %s, want %s for %+v", d.Effect, want, f)
 		}
 		if d.ValidUntil.After(now.Add(300*time.Second)) || !d.ValidUntil.After(now) {
