@@ -50,7 +50,8 @@ const (
 )
 
 // TraceLine is what one step had to say. A trace has one line for each step up
-// to the one that decided, and one for each policy that only reports.
+// to the one that decided, and one for each policy that is assigned to the user,
+// whether it enforces or only reports.
 type TraceLine struct {
 	Step    Step   `json:"step"`
 	Subject string `json:"subject,omitempty"` // the policy ("name@revision"), the rule's ID, the enrolment
