@@ -197,7 +197,8 @@ type Store interface {
 	// RecordIssued writes the certificate under its claimed challenge, with the
 	// entry, and burns the invitation of the grant in the same transaction. When
 	// the challenge already has a certificate that one is returned and nothing is
-	// written. ErrChallengeInvalid when the claim was made void meanwhile. The
+	// written. ErrChallengeInvalid when the claim was made void meanwhile, or was for
+	// another serial, key, rule, user, invitation, enrolment or profile. The
 	// enrolment's mdm.Renewal of that rule and profile is done with it; one by
 	// RenewalRights only where the grant asks for no more than the device's owner is given.
 	RecordIssued(ctx context.Context, hash []byte, cert Certificate, now time.Time, entry audit.Entry) (Certificate, error)

@@ -79,7 +79,10 @@ func (t *tx) challenge(ctx context.Context, hash []byte) (challengeRow, error) {
 func (t *tx) grantOf(ctx context.Context, hash []byte) (certs.Grant, error) {
 	var g certs.Grant
 	err := t.QueryRowContext(ctx, `SELECT entitlement FROM certs_challenges WHERE hash = $1`, hash).Scan(document{&g})
-	return g, orNotFound(err, refuseChallenge("unknown"))
+	if err != nil {
+		return g, orNotFound(err, refuseChallenge("unknown"))
+	}
+	return g, nil
 }
 
 // refuseChallenge says why, in words for the audit trail only.

@@ -37,7 +37,7 @@ func TestRestoreEndsRenewals(t *testing.T) {
 			_, err = db.Certificates().ClaimChallenge(ctx, challenge.Hash, claim, now, audit.Entry{})
 			must(t, err)
 			cert := certs.Certificate{SHA256: "mail", DER: []byte("der"), Serial: hex.EncodeToString(claim.Serial), Rule: certs.RuleMailIdentity,
-				UserID: string(phone.UserID), EnrollmentID: string(id), NotBefore: claim.NotBefore, NotAfter: claim.NotAfter}
+				UserID: string(phone.UserID), EnrollmentID: string(id), KeyHash: hex.EncodeToString(claim.KeyHash), NotBefore: claim.NotBefore, NotAfter: claim.NotAfter}
 			_, err = db.Certificates().RecordIssued(ctx, challenge.Hash, cert, now, audit.Entry{})
 			must(t, err)
 			due := mdm.Renewal{Rule: string(certs.RuleMailIdentity), Certificate: "mail", DueAt: now, Reason: mdm.RenewalExpiry}
