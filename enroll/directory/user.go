@@ -53,7 +53,8 @@ type Store interface {
 	// existing one keeps its ID and CreatedAt. An email that belongs to another
 	// UPN fails with ErrConflict. A UPN that was removed before starts a new user.
 	// Groups, names and addresses decide what a phone should have, so each active
-	// enrolment of an existing user gets an outbox event.
+	// enrolment of an existing user gets an outbox event. Decisions about mailboxes
+	// rest on users: each of users gets an EventAccess.
 	SaveUsers(ctx context.Context, users []User, entries []audit.Entry) ([]User, error)
 	// UserByID and UserByUPN return ErrNotFound for unknown and removed users.
 	UserByID(ctx context.Context, id UserID) (User, error)
@@ -63,8 +64,9 @@ type Store interface {
 	ListUsers(ctx context.Context, group string, page Page) ([]User, error)
 	// RemoveUser marks the user as removed, deletes the secrets that were theirs
 	// alone (templates.SecretStore), revokes their open invitations and
-	// challenges, and writes an outbox event for each of their enrolments, in
-	// one transaction. From its commit on the user is unknown to every lookup,
+	// challenges, forgets their mail clients and what admins said of them (the feed
+	// of decisions says so), and writes an outbox event for each of their
+	// enrolments and an EventAccess, in one transaction. From its commit on the user is unknown to every lookup,
 	// so that decisions about that mailbox become block. ErrNotFound when unknown.
 	RemoveUser(ctx context.Context, id UserID, now time.Time, entry audit.Entry) error
 }

@@ -46,7 +46,9 @@ func (t *tx) writeEvents() {
 	if len(t.events) == 0 {
 		return
 	}
-	t.db.engine.beforeEvents(t)
+	if !t.ordered {
+		t.db.engine.beforeEvents(t)
+	}
 	for some := range slices.Chunk(t.events, eventsAtOnce) {
 		var w where
 		rows := make([]string, 0, len(some))
@@ -55,6 +57,22 @@ func (t *tx) writeEvents() {
 		}
 		t.later(`INSERT INTO work_outbox (kind, enrollment_id, user_id, at) VALUES `+strings.Join(rows, ", "), w.args...)
 	}
+}
+
+// orderEvents is for rows that must become visible in the order of their number,
+// too, and whose number the unit has to know: from here to the commit it alone
+// writes such rows and events. What was put off is done first.
+func (t *tx) orderEvents(ctx context.Context) error {
+	t.db.engine.beforeEvents(t)
+	t.ordered = true
+	last := t.last
+	t.last = nil
+	for _, s := range last {
+		if _, err := t.ExecContext(ctx, s.query, s.args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Pending returns up to limit events that consumer has not done yet, in the

@@ -25,6 +25,7 @@ import (
 // may have been used since. Acts that were open have failed afterwards: they may
 // have been done or cancelled since, and a phone must not be wiped for an act
 // that an admin took back. Exports of S/MIME keys are over: each is taken once.
+// Readers of the feed of decisions start anew: they may know rows that are lost.
 // The trail gets an entry "backup.restore".
 //
 // Refusals: ErrNotSallyport, ErrDamaged, ErrNewerSchema, ErrWrongKey, and ErrInUse while a
@@ -134,6 +135,9 @@ func (db *DB) endRestored(ctx context.Context, name string) error {
 		}
 		exports, err := t.endExports(ctx, db.now())
 		if err != nil {
+			return err
+		}
+		if err := t.restoreFeed(ctx); err != nil {
 			return err
 		}
 		return t.audit(ctx, audit.New(ctx, db.now(), "backup.restore", name, audit.Done,

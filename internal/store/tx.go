@@ -45,6 +45,8 @@ type tx struct {
 	db     *DB
 	last   []deferred
 	events []event
+	// ordered says that nobody else can write events any more.
+	ordered bool
 }
 
 // deferred is a statement that was put off.

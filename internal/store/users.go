@@ -109,6 +109,7 @@ func (t *tx) saveUser(ctx context.Context, u directory.User) (directory.User, er
 	if err := t.saveMemberships(ctx, stored); err != nil {
 		return stored, err
 	}
+	t.emitUser(mdm.EventAccess, stored.ID, stored.UpdatedAt)
 	return stored, t.emitUserChanged(ctx, stored.ID, stored.UpdatedAt)
 }
 
@@ -218,7 +219,11 @@ func (s *Users) RemoveUser(ctx context.Context, id directory.UserID, now time.Ti
 		if err := t.emitForUser(ctx, id, now); err != nil {
 			return err
 		}
-		return t.audit(ctx, entry)
+		t.emitUser(mdm.EventAccess, id, now)
+		if err := t.audit(ctx, entry); err != nil {
+			return err
+		}
+		return t.forgetClients(ctx, id)
 	})
 }
 

@@ -189,14 +189,34 @@ func (w *world) audited(action string, want int) {
 	}
 }
 
-// events returns the outbox as "kind enrollment" lines.
+// events returns the outbox as "kind enrollment" lines, but for what is about users.
 func (w *world) events() []string {
 	w.t.Helper()
 	lines := []string{}
 	list, err := w.DB.Outbox().Pending(w.ctx, "never done", 1000)
 	w.ok(err)
 	for _, e := range list {
-		lines = append(lines, strings.TrimSpace(fmt.Sprint(e.Kind, " ", e.EnrollmentID)))
+		if e.UserID == "" {
+			lines = append(lines, strings.TrimSpace(fmt.Sprint(e.Kind, " ", e.EnrollmentID)))
+		}
+	}
+	return lines
+}
+
+// told returns the events about users that act added to the outbox, and those
+// about all of them, as "kind user" lines.
+func (w *world) told(act func()) []string {
+	w.t.Helper()
+	before, err := w.DB.Access().LastEvent(w.ctx)
+	w.ok(err)
+	act()
+	lines := []string{}
+	list, err := w.DB.Outbox().Pending(w.ctx, "never done", 1000)
+	w.ok(err)
+	for _, e := range list {
+		if e.ID > before && (e.UserID != "" || e.Kind == mdm.EventAccess) {
+			lines = append(lines, strings.TrimSpace(fmt.Sprint(e.Kind, " ", e.UserID)))
+		}
 	}
 	return lines
 }

@@ -1,0 +1,240 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/access"
+	"sallyport/enroll/directory"
+	"sallyport/mdm"
+)
+
+var _ access.Source = (*Access)(nil)
+
+// Entries returns people on record in the order of their ID. However many they
+// are, the number of statements is the same.
+func (s *Access) Entries(ctx context.Context, after directory.UserID, limit int) ([]access.Entry, error) {
+	var list []access.Entry
+	err := s.db.read(ctx, "load people", func(t *tx) error {
+		var w where
+		w.add("u.removed_at = 0 AND u.id > ?", after)
+		var err error
+		if list, err = t.people(ctx, w, w.limit(pageLimit(limit))); err != nil || len(list) == 0 {
+			return err
+		}
+		return t.fillEntries(ctx, list, scope{first: list[0].Person.ID, last: list[len(list)-1].Person.ID})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// EntriesOf returns those who are on record.
+func (s *Access) EntriesOf(ctx context.Context, ids []directory.UserID) ([]access.Entry, error) {
+	all := []access.Entry{}
+	for some := range slices.Chunk(ids, maxLimit) {
+		err := s.db.read(ctx, "load people by ID", func(t *tx) error {
+			var w where
+			w.add("u.removed_at = 0")
+			scope{list: some}.of(&w, "u.id")
+			list, err := t.people(ctx, w, "")
+			if err != nil || len(list) == 0 {
+				return err
+			}
+			if err := t.fillEntries(ctx, list, scope{list: some}); err != nil {
+				return err
+			}
+			all = append(all, list...)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// people are entries without what belongs to them, in the order of ID.
+func (t *tx) people(ctx context.Context, w where, limit string) ([]access.Entry, error) {
+	rows, err := t.QueryContext(ctx, `SELECT u.id, u.upn, u.upn_key, u.email_key, u.username_key, u.down_level_key, u.group_names,
+			m.user_id IS NOT NULL, COALESCE(m.noted_by, ''), COALESCE(m.noted_at, 0), COALESCE(m.reason, '')
+		FROM directory_users u LEFT JOIN access_mail_off m ON m.user_id = u.id`+w.clause()+` ORDER BY u.id`+limit, w.args...)
+	return collect(rows, err, scanPerson)
+}
+
+func scanPerson(row scanner) (access.Entry, error) {
+	var e access.Entry
+	var logins [4]string
+	var off bool
+	var note access.Note
+	err := row.Scan(textOf(&e.Person.ID), &e.Person.UPN, &logins[0], &logins[1], &logins[2], &logins[3], document{&e.Person.Groups},
+		&off, &note.By, stamp{&note.At}, &note.Reason)
+	if off {
+		e.Person.MailOff = &note
+	}
+	for _, login := range logins {
+		if login != "" && !slices.Contains(e.Logins, login) {
+			e.Logins = append(e.Logins, login)
+		}
+	}
+	return e, err
+}
+
+// fillEntries gives each of list, who are in the scope, what belongs to them.
+func (t *tx) fillEntries(ctx context.Context, list []access.Entry, of scope) error {
+	byID := make(map[directory.UserID]*access.Entry, len(list))
+	for i := range list {
+		byID[list[i].Person.ID] = &list[i]
+	}
+	if err := t.fillDevices(ctx, byID, of); err != nil {
+		return fmt.Errorf("devices: %w", err)
+	}
+	if err := t.fillPhones(ctx, byID, of); err != nil {
+		return fmt.Errorf("phones: %w", err)
+	}
+	if err := t.fillPersonal(ctx, byID, of); err != nil {
+		return fmt.Errorf("personal words: %w", err)
+	}
+	return nil
+}
+
+func (t *tx) fillDevices(ctx context.Context, byID map[directory.UserID]*access.Entry, of scope) error {
+	var w where
+	of.of(&w, "d.user_id")
+	rows, err := t.QueryContext(ctx, `SELECT `+clientColumns+` FROM access_devices d`+w.clause(), w.args...)
+	devices, err := collect(rows, err, scanClient)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(devices, func(a, b access.Device) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	for _, d := range devices {
+		if e := byID[d.UserID]; e != nil { // a user who was removed lies between
+			e.Devices = append(e.Devices, d)
+		}
+	}
+	return nil
+}
+
+func (t *tx) fillPersonal(ctx context.Context, byID map[directory.UserID]*access.Entry, of scope) error {
+	var w where
+	of.of(&w, "user_id")
+	rows, err := t.QueryContext(ctx, `SELECT user_id, device_key, kind, noted_by, noted_at, reason, expires_at
+		FROM access_personal`+w.clause()+` ORDER BY user_id, device_key, kind`, w.args...)
+	words, err := collect(rows, err, func(row scanner) (access.Personal, error) {
+		var p access.Personal
+		err := row.Scan(&p.UserID, &p.Key, &p.Kind, &p.By, stamp{&p.At}, &p.Reason, stamp{&p.ExpiresAt})
+		return p, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range words {
+		if e := byID[p.UserID]; e != nil {
+			e.Personal = append(e.Personal, p)
+		}
+	}
+	return nil
+}
+
+// Owners returns to whom the enrolments belong.
+func (s *Access) Owners(ctx context.Context, ids []mdm.EnrollmentID) (map[mdm.EnrollmentID]directory.UserID, error) {
+	owners := make(map[mdm.EnrollmentID]directory.UserID, len(ids))
+	for some := range slices.Chunk(ids, maxLimit) {
+		var w where
+		w.in("id", padded(some))
+		rows, err := s.db.reader.QueryContext(ctx, `SELECT id, user_id FROM enroll_enrollments`+w.clause(), w.args...)
+		_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
+			var id mdm.EnrollmentID
+			var user directory.UserID
+			if err = row.Scan(&id, &user); err == nil {
+				owners[id] = user
+			}
+			return none, err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("find owners of enrolments: %w", err)
+		}
+	}
+	return owners, nil
+}
+
+// LastEvent is the ID of the newest event, 0 before the first. Events become
+// visible in the order of their ID, with what they tell of.
+func (s *Access) LastEvent(ctx context.Context) (int64, error) {
+	var id int64
+	err := s.db.reader.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM work_outbox`).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("find the newest event: %w", err)
+	}
+	return id, nil
+}
+
+// Timed returns the users for whom time changes something from one moment until
+// before another, in the order of ID; limit 0 means all of them. A policy that
+// starts concerns whomever it is assigned to.
+func (s *Access) Timed(ctx context.Context, from, until time.Time, limit int) ([]directory.UserID, error) {
+	var ids []directory.UserID
+	err := s.db.read(ctx, "find users whom time concerns", func(t *tx) error {
+		var err error
+		if ids, err = t.users(ctx, `id IN (SELECT user_id FROM access_personal WHERE expires_at >= $1 AND expires_at < $2 AND expires_at <> 0)`, micros(from), micros(until)); err != nil {
+			return err
+		}
+		world, err := t.world(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range world.Policies {
+			if p.Spec.StartsAt.Before(from) || !p.Spec.StartsAt.Before(until) {
+				continue
+			}
+			some, err := t.audience(ctx, p.Spec.Assign)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, some...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if limit > 0 && len(ids) > limit {
+		ids = ids[:limit]
+	}
+	return ids, nil
+}
+
+// audience are the users on record who are meant.
+func (t *tx) audience(ctx context.Context, a directory.Audience) ([]directory.UserID, error) {
+	if a.Everyone {
+		return t.users(ctx, `TRUE`)
+	}
+	var ids []directory.UserID
+	for _, group := range a.Groups {
+		some, err := t.users(ctx, `id IN (SELECT user_id FROM directory_memberships WHERE group_key = $1)`, fold(group))
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, some...)
+	}
+	for _, upn := range a.Users {
+		some, err := t.users(ctx, `upn_key = $1`, fold(upn))
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, some...)
+	}
+	return ids, nil
+}
+
+// users are the IDs of those on record to whom a condition applies.
+func (t *tx) users(ctx context.Context, condition string, args ...any) ([]directory.UserID, error) {
+	rows, err := t.QueryContext(ctx, `SELECT id FROM directory_users WHERE removed_at = 0 AND `+condition, args...)
+	return collect(rows, err, func(row scanner) (id directory.UserID, err error) { return id, row.Scan(&id) })
+}
