@@ -195,6 +195,7 @@ func (a *App) periodic() []work.Consumer {
 		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
 		{Name: "identities that are due", Every: renewalEvery, Step: a.rooms.renewer.Step},
 		{Name: "what hangs under retired authorities", Every: renewalEvery, Step: a.rooms.rollover.Finish},
+		{Name: "what earlier releases left", Every: maintainEvery, Step: (&enroll.Mender{Store: a.db.Certificates(), Now: a.now, Log: a.room("mend")}).Step},
 		{Name: "certificates that end", Every: alarmEvery, Step: a.rooms.watch.Alarm},
 		{Name: serverCertificate, Every: renewalEvery, Step: func(ctx context.Context) (bool, error) {
 			return false, a.tls.refresh(ctx)

@@ -346,15 +346,19 @@ func (t *tx) end(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentS
 	if _, err := t.ExecContext(ctx, `DELETE FROM enroll_wakes WHERE enrollment_id = $1`, id); err != nil {
 		return false, err
 	}
-	reason := certs.ReasonCessationOfOperation
-	if state == mdm.Replaced { // by an enrolment that has certificates of its own
-		reason = certs.ReasonSuperseded
-	}
-	if err := t.revokeCertificates(ctx, id, reason, now); err != nil {
+	if err := t.revokeCertificates(ctx, id, endReason(state), now); err != nil {
 		return false, err
 	}
 	t.emit(mdm.EventEnded, id, now)
 	return true, nil
+}
+
+// endReason is why the certificates of an enrolment end with it.
+func endReason(state mdm.EnrollmentState) certs.RevocationReason {
+	if state == mdm.Replaced { // by an enrolment that has certificates of its own
+		return certs.ReasonSuperseded
+	}
+	return certs.ReasonCessationOfOperation
 }
 
 // retire ends an enrolment whose phone has done what ends it. One that had ended

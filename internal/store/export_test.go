@@ -40,6 +40,8 @@ func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Q
 		{"valid, unsaid", validUnsaid, []any{micros(now)}, false},
 		{"holder of a key", keyHolder, []any{sha256}, false},
 		{"unrevoked of a key", unrevokedOfKey, []any{sha256, sha256}, false},
+		{"keys that nobody noted", namelessKeys, nil, false},
+		{"of enrolments that ended", endedHolders, []any{micros(now), sha256, 100}, true},
 		{"sharer of a key", keySharer, []any{sha256}, false},
 		list("all", certs.CertificateFilter{}, true),
 		list("page", certs.CertificateFilter{After: sha256}, true),
