@@ -44,15 +44,21 @@ func (c Client) Validate() error {
 	}
 	required("user", c.User, maxUser)
 	required("device_id", c.DeviceID, maxDevice)
-	if strings.IndexFunc(c.DeviceID, func(r rune) bool { return r <= ' ' || r >= utf8.RuneSelf }) >= 0 {
-		faults.Add(refusal.New(ErrInvalid, "device_id", "holds a space or a character that is not ASCII", "send it as it stands in the request's URL, unescaped"))
-	}
 	faults.Add(
+		checkSpelling("device_id", c.DeviceID),
 		refusal.Line(ErrInvalid, "device_type", c.DeviceType, maxDevice),
 		refusal.Line(ErrInvalid, "user_agent", c.UserAgent, maxUserAgent),
 	)
 	if err := faults.OrNil(); err != nil {
 		return fmt.Errorf("access decision: %w", err)
+	}
+	return nil
+}
+
+// checkSpelling refuses what no server takes for a DeviceId.
+func checkSpelling(field, deviceID string) *refusal.Error {
+	if strings.IndexFunc(deviceID, func(r rune) bool { return r <= ' ' || r >= utf8.RuneSelf }) >= 0 {
+		return refusal.New(ErrInvalid, field, "holds a space or a character that is not ASCII", "send it as it stands in the request's URL, unescaped")
 	}
 	return nil
 }

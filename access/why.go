@@ -108,13 +108,4 @@ func (t *Teller) Standing(ctx context.Context, token string) (Standing, error) {
 }
 
 // Client is the device as it showed itself last.
-func (r DeviceRow) Client() Client {
-	c := Client{
-		User: r.UPN, DeviceID: string(r.Key), DeviceType: r.Type, UserAgent: r.UserAgent,
-		Protocol: r.Protocol, Model: r.Model, OS: r.OS, Address: r.Address,
-	}
-	if len(r.Spellings) > 0 {
-		c.DeviceID = r.Spellings[0]
-	}
-	return c
-}
+func (r DeviceRow) Client() Client { return r.client(r.UPN) }
