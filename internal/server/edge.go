@@ -125,13 +125,15 @@ func (f *front) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem.Of(err)
 	own := p.Status >= http.StatusInternalServerError
 	if to == phones {
-		own = deviceapi.ProtocolStatus(err) >= http.StatusInternalServerError
+		own = deviceapi.ProtocolStatus(err) >= http.StatusInternalServerError && !errors.Is(err, problem.ErrTooMany)
 	}
 	switch {
 	case own && errors.Is(err, context.Canceled): // the caller hung up
 		f.cfg.Log.DebugContext(r.Context(), "request abandoned", f.about(r, err)...)
 	case own:
 		f.cfg.Log.ErrorContext(r.Context(), "request failed", f.about(r, err)...)
+	case errors.Is(err, problem.ErrTooMany): // a line for each would be one more thing to flood
+		f.cfg.Log.DebugContext(r.Context(), "too many requests", f.about(r, err)...)
 	case to == phones:
 		f.cfg.Log.WarnContext(r.Context(), "phone refused", f.about(r, err)...)
 	}

@@ -25,6 +25,9 @@ func (a *API) CRL(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return fmt.Errorf("not a CRL: %w", problem.ErrNotFound)
 	}
+	if err := share(r, a.d.Lists); err != nil {
+		return err
+	}
 	der, nextUpdate, err := a.d.CRLs.CRL(r.Context(), issuer)
 	if err != nil {
 		return err

@@ -20,6 +20,9 @@ const pkiOperation = "PKIOperation"
 
 // SCEPGet answers GET /scep?operation=…&message=… (RFC 8894, section 4.1).
 func (a *API) SCEPGet(w http.ResponseWriter, r *http.Request) error {
+	if err := share(r, a.d.Messages); err != nil {
+		return err
+	}
 	query := r.URL.Query()
 	operation, message := query.Get("operation"), []byte(query.Get("message"))
 	if operation == pkiOperation {
@@ -33,6 +36,9 @@ func (a *API) SCEPGet(w http.ResponseWriter, r *http.Request) error {
 
 // SCEPPost answers POST /scep?operation=PKIOperation (RFC 8894, section 4.3).
 func (a *API) SCEPPost(w http.ResponseWriter, r *http.Request) error {
+	if err := share(r, a.d.Messages); err != nil { // before anything is read
+		return err
+	}
 	operation := r.URL.Query().Get("operation")
 	if operation != pkiOperation {
 		return fmt.Errorf("POST is for %s alone: %w", pkiOperation, problem.ErrMalformed)

@@ -49,6 +49,8 @@ type Deps struct {
 	Requests *limit.Limiter // of /enroll/*, by network
 	Failures *limit.Limiter // unknown codes, by network
 	PINs     *limit.Limiter // typed PINs, by invitation
+	Messages *limit.Limiter // of /scep, by network
+	Lists    *limit.Limiter // of /crl, by network
 	Now      func() time.Time
 }
 
@@ -73,6 +75,12 @@ func New(d Deps) *API {
 	}
 	if d.PINs == nil {
 		d.PINs = limit.New(limit.Rate{PerSecond: 1.0 / 600, Burst: 10}, limit.Rate{PerSecond: 20, Burst: 200}, d.Now)
+	}
+	if d.Messages == nil {
+		d.Messages = newShare(d.Now)
+	}
+	if d.Lists == nil {
+		d.Lists = newShare(d.Now)
 	}
 	return &API{d: d}
 }

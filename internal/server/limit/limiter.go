@@ -18,6 +18,9 @@ type Rate struct {
 	Burst     int
 }
 
+// Boundless is the rate of all keys where only each one is held to anything.
+func Boundless() Rate { return Rate{PerSecond: math.MaxFloat64, Burst: 1} }
+
 // maxKeys bounds the memory: about 2 MB. When it is full the key that has not
 // been used for longest is forgotten; the rate for all keys still holds then.
 const maxKeys = 10_000
@@ -137,6 +140,13 @@ func Address(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// Local reports whether r comes from this machine: from ourselves, or from a proxy
+// of ours that does not tell whom it speaks for, and has no share of its own.
+func Local(r *http.Request) bool {
+	address, err := netip.ParseAddr(Address(r))
+	return err == nil && address.Unmap().IsLoopback()
 }
 
 // Network is the key of r's peer: its IPv4 address, or its IPv6 /64, which is

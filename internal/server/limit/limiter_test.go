@@ -2,6 +2,7 @@ package limit
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
@@ -166,5 +167,32 @@ func TestNetwork(t *testing.T) {
 		if got := Network(r); got != tt.network {
 			t.Errorf("Network(%s) = %s, want %s", tt.remote, got, tt.network)
 		}
+	}
+}
+
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"127.0.0.1:80": true, "127.9.9.9:80": true, "[::1]:80": true, "[::ffff:127.0.0.1]:80": true,
+		"192.0.2.1:80": false, "[2001:db8::1]:80": false, "10.0.0.1:80": false, "nobody": false, "": false,
+	} {
+		if got := Local(&http.Request{RemoteAddr: address}); got != want {
+			t.Errorf("%s: got %v", address, got)
+		}
+	}
+}
+
+// TestBoundless: many networks at once are held to their own shares alone.
+func TestBoundless(t *testing.T) {
+	t.Parallel()
+	l := New(Rate{PerSecond: 1, Burst: 2}, Boundless(), func() time.Time { return time.Unix(0, 0) })
+	for i := range 5000 {
+		key := fmt.Sprint(i)
+		if !l.Allow(key) || !l.Allow(key) || l.Allow(key) || !l.Spent(key) {
+			t.Fatalf("network %d has not its share", i)
+		}
+	}
+	if wait := l.Wait("0"); wait != time.Second {
+		t.Errorf("wait %v", wait)
 	}
 }
