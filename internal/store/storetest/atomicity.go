@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ type unit struct {
 // testAtomicity breaks every unit of work at its commit in two ways: nothing
 // of it may be left, and doing it again must succeed as if for the first time.
 func testAtomicity(t *testing.T, make Maker) {
-	for _, u := range units {
+	for _, u := range slices.Concat(units, accessUnits) {
 		t.Run(u.name, func(t *testing.T) {
 			w := newWorld(t, make)
 			act := u.prepare(w)

@@ -63,6 +63,10 @@ func Run(t *testing.T, make Maker) {
 		{"policies", testPolicies},
 		{"verdicts", testVerdicts},
 		{"access", testAccess},
+		{"people", testPeople},
+		{"access rules", testWorld},
+		{"mail clients", testClients},
+		{"feed", testFeed},
 		{"atomicity", testAtomicity},
 	}
 	for _, room := range rooms {
