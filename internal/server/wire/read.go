@@ -1,12 +1,14 @@
 package wire
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,11 +65,14 @@ func MediaType(r *http.Request, types ...string) error {
 func jsonError(err error) error {
 	var wrongType *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
+	var notBase64 base64.CorruptInputError
 	switch {
 	case errors.As(err, &wrongType):
-		return refusal.New(problem.ErrMalformed, wrongType.Field, "wrong type: "+wrongType.Value, "must be "+wrongType.Type.Kind().String())
+		return refusal.New(problem.ErrMalformed, wrongType.Field, "wrong type: "+wrongType.Value, "must be "+jsonWord(wrongType.Type))
 	case errors.As(err, &syntax):
 		return refusal.New(problem.ErrMalformed, "", fmt.Sprintf("not JSON at byte %d", syntax.Offset), "send one JSON object")
+	case errors.As(err, &notBase64):
+		return refusal.New(problem.ErrMalformed, "", "a string is not base64", "see /api/v1/openapi.yaml for the fields that are")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return refusal.New(problem.ErrMalformed, "", "the JSON is empty or cut off", "send one JSON object")
 	}
@@ -79,6 +84,29 @@ func jsonError(err error) error {
 		}
 	}
 	return readError(err)
+}
+
+// jsonWord is what JSON calls that which a type is read from.
+func jsonWord(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "a whole number"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice, reflect.Array:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return "a string in base64"
+		}
+		return "an array"
+	case reflect.Pointer:
+		return jsonWord(t.Elem())
+	default:
+		return "an object"
+	}
 }
 
 func readError(err error) error {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/refusal"
 	"sallyport/internal/server/problem"
 )
 
@@ -63,6 +64,39 @@ func TestRefusalsHideTheValue(t *testing.T) {
 		}
 		if strings.Contains(string(out), "canary") {
 			t.Errorf("%s: the value is told: %s", body, out)
+		}
+	}
+}
+
+// Who calls the API does not know Go.
+func TestRefusalsSpeakOfJSON(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		Text   string   `json:"text"`
+		Count  *int64   `json:"count"`
+		Share  float64  `json:"share"`
+		Sure   bool     `json:"sure"`
+		Data   []byte   `json:"data"`
+		Names  []string `json:"names"`
+		Person struct{} `json:"person"`
+	}
+	for body, want := range map[string]string{
+		`{"text":5}`:    "text: wrong type: number (must be a string)",
+		`{"count":"x"}`: "count: wrong type: string (must be a whole number)",
+		`{"share":"x"}`: "share: wrong type: string (must be a number)",
+		`{"sure":"x"}`:  "sure: wrong type: string (must be true or false)",
+		`{"data":5}`:    "data: wrong type: number (must be a string in base64)",
+		`{"names":5}`:   "names: wrong type: number (must be an array)",
+		`{"person":5}`:  "person: wrong type: number (must be an object)",
+		`[]`:            "wrong type: array (must be an object)",
+		`{"data":"%%"}`: "a string is not base64 (see /api/v1/openapi.yaml for the fields that are)",
+	} {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		err := ReadJSON(r, &inner{})
+		all := refusal.All(err)
+		if len(all) != 1 || all[0].Error() != want {
+			t.Errorf("%s: %v, want %s", body, err, want)
 		}
 	}
 }
