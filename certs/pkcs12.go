@@ -17,6 +17,8 @@ import (
 // MaxPKCS12 bounds a PKCS#12 file in bytes; a key and its chain need a tenth of it.
 const MaxPKCS12 = 64 << 10
 
+const exportAgain = "export it anew, with its private key, as PKCS#12"
+
 // maxChain bounds what stands above a certificate in a file.
 const maxChain = 8
 
@@ -42,7 +44,10 @@ func OpenPKCS12(data []byte, password secret.Value, f PKCS12Fields) (PKCS12, *re
 	refuse := func(reason, remedy string) (PKCS12, *refusal.Error) {
 		return PKCS12{}, refusal.New(f.Err, f.File, reason, remedy)
 	}
-	const again = "export it anew, with its private key, as PKCS#12"
+	if reason, remedy := unlike(data[:min(len(data), MaxPKCS12)]); reason != "" {
+		return refuse(reason, remedy)
+	}
+	const again = exportAgain
 	if err := bounded.DER(data, MaxPKCS12, bounded.MaxDepth); err != nil {
 		return refuse(fmt.Sprintf("is not a PKCS#12 file in DER of at most %d KB", MaxPKCS12>>10), again)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -133,7 +132,12 @@ func (c *caImportCmd) read(p *program, in *adminapi.IssuingImport) error {
 	if err != nil {
 		return err
 	}
-	if bytes.Contains(file, []byte("-----BEGIN ")) {
+	switch certs.FormOf(file) {
+	case certs.FormPKCS7:
+		return fmt.Errorf("%[1]s is PKCS#7: take the certificates out of it, the issuing one first, and import those: openssl pkcs7 -inform DER -print_certs -in %[1]s", c.File)
+	case certs.FormCertificate:
+		return fmt.Errorf("%[1]s is one certificate in DER: put it into one PEM file with those above it, up to and with the root: openssl x509 -inform DER -in %[1]s", c.File)
+	case certs.FormPEM:
 		if c.PassphraseFile != "" {
 			return usageError{"--passphrase-file belongs to a PKCS#12 file, and this one is PEM"}
 		}
@@ -144,6 +148,7 @@ func (c *caImportCmd) read(p *program, in *adminapi.IssuingImport) error {
 		key, err := p.readFile(c.Key, maxCAFile)
 		in.Key = string(key)
 		return err
+	case certs.FormPKCS12, certs.FormOther: // which the server tells apart
 	}
 	if c.Key != "" {
 		return usageError{"--key belongs to a chain in PEM: a PKCS#12 file has its own"}

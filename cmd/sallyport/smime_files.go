@@ -78,6 +78,9 @@ type keySource struct {
 // can be reached: neither by a name, nor by a symbolic link.
 func openKeySource(name string) (keySource, error) {
 	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return keySource{}, refusal.New(errKeyFile, name, "is not there", "name the directory or the zip file that holds the PKCS#12 files")
+	}
 	if err != nil {
 		return keySource{}, err
 	}
@@ -89,7 +92,7 @@ func openKeySource(name string) (keySource, error) {
 		return keySource{root.FS(), root.Close}, nil
 	}
 	if info.Size() > maxKeyArchive {
-		return keySource{}, fmt.Errorf("%s is too large: more than %d MB", name, maxKeyArchive>>20)
+		return keySource{}, refusal.New(errKeyFile, name, fmt.Sprintf("is too large: more than %d MB", maxKeyArchive>>20), "name a zip file or a directory of PKCS#12 files, and split one that is larger")
 	}
 	file, err := os.Open(name)
 	if err != nil {
@@ -98,7 +101,7 @@ func openKeySource(name string) (keySource, error) {
 	archive, err := readArchive(file, info.Size())
 	if err != nil {
 		_ = file.Close()
-		return keySource{}, fmt.Errorf("%s: %w", name, err)
+		return keySource{}, inFile(name, err)
 	}
 	return keySource{archive, file.Close}, nil
 }
@@ -108,11 +111,11 @@ func readArchive(file io.ReaderAt, size int64) (*zip.Reader, error) {
 	index := &thrifty{file: file, left: maxZipIndex}
 	archive, err := zip.NewReader(index, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return nil, fmt.Errorf("is neither a directory nor a zip file that can be read: %w", err)
+		return nil, refusal.New(errKeyFile, "", "is neither a directory nor a zip file that can be read", "name the directory that holds the files, or pack it anew; a single PKCS#12 file is named by the list")
 	}
 	index.left = -1
 	if len(archive.File) > maxZipEntries {
-		return nil, fmt.Errorf("holds %d files, %d at most", len(archive.File), maxZipEntries)
+		return nil, refusal.New(errKeyFile, "", fmt.Sprintf("holds %d files", len(archive.File)), fmt.Sprintf("split it: %d at most", maxZipEntries))
 	}
 	return archive, nil
 }
@@ -140,7 +143,7 @@ func (s keySource) read(name string) ([]byte, *refusal.Error) {
 		return nil, refusal.New(errKeyFile, "file", reason, remedy)
 	}
 	if name == "" {
-		return refuse("is missing", "name the file")
+		return refuse("is missing", "name the PKCS#12 file in the column file")
 	}
 	if strings.Contains(name, `\`) || !fs.ValidPath(name) || path.Clean(name) != name {
 		return refuse("is not a plain path below the directory or the top of the zip file", "write it with /, without .. and not from the root")
@@ -148,7 +151,7 @@ func (s keySource) read(name string) ([]byte, *refusal.Error) {
 	info, err := fs.Stat(s.files, name)
 	switch {
 	case err != nil:
-		return refuse("is not there, or there twice", "name a file that is there, and spell it as it is")
+		return refuse("is not there, or there twice in the zip file", "name one that is there, as it is spelled, by its path below the directory or the top of the zip file")
 	case !info.Mode().IsRegular(): // to open a pipe would be to wait for it
 		return refuse("is not a file", "name a PKCS#12 file")
 	}
@@ -160,12 +163,12 @@ func (s keySource) read(name string) ([]byte, *refusal.Error) {
 	}
 	file, err := s.files.Open(name)
 	if err != nil {
-		return refuse("cannot be opened", "look at the one who may read it")
+		return refuse("cannot be opened", "see that you may read it: ls -l")
 	}
 	defer file.Close()
 	data, err := bounded.Read(file, certs.MaxPKCS12)
 	if err != nil {
-		return refuse("cannot be read", "make the file anew")
+		return refuse("cannot be read to its end", "copy it, or pack the zip file, anew")
 	}
 	return data, nil
 }

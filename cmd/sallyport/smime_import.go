@@ -46,11 +46,11 @@ func (c *smimeImportCmd) Run(p *program) error {
 	}
 	rows, err := readKeyList(text)
 	if err != nil {
-		return err
+		return inFile(c.CSV, err)
 	}
 	source, err := openKeySource(c.From)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", c.From, err)
+		return err
 	}
 	defer func() { _ = source.close() }()
 	i := &keyImport{p: p, api: api, dryRun: c.DryRun, total: len(rows)}
@@ -68,7 +68,23 @@ func (c *smimeImportCmd) Run(p *program) error {
 	return nil
 }
 
-// report prints what became of the files: in a table those that were refused.
+// inFile says of each refusal in which file it is.
+func inFile(name string, err error) error {
+	var all refusal.List
+	for _, r := range refusal.All(err) {
+		where := name
+		if r.Field != "" {
+			where += ", " + r.Field
+		}
+		all = append(all, refusal.New(errKeyFile, where, r.Reason, r.Remedy))
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return all.OrNil()
+}
+
+// report prints what became of the files: one by one those that were refused.
 func (c *smimeImportCmd) report(p *program, report adminapi.SMIMEImported) error {
 	if c.json() {
 		if report.Results == nil {
@@ -82,13 +98,8 @@ func (c *smimeImportCmd) report(p *program, report adminapi.SMIMEImported) error
 			refused = append(refused, r)
 		}
 	}
-	if len(refused) > 0 {
-		err := list(p, c.Output, refused, "LINE MAIL FILE FIELD REASON REMEDY", func(r adminapi.SMIMEImportResult) []string {
-			return []string{fmt.Sprint(r.Line), r.Mail, r.File, r.Field, r.Reason, r.Remedy}
-		})
-		if err != nil {
-			return err
-		}
+	for _, r := range refused {
+		fmt.Fprintf(p.stdout, "%s line %d, %s of %s: %s %s\n  next: %s\n", c.CSV, r.Line, cell(r.File), cell(r.Mail), r.Field, cell(r.Reason), cell(r.Remedy))
 	}
 	verb := "imported"
 	if c.DryRun {

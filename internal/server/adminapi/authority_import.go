@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"strings"
 
 	"sallyport/certs"
 	"sallyport/internal/cms"
@@ -72,7 +73,7 @@ func parseChain(text string) ([]*x509.Certificate, error) {
 		case block == nil:
 			return chain, nil
 		case block.Type != "CERTIFICATE":
-			return nil, refuseImport("chain", fmt.Sprintf("holds a %.40q", block.Type), "certificates alone belong there; a private key has a field of its own")
+			return nil, refuseImport("chain", fmt.Sprintf("holds a %.40q", block.Type), instead(block.Type))
 		case len(chain) == maxImported:
 			return nil, refuseImport("chain", fmt.Sprintf("holds more than %d certificates", maxImported), remedy)
 		}
@@ -82,6 +83,19 @@ func parseChain(text string) ([]*x509.Certificate, error) {
 		}
 		chain, rest = append(chain, cert), after
 	}
+}
+
+// instead says what to do with what is no certificate.
+func instead(blockType string) string {
+	switch {
+	case blockType == "PKCS7" || blockType == "CMS":
+		return "take the certificates out of it, the issuing one first: openssl pkcs7 -print_certs -in FILE"
+	case strings.HasSuffix(blockType, "CERTIFICATE REQUEST"):
+		return "that is the request: have it signed (sallyport ca sign, or your own CA), and give the certificate"
+	case strings.HasSuffix(blockType, "PRIVATE KEY"):
+		return "give it apart from the chain, as key (on the command line: --key FILE)"
+	}
+	return "certificates alone belong there"
 }
 
 func parseKey(text string) (crypto.Signer, error) {

@@ -145,6 +145,20 @@ func TestImportRefusals(t *testing.T) {
 	}
 }
 
+// What is given in place of certificates is a slip that has a way out.
+func TestImportSaysWhatToDoInstead(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[string]string{
+		"PKCS7": "openssl pkcs7 -print_certs", "CMS": "openssl pkcs7 -print_certs", "CERTIFICATE REQUEST": "sallyport ca sign", "NEW CERTIFICATE REQUEST": "sallyport ca sign",
+		"EC PRIVATE KEY": "--key FILE", "PRIVATE KEY": "--key FILE", "X509 CRL": "certificates alone",
+	} {
+		_, err := IssuingImport{Chain: block(kind, []byte("x"))}.parse()
+		if all := refusal.All(err); len(all) != 1 || !strings.Contains(all[0].Remedy, want) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
 // What is taken is whole; what is refused says why; nothing panics.
 func FuzzImport(f *testing.F) {
 	p := newPair(f)
