@@ -70,6 +70,9 @@ type Store interface {
 	SavePolicy(ctx context.Context, p Policy, entry audit.Entry) (stored Policy, changed bool, err error)
 	// Policies returns the newest revision of every policy by name.
 	Policies(ctx context.Context) ([]Policy, error)
+	// PolicyRevisions counts the revisions of all policies: it tells one state of
+	// them from every other.
+	PolicyRevisions(ctx context.Context) (int, error)
 	// Verdict returns the stored verdict; ErrNotFound when there is none yet.
 	Verdict(ctx context.Context, id mdm.EnrollmentID) (Verdict, error)
 	// SaveVerdict replaces the verdict if the stored one still is before (zero
@@ -88,6 +91,11 @@ type Expecter interface {
 	// Expected returns what we expect and what was reported, read together.
 	// ErrNotFound of this room when no such enrolment is on record.
 	Expected(ctx context.Context, id mdm.EnrollmentID) (Expected, mdm.Report, error)
-	// ActiveEnrollments returns up to limit active enrolments after the cursor, in the order of their ID.
-	ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error)
+	// Subjects returns the same of up to limit active enrolments after the cursor, in the
+	// order of their ID, with the verdict on record and Expected.Watched. Of the
+	// report it may leave out what no rule looks at.
+	Subjects(ctx context.Context, after mdm.EnrollmentID, limit int) ([]Subject, error)
+	// Unmailed names up to limit users of an audience to whom no mail template is
+	// assigned, in the order of their UPN, and says how many there are.
+	Unmailed(ctx context.Context, a directory.Audience, limit int) (upns []string, total int, err error)
 }

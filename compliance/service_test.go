@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,18 +25,29 @@ type shelf struct {
 	entries  []audit.Entry
 	saved    int
 	trouble  error
+	// revisions counts those of all policies.
+	revisions int
 	// overtake is called before a verdict is compared and saved.
 	overtake func()
+
+	run       compliance.Run
+	batches   int
+	spells    map[mdm.EnrollmentID]*spell
+	waiting   map[string]compliance.Notice
+	postponed map[string]time.Time
+	retired   []mdm.EnrollmentID
+	unmailed  []string
 }
 
 func newShelf(ids ...mdm.EnrollmentID) *shelf {
-	s := &shelf{verdicts: map[mdm.EnrollmentID]compliance.Verdict{}, scenes: map[mdm.EnrollmentID]scene{}}
+	s := &shelf{verdicts: map[mdm.EnrollmentID]compliance.Verdict{}, scenes: map[mdm.EnrollmentID]scene{},
+		spells: map[mdm.EnrollmentID]*spell{}, waiting: map[string]compliance.Notice{}, postponed: map[string]time.Time{}}
 	for _, id := range ids {
 		s.scenes[id] = good()
 	}
 	p := *good().policy
 	p.Spec.Assign = directory.Audience{Everyone: true}
-	s.policies = []compliance.Policy{p}
+	s.policies, s.revisions = []compliance.Policy{p}, 1
 	return s
 }
 
@@ -51,11 +61,13 @@ func (s *shelf) SavePolicy(_ context.Context, p compliance.Policy, e audit.Entry
 				return old, false, nil
 			}
 			p.Number = old.Number + 1
+			s.revisions++
 			s.policies[i], s.entries = p, append(s.entries, e)
 			return p, true, nil
 		}
 	}
 	p.Number = 1
+	s.revisions++
 	s.policies, s.entries = append(s.policies, p), append(s.entries, e)
 	return p, true, nil
 }
@@ -87,6 +99,7 @@ func (s *shelf) SaveVerdict(_ context.Context, before, after compliance.Verdict,
 	}
 	s.verdicts[after.EnrollmentID] = after
 	s.saved++
+	s.watch(stored, after)
 	return nil
 }
 
@@ -110,17 +123,6 @@ func (s *shelf) Expected(_ context.Context, id mdm.EnrollmentID) (compliance.Exp
 	return scene.expected, scene.report, nil
 }
 
-func (s *shelf) ActiveEnrollments(_ context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error) {
-	var ids []mdm.EnrollmentID
-	for id := range s.scenes {
-		if id > after {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids[:min(limit, len(ids))], nil
-}
-
 // passcodeOff makes the phone report a missing passcode.
 func (s *shelf) passcodeOff(id mdm.EnrollmentID) {
 	s.mu.Lock()
@@ -134,7 +136,7 @@ func (s *shelf) passcodeOff(id mdm.EnrollmentID) {
 
 func newService(store *shelf) (*compliance.Service, *time.Time) {
 	clock := now
-	return &compliance.Service{Store: store, Expecter: store, Now: func() time.Time { return clock }}, &clock
+	return &compliance.Service{Store: store, Runs: store, Watch: store, Expecter: store, Retirer: store, Now: func() time.Time { return clock }}, &clock
 }
 
 func TestApply(t *testing.T) {
@@ -305,9 +307,11 @@ func TestHandle(t *testing.T) {
 	}
 	store := newShelf(ids...)
 	s, _ := newService(store)
+	events := int64(0)
 	handle := func(kind mdm.EventKind, id mdm.EnrollmentID) {
 		t.Helper()
-		if err := s.Handle(t.Context(), mdm.Event{Kind: kind, EnrollmentID: id}); err != nil {
+		events++
+		if err := s.Handle(t.Context(), mdm.Event{ID: events, Kind: kind, EnrollmentID: id}); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
@@ -323,11 +327,17 @@ func TestHandle(t *testing.T) {
 	}
 	handle(mdm.EventReported, "gone")
 	handle(mdm.EventPolicyChanged, "")
-	if len(store.verdicts) != 401 || store.saved != 5+401 {
+	if store.saved != 5 {
+		t.Error("a change of all was not left to the run")
+	}
+	runAll(t, s)
+	// The one that was evaluated before says the same still, and is not written.
+	if len(store.verdicts) != 401 || store.saved != 5+400 {
 		t.Errorf("got %d evaluations of %d enrolments, want all", store.saved, len(store.verdicts))
 	}
-	store.policies = nil
+	store.policies, store.revisions = nil, store.revisions+1
 	handle(mdm.EventTemplateChange, "")
+	runAll(t, s)
 	if v := store.verdicts["e400"]; v.State != compliance.NotEvaluated {
 		t.Errorf("without a policy: got %s", v.State)
 	}
@@ -347,9 +357,10 @@ func TestSweep(t *testing.T) {
 	}
 	store := newShelf(ids...)
 	s, clock := newService(store)
-	if err := s.Handle(t.Context(), mdm.Event{Kind: mdm.EventPolicyChanged}); err != nil {
+	if err := s.Handle(t.Context(), mdm.Event{ID: 1, Kind: mdm.EventPolicyChanged}); err != nil {
 		t.Fatal(err)
 	}
+	runAll(t, s)
 	if more, err := s.Sweep(t.Context()); more || err != nil || store.saved != 150 {
 		t.Errorf("nothing due: got %t, %v after %d evaluations", more, err, store.saved)
 	}

@@ -98,8 +98,9 @@ type Expected struct {
 
 // Watched is how long a phone was watched while it did not comply.
 type Watched struct {
-	Total time.Duration
-	At    time.Time // up to when; zero: it is not watched
+	Total  time.Duration
+	At     time.Time // up to when; zero: it is not watched
+	Paused bool      // it was silent since
 }
 
 // maxTick is what one look at the clock adds at most.
@@ -107,6 +108,9 @@ const maxTick = time.Hour
 
 // until is the total at that moment.
 func (w Watched) until(now time.Time) time.Duration {
+	if w.Paused {
+		return w.Total
+	}
 	return w.Total + min(max(now.Sub(w.At), 0), maxTick)
 }
 

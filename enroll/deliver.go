@@ -130,7 +130,8 @@ func (s *Service) assign(ctx context.Context, w *job) (err error) {
 	}
 	w.want = s.want(w.assigned)
 	w.want.UserRemoved, w.want.EnrollmentRevision = removed, s.enrollmentRevision(w.have)
-	return nil
+	w.want.Apps, err = s.asksApps(ctx, w.have)
+	return err
 }
 
 // unknownResult notes the result of a command that this enrolment was never
@@ -245,6 +246,8 @@ func (s *Service) command(ctx context.Context, w *job, a Action) (apple.Command,
 		return apple.CertificateList{}, nil
 	case askRestrictions:
 		return apple.Restrictions{}, nil
+	case askApplications:
+		return apple.InstalledApplicationList{}, nil
 	case deviceConfigured:
 		return apple.DeviceConfigured{}, nil
 	case removeProfile:

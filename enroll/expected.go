@@ -21,53 +21,79 @@ func (s *Service) Expected(ctx context.Context, id mdm.EnrollmentID) (compliance
 	if err != nil {
 		return compliance.Expected{}, mdm.Report{}, fmt.Errorf("load plan of enrolment %s: %w", id, err)
 	}
+	cert, err := s.Certificates.Lookup(ctx, have.Enrollment.CertificateHash)
+	if err != nil && !errors.Is(err, certs.ErrNotFound) {
+		return compliance.Expected{}, mdm.Report{}, fmt.Errorf("look up identity of enrolment %s: %w", id, err)
+	}
+	expected, err := s.expected(ctx, have, s.expectedIdentity(have.Enrollment.CertificateHash, cert))
+	return expected, have.Report, err
+}
+
+// expected is what follows from what we know of an enrolment.
+func (s *Service) expected(ctx context.Context, have Have, identity compliance.ExpectedIdentity) (_ compliance.Expected, err error) {
 	e := have.Enrollment
 	expected := compliance.Expected{
 		EnrollmentID: e.ID,
 		UserID:       e.UserID,
 		Platform:     e.Platform,
+		Ownership:    e.Ownership,
+		AccessRights: e.AccessRights,
 		State:        e.State,
 		LastSeenAt:   e.LastSeenAt,
 		Withheld:     e.Withheld,
-	}
-	if expected.Identity, err = s.expectedIdentity(ctx, e); err != nil {
-		return compliance.Expected{}, mdm.Report{}, err
+		Identity:     identity,
 	}
 	if have.User.ID == "" {
 		expected.UserRemoved = true
-		return expected, have.Report, nil
+		return expected, nil
 	}
 	expected.UPN, expected.Groups = have.User.UPN, have.User.Groups
 	if e.Withheld == mdm.WithholdEverything {
 		expected.Withdrawal, err = s.withdrawal(ctx, e)
-		return expected, have.Report, err
+		return expected, err
 	}
-	assigned, err := s.assigned(ctx, have.Catalog, have.User, have.Report.Device, e.Withheld, s.knownKeys)
+	wanted, alike, err := s.mailProfiles(ctx, have.Catalog, have.User, have.Report.Device)
+	var previous map[string][]compliance.PreviousRevision
+	if err == nil && !alike {
+		wanted, previous, err = s.mailOf(ctx, have)
+	}
 	if err != nil {
-		return compliance.Expected{}, mdm.Report{}, err
+		return compliance.Expected{}, err
+	}
+	for _, w := range wanted {
+		refused := refusedInstall(have.Commands, w)
+		expected.Mail = append(expected.Mail, compliance.ExpectedProfile{
+			Name:           w.Template,
+			Identifier:     w.Identifier,
+			UUID:           w.UUID,
+			AcknowledgedAt: acknowledged(have.Commands, w),
+			Refused:        refused.reason,
+			Fix:            refused.fix,
+			Previous:       previous[w.Identifier],
+		})
+	}
+	return expected, nil
+}
+
+// mailOf renders the mail profiles for one phone, with the revisions that still
+// count. What a security policy demands is judged by what the phone reports of it.
+func (s *Service) mailOf(ctx context.Context, have Have) ([]WantedProfile, map[string][]compliance.PreviousRevision, error) {
+	assigned, err := s.assigned(ctx, have.Catalog, have.User, have.Report.Device, have.Enrollment.Withheld, s.knownKeys)
+	if err != nil {
+		return nil, nil, err
 	}
 	assigned = s.foreseen(assigned, have.User)
 	previous, err := s.previous(ctx, have, assigned)
 	if err != nil {
-		return compliance.Expected{}, mdm.Report{}, err
+		return nil, nil, err
 	}
+	var wanted []WantedProfile
 	for _, a := range assigned {
-		if !a.mail { // what a security policy demands is judged by what the phone reports of it
-			continue
+		if a.mail {
+			wanted = append(wanted, a.wanted())
 		}
-		wanted := a.wanted()
-		refused := refusedInstall(have.Commands, wanted)
-		expected.Mail = append(expected.Mail, compliance.ExpectedProfile{
-			Name:           wanted.Template,
-			Identifier:     wanted.Identifier,
-			UUID:           wanted.UUID,
-			AcknowledgedAt: acknowledged(have.Commands, wanted),
-			Refused:        refused.reason,
-			Fix:            refused.fix,
-			Previous:       previous[wanted.Identifier],
-		})
 	}
-	return expected, have.Report, nil
+	return wanted, previous, nil
 }
 
 // acknowledged is when the phone last acknowledged the installation of exactly
@@ -126,21 +152,17 @@ func inWords(k mdm.ActionKind) string {
 	return "a selective wipe"
 }
 
-// expectedIdentity describes the certificate that the enrolment is pinned to;
-// one that is not on record counts as revoked.
-func (s *Service) expectedIdentity(ctx context.Context, e mdm.Enrollment) (compliance.ExpectedIdentity, error) {
-	cert, err := s.Certificates.Lookup(ctx, e.CertificateHash)
-	if errors.Is(err, certs.ErrNotFound) {
-		return compliance.ExpectedIdentity{SHA256: e.CertificateHash, Revoked: true}, nil
-	}
-	if err != nil {
-		return compliance.ExpectedIdentity{}, fmt.Errorf("look up identity of enrolment %s: %w", e.ID, err)
+// expectedIdentity describes the certificate that an enrolment is pinned to; one that is
+// not on record counts as revoked.
+func (s *Service) expectedIdentity(hash string, cert certs.Certificate) compliance.ExpectedIdentity {
+	if cert.SHA256 == "" {
+		return compliance.ExpectedIdentity{SHA256: hash, Revoked: true}
 	}
 	revoked := !cert.RevokedAt.IsZero()
 	return compliance.ExpectedIdentity{
 		SHA256: cert.SHA256, NotAfter: cert.NotAfter, Revoked: revoked,
 		Distrusted: revoked && cert.Issuer != "" && s.Distrusted != nil && s.Distrusted(cert.Issuer),
-	}, nil
+	}
 }
 
 // ActiveEnrollments implements compliance.Expecter.

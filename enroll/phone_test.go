@@ -141,7 +141,7 @@ func newHouse(t testing.TB) *house {
 	}
 	signer := h.issue(t, "Profile signer", key, x509.ExtKeyUsageEmailProtection, noon.AddDate(1, 0, 0))
 	h.enroll = &Service{
-		Invitations: h.memory, Enrollments: h.memory, Plans: h.memory, Devices: h.memory, Users: h.memory,
+		Invitations: h.memory, Enrollments: h.memory, Plans: h.memory, Facts: h.memory, Devices: h.memory, Users: h.memory,
 		Certificates: h.memory, Templates: h.memory, Secrets: h.memory, Security: h.memory, Audit: h.memory,
 		Acts: h.memory, History: h.memory, Holds: h.memory, Pushes: h.memory, Wakes: h.memory, Hands: h.memory, Renewals: h.memory,
 		Root:   h.root,

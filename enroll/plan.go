@@ -31,6 +31,7 @@ type Want struct {
 	InquiryMaxAge      time.Duration   // how old a fact may be when a connection begins
 	EnrollmentProfile  string          // identifier of the management profile
 	EnrollmentRevision string          // its top-level PayloadUUID as it would be sent again; empty where no Renewal asks for that
+	Apps               bool            // a policy asks which apps it has
 	UserRemoved        bool            // nothing is asked or installed any more; what an admin orders is done all the same
 }
 
@@ -110,6 +111,9 @@ func (p *planner) plan() {
 	p.ask(askCertificates, p.at(askCertificates), p.replaced())
 	if p.have.Enrollment.AccessRights&mdm.RightRestrictions != 0 {
 		p.ask(askRestrictions, p.at(askRestrictions), time.Time{})
+	}
+	if p.want.Apps {
+		p.ask(askApplications, p.at(askApplications), time.Time{})
 	}
 	p.actions = append(p.actions, last...)
 }
@@ -212,6 +216,8 @@ func (p *planner) at(query string) time.Time {
 		return p.sane(report.Certificates.At)
 	case query == askRestrictions && report.Restrictions != nil:
 		return p.sane(report.Restrictions.At)
+	case query == askApplications && report.Applications != nil:
+		return p.sane(report.Applications.At)
 	}
 	return time.Time{}
 }

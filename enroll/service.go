@@ -57,6 +57,7 @@ type Service struct {
 	Invitations  InvitationStore
 	Enrollments  EnrollmentStore
 	Plans        PlanStore
+	Facts        FactStore
 	Devices      DeviceStore
 	Users        directory.Store
 	Certificates Certifier
@@ -71,6 +72,7 @@ type Service struct {
 	Renewals     RenewalStore
 	Hands        Hands
 	SMIME        SMIMESource // nil: templates that ask for S/MIME certificates are not delivered
+	Demands      Demands     // nil: no policy asks for more than usual
 	Audit        audit.Log   // refusals; everything else is written with its act
 
 	// Root is the first root that this installation ever had. On the phone its
@@ -95,6 +97,7 @@ type Service struct {
 	Log *slog.Logger     // nil means no log
 
 	known atomic.Pointer[catalog] // the newest that was read
+	memo  memo
 }
 
 var (
@@ -119,6 +122,7 @@ func (s *Service) Validate() error {
 	need(s.Invitations != nil, "Invitations")
 	need(s.Enrollments != nil, "Enrollments")
 	need(s.Plans != nil, "Plans")
+	need(s.Facts != nil, "Facts")
 	need(s.Devices != nil, "Devices")
 	need(s.Users != nil, "Users")
 	need(s.Certificates != nil, "Certificates")

@@ -132,6 +132,7 @@ type Have struct {
 	Report     mdm.Report
 	User       directory.User // whose device it is; zero when removed
 	Catalog    Catalog        // state of the templates and security policies
+	Demands    int            // how many revisions of compliance policies there are
 	// Commands are the newest ones first, for each pair of request type and
 	// subject the last 5 at most.
 	Commands []mdm.Command

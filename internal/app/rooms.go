@@ -40,6 +40,7 @@ type rooms struct {
 	viewer     *templates.Viewer
 	enroll     *enroll.Service
 	compliance *compliance.Service
+	runs       *work.Wake // told when all phones are to be judged
 	access     *access.Engine
 	apple      *apple.Service
 	tokens     *auth.Service
@@ -64,7 +65,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	if err != nil {
 		return err
 	}
-	macs, err := a.db.MACs(ctx, enroll.MACPurposes()...)
+	macs, err := a.db.MACs(ctx, macPurposes()...)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		return err
 	}
 	r.enroll = &enroll.Service{
-		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Devices: a.db.Devices(),
+		Invitations: a.db.Invitations(), Enrollments: a.db.Enrollments(), Plans: a.db.Plans(), Facts: a.db.Plans(), Devices: a.db.Devices(),
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
 		Secrets: a.db.Templates(), Security: a.db.Templates(), SMIME: r.smime,
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(), Hands: r.tokens,
@@ -112,7 +113,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.rollover = &enroll.Rollover{Authority: authority, Renewals: a.db.Renewals(), Phones: a.db.Renewals(), Issued: a.db.Certificates(), Now: a.now}
 	r.watch = a.buildWatch(r, signer)
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Options: r.enroll.RenderOptions()}
-	r.compliance = &compliance.Service{Store: a.db.Compliance(), Expecter: r.enroll, Now: a.now, Log: a.room("compliance")}
+	r.compliance, r.runs = a.buildCompliance(r.enroll)
 	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
 	chains := &cms.Chains{}
 	r.apple = &apple.Service{
@@ -124,6 +125,9 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	a.rooms = r
 	return nil
 }
+
+// macPurposes are all that any room makes HMACs for.
+func macPurposes() []string { return append(enroll.MACPurposes(), access.MACPurposes()...) }
 
 // newestRoot is when the newest root was made that not every phone knows from its
 // enrolment: zero while there was never another one.
@@ -190,7 +194,7 @@ func (a *App) consumer(name string, handle func(ctx context.Context, e mdm.Event
 
 // periodic is the background work that only time makes necessary.
 func (a *App) periodic() []work.Consumer {
-	return append(a.rooms.push.periodic(), []work.Consumer{
+	return append(append(a.rooms.push.periodic(), a.watchers()...), []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
 		{Name: "identities that are due", Every: renewalEvery, Step: a.rooms.renewer.Step},

@@ -40,6 +40,12 @@ func TestQueryPlans(t *testing.T) {
 		{"due wake-ups", dueWakes, []any{1, 1}, "enroll_wakes_due", false},
 		{"silent phones", quietWakes, []any{1, 1}, "enroll_wakes_quiet", false},
 		{"acts to expire", dueActs, []any{1, 1}, "enroll_actions_expiry", false},
+		{"facts", factQuery, []any{"", 1}, "sqlite_autoindex_enroll_enrollments_1", false},
+		{"facts: user", factQuery, []any{"", 1}, "sqlite_autoindex_directory_users_1", false},
+		{"facts: verdict", factQuery, []any{"", 1}, "sqlite_autoindex_compliance_verdicts_1", false},
+		{"facts: spell", factQuery, []any{"", 1}, "sqlite_autoindex_compliance_spells_1", false},
+		{"installations", installQuery, []any{"", ""}, "enroll_commands_recent", true},
+		{"due spells", dueSpells, []any{1, 1, 1}, "compliance_spells_next", true},
 		{"commands of a device", listCommands, []any{"", 1, 1}, "enroll_commands_older", true},
 		{"one device", device, []any{""}, "enroll_enrollments_device", true},
 	}
@@ -58,6 +64,7 @@ func TestQueryPlans(t *testing.T) {
 			"SCAN both_kinds", "read both_kinds", // a subquery of its own
 			"SCAN templates_revisions USING COVERING INDEX", "count templates_revisions",
 			"SCAN templates_security_policies USING COVERING INDEX", "count templates_security_policies",
+			"SCAN compliance_policies USING COVERING INDEX", "count compliance_policies",
 		).Replace(strings.Join(steps, "\n"))
 		if strings.Contains(plan, "SCAN") || !strings.Contains(plan, tt.want) || !tt.sorts && strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("%s:\n%s", tt.name, plan)

@@ -43,7 +43,8 @@ const (
 			COALESCE(u.last_name, ''), (SELECT COUNT(*) FROM templates_revisions), COALESCE(u.group_names, 'null'),
 			COALESCE(u.shared_mailbox, FALSE), COALESCE(u.created_at, 0), COALESCE(u.updated_at, 0),
 			(SELECT COUNT(*) FROM templates_security_policies), CASE WHEN EXISTS (SELECT 1 FROM enroll_actions a
-				WHERE a.enrollment_id = e.id AND a.state IN ` + openActs + `) THEN 1 ELSE 0 END, 0, e.report, NULL
+				WHERE a.enrollment_id = e.id AND a.state IN ` + openActs + `) THEN 1 ELSE 0 END,
+			(SELECT COUNT(*) FROM compliance_policies), e.report, NULL
 		FROM enroll_enrollments e LEFT JOIN directory_users u ON u.id = e.user_id AND u.removed_at = 0 WHERE `
 	planCommands = ` UNION ALL SELECT 2, seq, id, '', request_type, subject, revision, state, error, chain, action_id,
 			NULL, NULL, NULL, sent_at, done_at, NULL, NULL, NULL, NULL, NULL
@@ -157,7 +158,7 @@ func (p *plan) userFields() []any {
 	u, at := &p.have.User, &p.have.Catalog
 	return []any{skip{}, skip{}, textOf(&u.ID), &u.UPN, &u.Email, &u.Username, &u.DomainName, &u.DisplayName, &u.FirstName, &u.MiddleName,
 		&u.LastName, numberOf(&at.Templates), document{&u.Groups}, &u.SharedMailbox, stamp{&u.CreatedAt}, stamp{&u.UpdatedAt},
-		numberOf(&at.Policies), &p.acts, skip{}, document{&p.have.Report}, skip{}}
+		numberOf(&at.Policies), &p.acts, numberOf(&p.have.Demands), document{&p.have.Report}, skip{}}
 }
 
 func (p *plan) certificateFields() []any {

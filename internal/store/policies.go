@@ -58,3 +58,12 @@ func (s *Compliance) Policies(ctx context.Context) ([]compliance.Policy, error) 
 	}
 	return list, nil
 }
+
+// PolicyRevisions counts the revisions of all policies.
+func (s *Compliance) PolicyRevisions(ctx context.Context) (int, error) {
+	var n int
+	if err := s.db.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM compliance_policies`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count policies: %w", err)
+	}
+	return n, nil
+}

@@ -32,49 +32,69 @@ func (s *Compliance) Verdict(ctx context.Context, id mdm.EnrollmentID) (complian
 // SaveVerdict replaces the verdict if the stored one still is before. An
 // enrolment that is not on record is ErrNotFound.
 func (s *Compliance) SaveVerdict(ctx context.Context, before, after compliance.Verdict, entry audit.Entry) error {
-	return s.db.write(ctx, "save verdict", func(t *tx) error {
-		var n int64
-		var err error
-		if before.At.IsZero() {
-			n, err = t.insertVerdict(ctx, after)
-		} else {
-			n, err = t.replaceVerdict(ctx, before, after)
-		}
-		switch {
-		case isForeignKey(err):
-			return compliance.ErrNotFound
-		case err != nil:
-			return err
-		case n == 0:
-			return compliance.ErrStale
-		case before.State == after.State && !before.At.IsZero():
-			return nil
-		}
-		t.emit(mdm.EventVerdict, after.EnrollmentID, after.At)
-		return t.audit(ctx, entry)
-	})
+	r := rowOf(before, after, entry)
+	return s.db.write(ctx, "save verdict", func(t *tx) error { return t.saveVerdict(ctx, r) })
 }
 
-func (t *tx) insertVerdict(ctx context.Context, v compliance.Verdict) (int64, error) {
+// verdictRow is a verdict that takes another's place, with the findings of both as
+// they are stored.
+type verdictRow struct {
+	before, after compliance.Verdict
+	was, is       document
+	entry         audit.Entry
+}
+
+func rowOf(before, after compliance.Verdict, entry audit.Entry) verdictRow {
+	return verdictRow{before, after, document{wholeFindings(before.Findings)}, document{wholeFindings(after.Findings)}, entry}
+}
+
+func (t *tx) saveVerdict(ctx context.Context, r verdictRow) error {
+	var n int64
+	var err error
+	if r.before.At.IsZero() {
+		n, err = t.insertVerdict(ctx, r)
+	} else {
+		n, err = t.replaceVerdict(ctx, r)
+	}
+	switch {
+	case isForeignKey(err):
+		return compliance.ErrNotFound
+	case err != nil:
+		return err
+	case n == 0:
+		return compliance.ErrStale
+	}
+	if err := t.watch(ctx, r.before, r.after); err != nil {
+		return err
+	}
+	if r.before.State == r.after.State && !r.before.At.IsZero() {
+		return nil
+	}
+	t.emit(mdm.EventVerdict, r.after.EnrollmentID, r.after.At)
+	return t.audit(ctx, r.entry)
+}
+
+func (t *tx) insertVerdict(ctx context.Context, r verdictRow) (int64, error) {
+	v := r.after
 	return t.change(ctx, `INSERT INTO compliance_verdicts (enrollment_id, state, since, at, valid_until, grace_until,
 			policy, findings, changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $4) ON CONFLICT (enrollment_id) DO NOTHING`,
-		v.EnrollmentID, v.State, micros(v.Since), micros(v.At), micros(v.ValidUntil), micros(v.GraceUntil),
-		v.Policy, document{wholeFindings(v.Findings)})
+		v.EnrollmentID, v.State, micros(v.Since), micros(v.At), micros(v.ValidUntil), micros(v.GraceUntil), v.Policy, r.is)
 }
 
 // replaceVerdict compares all of before and not only its time: two evaluations
 // may fall into the same microsecond.
-func (t *tx) replaceVerdict(ctx context.Context, before, after compliance.Verdict) (int64, error) {
+func (t *tx) replaceVerdict(ctx context.Context, r verdictRow) (int64, error) {
+	before, after := r.before, r.after
 	return t.change(ctx, `UPDATE compliance_verdicts SET state = $2, since = $3, at = $4, valid_until = $5,
 			grace_until = $6, policy = $7, findings = $8,
 			changed_at = CASE WHEN state = $2 THEN changed_at ELSE $4 END
 		WHERE enrollment_id = $1 AND state = $9 AND since = $10 AND at = $11 AND valid_until = $12
 			AND grace_until = $13 AND policy = $14 AND findings = $15`,
 		after.EnrollmentID, after.State, micros(after.Since), micros(after.At), micros(after.ValidUntil),
-		micros(after.GraceUntil), after.Policy, document{wholeFindings(after.Findings)},
+		micros(after.GraceUntil), after.Policy, r.is,
 		before.State, micros(before.Since), micros(before.At), micros(before.ValidUntil),
-		micros(before.GraceUntil), before.Policy, document{wholeFindings(before.Findings)})
+		micros(before.GraceUntil), before.Policy, r.was)
 }
 
 // wholeFindings gives the findings their stored form, in which equal ones have
