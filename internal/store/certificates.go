@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"sallyport/certs"
+	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
+	"sallyport/mdm"
 )
 
 const certificateColumns = `sha256, der, serial, rule, user_id, invitation_id, enrollment_id,
@@ -50,6 +52,9 @@ func (s *Certificates) RecordIssued(ctx context.Context, hash []byte, cert certs
 		}
 		if err := t.endRenewalBy(ctx, hash, cert); err != nil {
 			return err
+		}
+		if cert.Rule == certs.RuleMailIdentity { // by which a mail client may prove itself from now on
+			t.emitUser(mdm.EventAccess, directory.UserID(cert.UserID), now)
 		}
 		return t.audit(ctx, entry)
 	})

@@ -208,6 +208,11 @@ func testLastEvent(make Maker) func(*testing.T) {
 		events, err := w.DB.Outbox().Pending(w.ctx, "a", 10)
 		w.ok(err)
 		w.same(last, events[len(events)-1].ID)
+		// A certificate by which a mail client may prove itself is told.
+		bob := w.user("bob@example.test")
+		e := w.enrolled(bob, "U2")
+		told := w.told(func() { w.mailIdentity(bob, e.ID, "p") })
+		w.same(told, []string{"access " + string(bob.ID)})
 	}
 }
 
