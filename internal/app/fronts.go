@@ -38,7 +38,7 @@ func (a *App) openFronts(cfg config.Config) error {
 			Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens, Push: r.push.keeper,
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
 			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
-			SMIME: r.smime, SMIMEExports: r.smime,
+			SMIME: r.smime, SMIMEExports: r.smime, Access: a.accessAdmin(),
 			Audit: a.db.Audit(), Authority: r.authority, Rollover: rollover{r.rollover, a}, Endings: r.watch, Backup: backups{a.db}, Now: a.now,
 		},
 		Access: accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},

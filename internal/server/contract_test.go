@@ -130,6 +130,25 @@ var examples = map[string]example{
 	"POST /api/v1/ca/issuing/{fingerprint}/retire":       {path: "/api/v1/ca/issuing/" + issuedHash + "/retire", body: `{"force":true}`, contentType: jsonType, status: 200},
 	"GET /api/v1/backup":                                 {path: "/api/v1/backup", status: 200},
 	"GET /api/v1/openapi.yaml":                           {path: "/api/v1/openapi.yaml", status: 200},
+
+	"GET /api/v1/access/rules":                    {path: "/api/v1/access/rules", status: 200},
+	"POST /api/v1/access/rules":                   {path: "/api/v1/access/rules", body: `{"effect":"allow","family":"iPhone","default":"quarantine","reason":"ours"}`, contentType: jsonType, status: 200},
+	"DELETE /api/v1/access/rules/{id}":            {path: "/api/v1/access/rules/r1?reason=old", status: 204},
+	"PUT /api/v1/access/default":                  {path: "/api/v1/access/default?dry_run=true", body: `{"strategy":"allow-list","reason":"pilot"}`, contentType: jsonType, status: 200},
+	"GET /api/v1/access/policies":                 {path: "/api/v1/access/policies", status: 200},
+	"POST /api/v1/access/policies":                {path: "/api/v1/access/policies?dry_run=false", body: "name: standard\n", contentType: yamlType, status: 200},
+	"GET /api/v1/access/policies/{name}":          {path: "/api/v1/access/policies/standard", status: 200},
+	"GET /api/v1/access/policies/{name}/shut-out": {path: "/api/v1/access/policies/standard/shut-out?limit=1", status: 200},
+	"GET /api/v1/access/devices":                  {path: "/api/v1/access/devices?user=alice@example.test&decision=quarantine&family=iPhone&model=a&limit=1", status: 200},
+	"POST /api/v1/access/devices/approve":         {path: "/api/v1/access/devices/approve", body: `{"devices":["d1"],"reason":"known"}`, contentType: jsonType, status: 200},
+	"POST /api/v1/access/devices/deny":            {path: "/api/v1/access/devices/deny?dry_run=true", body: `{"devices":["d1"],"reason":"unknown"}`, contentType: jsonType, status: 200},
+	"GET /api/v1/access/devices/{id}":             {path: "/api/v1/access/devices/d1", status: 200},
+	"DELETE /api/v1/access/devices/{id}":          {path: "/api/v1/access/devices/d1?reason=sold", status: 204},
+	"PUT /api/v1/access/devices/{id}/binding":     {path: "/api/v1/access/devices/d1/binding", body: `{"enrollment_id":"e1","reason":"asked"}`, contentType: jsonType, status: 200},
+	"DELETE /api/v1/access/devices/{id}/binding":  {path: "/api/v1/access/devices/d1/binding?reason=wrong", status: 204},
+	"POST /api/v1/access/words":                   {path: "/api/v1/access/words", body: `{"kind":"exempt","user":"alice@example.test","eas_device_id":"ABC","reason":"travels","expires_at":"2026-12-01T00:00:00Z"}`, contentType: jsonType, status: 200},
+	"POST /api/v1/access/words/take-back":         {path: "/api/v1/access/words/take-back", body: `{"kind":"exempt","devices":["d1"],"reason":"back"}`, contentType: jsonType, status: 204},
+	"PUT /api/v1/users/{upn}/mail":                {path: "/api/v1/users/alice@example.test/mail", body: `{"on":false,"reason":"left"}`, contentType: jsonType, status: 204},
 }
 
 const foreignProfile = `<?xml version="1.0" encoding="UTF-8"?>

@@ -80,6 +80,8 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/users/{upn}", plane: adminPlane, roles: readers, handler: f.admin.GetUser},
 		{method: "DELETE", pattern: "/api/v1/users/{upn}", plane: adminPlane, roles: operators, handler: f.admin.RemoveUser},
 
+		{method: "PUT", pattern: "/api/v1/users/{upn}/mail", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SwitchMail},
+
 		{method: "GET", pattern: "/api/v1/templates", plane: adminPlane, roles: readers, handler: f.admin.ListTemplates},
 		{method: "POST", pattern: "/api/v1/templates", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyTemplate},
 		{method: "POST", pattern: "/api/v1/templates/preview", plane: adminPlane, roles: readers, maxBody: document, handler: f.admin.PreviewTemplate},
@@ -132,6 +134,24 @@ func (f *front) table() []route {
 		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/admit", plane: adminPlane, roles: admins, handler: f.admin.AdmitHeld},
 		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/refuse", plane: adminPlane, roles: admins, handler: f.admin.RefuseHeld},
 		{method: "POST", pattern: "/api/v1/access/decisions", plane: adminPlane, roles: everyRole, maxBody: small, handler: f.access.Decide},
+
+		{method: "GET", pattern: "/api/v1/access/rules", plane: adminPlane, roles: readers, handler: f.admin.ListAccessRules},
+		{method: "POST", pattern: "/api/v1/access/rules", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.AddAccessRule},
+		{method: "DELETE", pattern: "/api/v1/access/rules/{id}", plane: adminPlane, roles: admins, handler: f.admin.RemoveAccessRule},
+		{method: "PUT", pattern: "/api/v1/access/default", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SetAccessDefault},
+		{method: "GET", pattern: "/api/v1/access/policies", plane: adminPlane, roles: readers, handler: f.admin.ListAccessPolicies},
+		{method: "POST", pattern: "/api/v1/access/policies", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyAccessPolicy},
+		{method: "GET", pattern: "/api/v1/access/policies/{name}", plane: adminPlane, roles: readers, handler: f.admin.GetAccessPolicy},
+		{method: "GET", pattern: "/api/v1/access/policies/{name}/shut-out", plane: adminPlane, roles: readers, handler: f.admin.ShutOutByPolicy},
+		{method: "GET", pattern: "/api/v1/access/devices", plane: adminPlane, roles: readers, handler: f.admin.ListAccessDevices},
+		{method: "POST", pattern: "/api/v1/access/devices/approve", plane: adminPlane, roles: operators, maxBody: small, handler: f.admin.ApproveAccess},
+		{method: "POST", pattern: "/api/v1/access/devices/deny", plane: adminPlane, roles: operators, maxBody: small, handler: f.admin.DenyAccess},
+		{method: "GET", pattern: "/api/v1/access/devices/{id}", plane: adminPlane, roles: readers, handler: f.admin.GetAccessDevice},
+		{method: "DELETE", pattern: "/api/v1/access/devices/{id}", plane: adminPlane, roles: admins, handler: f.admin.RemoveAccessDevice},
+		{method: "PUT", pattern: "/api/v1/access/devices/{id}/binding", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.BindAccess},
+		{method: "DELETE", pattern: "/api/v1/access/devices/{id}/binding", plane: adminPlane, roles: admins, handler: f.admin.UnbindAccess},
+		{method: "POST", pattern: "/api/v1/access/words", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SayAccess},
+		{method: "POST", pattern: "/api/v1/access/words/take-back", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.TakeBackAccess},
 
 		{method: "GET", pattern: "/api/v1/push", plane: adminPlane, roles: readers, handler: f.admin.PushStatus},
 		{method: "POST", pattern: "/api/v1/push/csr", plane: adminPlane, roles: admins, handler: f.admin.RequestPush},

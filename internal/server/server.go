@@ -66,6 +66,7 @@ func (c Config) Validate() error {
 	need(c.Admin.Security != nil, "Admin.Security")
 	need(c.Admin.Secrets != nil, "Admin.Secrets")
 	need(c.Admin.Compliance != nil, "Admin.Compliance")
+	need(c.Admin.Access != nil, "Admin.Access")
 	need(c.Admin.Invitations != nil, "Admin.Invitations")
 	need(c.Admin.Tokens != nil, "Admin.Tokens")
 	need(c.Admin.Actions != nil, "Admin.Actions")

@@ -94,6 +94,7 @@ type Deps struct {
 	Security     SecurityService
 	Secrets      SecretService
 	Compliance   ComplianceService
+	Access       AccessService
 	Invitations  InvitationService
 	Tokens       TokenService
 	Actions      ActionService
