@@ -82,11 +82,7 @@ func (s *Outbox) Pending(ctx context.Context, consumer string, limit int) ([]mdm
 	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, kind, enrollment_id, user_id, at FROM work_outbox
 		WHERE id > COALESCE((SELECT last_id FROM work_cursors WHERE consumer = $1), 0)
 		ORDER BY id LIMIT $2`, consumer, pageLimit(limit))
-	list, err := collect(rows, err, func(row scanner) (mdm.Event, error) {
-		var e mdm.Event
-		err := row.Scan(&e.ID, &e.Kind, &e.EnrollmentID, &e.UserID, stamp{&e.At})
-		return e, err
-	})
+	list, err := collect(rows, err, scanEvent)
 	if err != nil {
 		return nil, fmt.Errorf("load events for %s: %w", consumer, err)
 	}
@@ -102,4 +98,22 @@ func (s *Outbox) Done(ctx context.Context, consumer string, id int64) error {
 			WHERE work_cursors.last_id < excluded.last_id`, consumer, id)
 		return err
 	})
+}
+
+// After returns up to limit events that follow the one of that ID, in the order of
+// their ID: for whoever keeps a cursor of their own, in memory.
+func (s *Outbox) After(ctx context.Context, after int64, limit int) ([]mdm.Event, error) {
+	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, kind, enrollment_id, user_id, at FROM work_outbox
+		WHERE id > $1 ORDER BY id LIMIT $2`, after, pageLimit(limit))
+	list, err := collect(rows, err, scanEvent)
+	if err != nil {
+		return nil, fmt.Errorf("load events after %d: %w", after, err)
+	}
+	return list, nil
+}
+
+func scanEvent(row scanner) (mdm.Event, error) {
+	var e mdm.Event
+	err := row.Scan(&e.ID, &e.Kind, &e.EnrollmentID, &e.UserID, stamp{&e.At})
+	return e, err
 }

@@ -4,9 +4,9 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
+
+	"sallyport/enroll/directory"
 )
 
 // micros is how a time is stored: microseconds since 1970, 0 for the zero time.
@@ -91,19 +91,8 @@ func (d document) Scan(src any) error {
 	return fmt.Errorf("JSON column holds %T", src)
 }
 
-// fold makes the key under which names are equal without regard to case. A
-// letter outside ASCII never folds into ASCII: Unicode would turn the Kelvin
-// sign into k and a dotted capital I into i, and so one person's login into
-// another's.
-func fold(s string) string {
-	return strings.Map(func(r rune) rune {
-		lower := unicode.ToLower(r)
-		if r > unicode.MaxASCII && lower <= unicode.MaxASCII {
-			return r
-		}
-		return lower
-	}, s)
-}
+// fold makes the key under which names are equal without regard to case.
+func fold(s string) string { return directory.Fold(s) }
 
 const (
 	defaultLimit = 100

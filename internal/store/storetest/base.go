@@ -125,6 +125,12 @@ func testOutbox(t *testing.T, make Maker) {
 	other, err := w.DB.Outbox().Pending(w.ctx, "b", 10)
 	w.ok(err)
 	w.same(other, events)
+	after, err := w.DB.Outbox().After(w.ctx, events[0].ID, 10)
+	w.ok(err)
+	w.same(after, events[1:])
+	one, err := w.DB.Outbox().After(w.ctx, 0, 1)
+	w.ok(err)
+	w.same(one, events[:1])
 
 	w.ok(w.DB.Outbox().Done(w.ctx, "a", events[1].ID))
 	w.ok(w.DB.Outbox().Done(w.ctx, "a", events[0].ID)) // late and out of order
