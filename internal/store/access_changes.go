@@ -135,7 +135,10 @@ func (t *tx) swap(ctx context.Context, list []access.Change) ([]access.DeviceID,
 			since_at = CASE WHEN effect = v.column3 THEN since_at ELSE v.column5 END
 		FROM (VALUES `+strings.Join(rows, ", ")+`) AS v
 		WHERE id = v.column1 AND effect = v.column2 RETURNING id`, w.args...)
-	return collect(found, err, func(row scanner) (id access.DeviceID, err error) { return id, row.Scan(&id) })
+	return collect(found, err, func(row scanner) (id access.DeviceID, err error) {
+		err = row.Scan(&id)
+		return id, err
+	})
 }
 
 // tell appends rows to the feed, which become visible in the order of Seq, each
@@ -276,7 +279,10 @@ func (s *Access) prune(ctx context.Context, before time.Time) (int64, error) {
 	var dropped []int64
 	err := s.db.write(ctx, "drop old decisions", func(t *tx) error {
 		rows, err := t.QueryContext(ctx, `DELETE FROM access_changes WHERE seq IN (`+followedChanges+`) RETURNING seq`, micros(before), maxLimit)
-		dropped, err = collect(rows, err, func(row scanner) (seq int64, err error) { return seq, row.Scan(&seq) })
+		dropped, err = collect(rows, err, func(row scanner) (seq int64, err error) {
+			err = row.Scan(&seq)
+			return seq, err
+		})
 		if err != nil {
 			return err
 		}

@@ -101,11 +101,8 @@ func (t *tx) judge(ctx context.Context, list []access.DeviceRow) error {
 	for i, r := range list {
 		owners[i] = r.UserID
 	}
-	var w where
-	scope{list: owners}.of(&w, "e.user_id")
-	w.add("e.state NOT IN " + asideStates)
-	rows, err := t.QueryContext(ctx, `SELECT e.id, e.user_id, e.state, e.eas_device_id, COALESCE(v.state, '')
-		FROM enroll_enrollments e LEFT JOIN compliance_verdicts v ON v.enrollment_id = e.id`+w.clause(), w.args...)
+	query, args := scope{list: owners}.phones(`e.id, e.user_id, e.state, e.eas_device_id, COALESCE(v.state, '')`)
+	rows, err := t.QueryContext(ctx, query, args...)
 	phones, err := collect(rows, err, func(row scanner) (p phone, err error) {
 		var eas string
 		err = row.Scan(&p.EnrollmentID, &p.owner, &p.State, &eas, &p.Verdict.State)

@@ -19,10 +19,9 @@ var _ access.Source = (*Access)(nil)
 func (s *Access) Entries(ctx context.Context, after directory.UserID, limit int) ([]access.Entry, error) {
 	var list []access.Entry
 	err := s.db.read(ctx, "load people", func(t *tx) error {
-		var w where
-		w.add("u.removed_at = 0 AND u.id > ?", after)
-		var err error
-		if list, err = t.people(ctx, w, w.limit(pageLimit(limit))); err != nil || len(list) == 0 {
+		query, args := peopleAfter(after, limit)
+		rows, err := t.QueryContext(ctx, query, args...)
+		if list, err = collect(rows, err, scanPerson); err != nil || len(list) == 0 {
 			return err
 		}
 		return t.fillEntries(ctx, list, scope{first: list[0].Person.ID, last: list[len(list)-1].Person.ID})
@@ -38,14 +37,14 @@ func (s *Access) EntriesOf(ctx context.Context, ids []directory.UserID) ([]acces
 	all := []access.Entry{}
 	for some := range slices.Chunk(ids, maxLimit) {
 		err := s.db.read(ctx, "load people by ID", func(t *tx) error {
-			var w where
-			w.add("u.removed_at = 0")
-			scope{list: some}.of(&w, "u.id")
-			list, err := t.people(ctx, w, "")
+			of := scope{list: some}
+			query, args := of.people()
+			rows, err := t.QueryContext(ctx, query, args...)
+			list, err := collect(rows, err, scanPerson)
 			if err != nil || len(list) == 0 {
 				return err
 			}
-			if err := t.fillEntries(ctx, list, scope{list: some}); err != nil {
+			if err := t.fillEntries(ctx, list, of); err != nil {
 				return err
 			}
 			all = append(all, list...)
@@ -58,14 +57,7 @@ func (s *Access) EntriesOf(ctx context.Context, ids []directory.UserID) ([]acces
 	return all, nil
 }
 
-// people are entries without what belongs to them, in the order of ID.
-func (t *tx) people(ctx context.Context, w where, limit string) ([]access.Entry, error) {
-	rows, err := t.QueryContext(ctx, `SELECT u.id, u.upn, u.upn_key, u.email_key, u.username_key, u.down_level_key, u.group_names,
-			m.user_id IS NOT NULL, COALESCE(m.noted_by, ''), COALESCE(m.noted_at, 0), COALESCE(m.reason, '')
-		FROM directory_users u LEFT JOIN access_mail_off m ON m.user_id = u.id`+w.clause()+` ORDER BY u.id`+limit, w.args...)
-	return collect(rows, err, scanPerson)
-}
-
+// scanPerson reads an entry without what belongs to it.
 func scanPerson(row scanner) (access.Entry, error) {
 	var e access.Entry
 	var logins [4]string
@@ -103,9 +95,8 @@ func (t *tx) fillEntries(ctx context.Context, list []access.Entry, of scope) err
 }
 
 func (t *tx) fillDevices(ctx context.Context, byID map[directory.UserID]*access.Entry, of scope) error {
-	var w where
-	of.of(&w, "d.user_id")
-	rows, err := t.QueryContext(ctx, `SELECT `+clientColumns+` FROM access_devices d`+w.clause(), w.args...)
+	query, args := of.clients()
+	rows, err := t.QueryContext(ctx, query, args...)
 	devices, err := collect(rows, err, scanClient)
 	if err != nil {
 		return err
@@ -120,10 +111,8 @@ func (t *tx) fillDevices(ctx context.Context, byID map[directory.UserID]*access.
 }
 
 func (t *tx) fillPersonal(ctx context.Context, byID map[directory.UserID]*access.Entry, of scope) error {
-	var w where
-	of.of(&w, "user_id")
-	rows, err := t.QueryContext(ctx, `SELECT user_id, device_key, kind, noted_by, noted_at, reason, expires_at
-		FROM access_personal`+w.clause()+` ORDER BY user_id, device_key, kind`, w.args...)
+	query, args := of.personal()
+	rows, err := t.QueryContext(ctx, query, args...)
 	words, err := collect(rows, err, func(row scanner) (access.Personal, error) {
 		var p access.Personal
 		err := row.Scan(&p.UserID, &p.Key, &p.Kind, &p.By, stamp{&p.At}, &p.Reason, stamp{&p.ExpiresAt})
@@ -144,9 +133,8 @@ func (t *tx) fillPersonal(ctx context.Context, byID map[directory.UserID]*access
 func (s *Access) Owners(ctx context.Context, ids []mdm.EnrollmentID) (map[mdm.EnrollmentID]directory.UserID, error) {
 	owners := make(map[mdm.EnrollmentID]directory.UserID, len(ids))
 	for some := range slices.Chunk(ids, maxLimit) {
-		var w where
-		w.in("id", padded(some))
-		rows, err := s.db.reader.QueryContext(ctx, `SELECT id, user_id FROM enroll_enrollments`+w.clause(), w.args...)
+		query, args := ownersOf(some)
+		rows, err := s.db.reader.QueryContext(ctx, query, args...)
 		_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
 			var id mdm.EnrollmentID
 			var user directory.UserID
@@ -162,16 +150,27 @@ func (s *Access) Owners(ctx context.Context, ids []mdm.EnrollmentID) (map[mdm.En
 	return owners, nil
 }
 
+func ownersOf(ids []mdm.EnrollmentID) (query string, args []any) {
+	var w where
+	w.in("id", padded(ids))
+	return `SELECT id, user_id FROM enroll_enrollments` + w.clause(), w.args
+}
+
+const newestEvent = `SELECT COALESCE(MAX(id), 0) FROM work_outbox`
+
 // LastEvent is the ID of the newest event, 0 before the first. Events become
 // visible in the order of their ID, with what they tell of.
 func (s *Access) LastEvent(ctx context.Context) (int64, error) {
 	var id int64
-	err := s.db.reader.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM work_outbox`).Scan(&id)
+	err := s.db.reader.QueryRowContext(ctx, newestEvent).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("find the newest event: %w", err)
 	}
 	return id, nil
 }
+
+// expiringWords finds users who are on record: those of others go with them.
+const expiringWords = `SELECT DISTINCT user_id FROM access_personal WHERE expires_at <> 0 AND expires_at >= $1 AND expires_at < $2`
 
 // Timed returns the users for whom time changes something from one moment until
 // before another, in the order of ID; limit 0 means all of them. A policy that
@@ -179,8 +178,8 @@ func (s *Access) LastEvent(ctx context.Context) (int64, error) {
 func (s *Access) Timed(ctx context.Context, from, until time.Time, limit int) ([]directory.UserID, error) {
 	var ids []directory.UserID
 	err := s.db.read(ctx, "find users whom time concerns", func(t *tx) error {
-		var err error
-		if ids, err = t.users(ctx, `id IN (SELECT user_id FROM access_personal WHERE expires_at >= $1 AND expires_at < $2 AND expires_at <> 0)`, micros(from), micros(until)); err != nil {
+		rows, err := t.QueryContext(ctx, expiringWords, micros(from), micros(until))
+		if ids, err = collect(rows, err, scanUserID); err != nil {
 			return err
 		}
 		world, err := t.world(ctx)
@@ -236,5 +235,10 @@ func (t *tx) audience(ctx context.Context, a directory.Audience) ([]directory.Us
 // users are the IDs of those on record to whom a condition applies.
 func (t *tx) users(ctx context.Context, condition string, args ...any) ([]directory.UserID, error) {
 	rows, err := t.QueryContext(ctx, `SELECT id FROM directory_users WHERE removed_at = 0 AND `+condition, args...)
-	return collect(rows, err, func(row scanner) (id directory.UserID, err error) { return id, row.Scan(&id) })
+	return collect(rows, err, scanUserID)
+}
+
+func scanUserID(row scanner) (id directory.UserID, err error) {
+	err = row.Scan(&id)
+	return id, err
 }

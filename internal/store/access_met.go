@@ -22,13 +22,14 @@ type met struct {
 	key  access.DeviceKey
 }
 
+const metQuery = `SELECT ` + clientColumns + ` FROM access_devices d WHERE d.user_id = $1 AND d.device_key = $2`
+
 // Meet returns the mail client, and makes it at first contact.
 func (s *Access) Meet(ctx context.Context, seen access.Sighting, guess mdm.EnrollmentID) (access.Device, error) {
 	var d access.Device
 	err := s.db.write(ctx, "meet mail client", func(t *tx) error {
 		var err error
-		d, err = scanClient(t.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM access_devices d
-			WHERE d.user_id = $1 AND d.device_key = $2`, seen.UserID, seen.Key))
+		d, err = scanClient(t.QueryRowContext(ctx, metQuery, seen.UserID, seen.Key))
 		if !errors.Is(err, sql.ErrNoRows) {
 			return unchanged(err)
 		}
@@ -110,9 +111,8 @@ func (t *tx) clientsOf(ctx context.Context, list []access.Sighting) (map[met]acc
 	for i, seen := range list {
 		users[i] = seen.UserID
 	}
-	var w where
-	scope{list: users}.of(&w, "d.user_id")
-	rows, err := t.QueryContext(ctx, `SELECT `+clientColumns+` FROM access_devices d`+w.clause(), w.args...)
+	query, args := scope{list: users}.clients()
+	rows, err := t.QueryContext(ctx, query, args...)
 	devices, err := collect(rows, err, scanClient)
 	if err != nil {
 		return nil, err

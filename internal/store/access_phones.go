@@ -92,11 +92,8 @@ func (*skipped) UnmarshalJSON([]byte) error { return nil }
 // fillPhones: an enrolment that is held, or was refused, is nobody's phone. One
 // that has ended counts as long as somebody may still ask as that phone.
 func (t *tx) fillPhones(ctx context.Context, byID map[directory.UserID]*access.Entry, of scope) error {
-	var w where
-	of.of(&w, "e.user_id")
-	w.add("e.state NOT IN " + asideStates)
-	rows, err := t.QueryContext(ctx, `SELECT `+phoneColumns+` FROM enroll_enrollments e
-		LEFT JOIN compliance_verdicts v ON v.enrollment_id = e.id`+w.clause(), w.args...)
+	query, args := of.phones(phoneColumns)
+	rows, err := t.QueryContext(ctx, query, args...)
 	phones, err := collect(rows, err, scanPhone)
 	if err != nil {
 		return err
@@ -137,11 +134,8 @@ func bound(devices []access.Device, id mdm.EnrollmentID) bool {
 
 // mailCertificates are those by which a mail client may prove to be on a phone.
 func (t *tx) mailCertificates(ctx context.Context, of scope) (map[mdm.EnrollmentID][]string, error) {
-	now := micros(t.db.now())
-	var w where
-	of.of(&w, "user_id")
-	w.add("rule = 'mail-identity' AND revoked_at = 0 AND not_before <= ? AND not_after > ?", now, now)
-	rows, err := t.QueryContext(ctx, `SELECT enrollment_id, sha256 FROM certs_certificates`+w.clause()+` ORDER BY sha256`, w.args...)
+	query, args := of.mailCertificates(t.db.now())
+	rows, err := t.QueryContext(ctx, query, args...)
 	list := map[mdm.EnrollmentID][]string{}
 	_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
 		var id mdm.EnrollmentID

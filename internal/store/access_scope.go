@@ -2,6 +2,7 @@ package store
 
 import (
 	"strings"
+	"time"
 
 	"sallyport/enroll/directory"
 )
@@ -20,6 +21,55 @@ func (s scope) of(w *where, column string) {
 		return
 	}
 	w.in(column, padded(s.list))
+}
+
+// What belongs to people is asked for with one statement of each kind, whether it
+// is for a page of all or for some (TestAccessQueries).
+
+const peopleColumns = `SELECT u.id, u.upn, u.upn_key, u.email_key, u.username_key, u.down_level_key, u.group_names,
+		m.user_id IS NOT NULL, COALESCE(m.noted_by, ''), COALESCE(m.noted_at, 0), COALESCE(m.reason, '')
+	FROM directory_users u LEFT JOIN access_mail_off m ON m.user_id = u.id`
+
+func peopleAfter(after directory.UserID, limit int) (query string, args []any) {
+	var w where
+	w.add("u.removed_at = 0 AND u.id > ?", after)
+	return peopleColumns + w.clause() + ` ORDER BY u.id` + w.limit(pageLimit(limit)), w.args
+}
+
+func (s scope) people() (query string, args []any) {
+	var w where
+	w.add("u.removed_at = 0")
+	s.of(&w, "u.id")
+	return peopleColumns + w.clause(), w.args
+}
+
+func (s scope) clients() (query string, args []any) {
+	var w where
+	s.of(&w, "d.user_id")
+	return `SELECT ` + clientColumns + ` FROM access_devices d` + w.clause(), w.args
+}
+
+// phones leaves out those that are held or were refused.
+func (s scope) phones(columns string) (query string, args []any) {
+	var w where
+	s.of(&w, "e.user_id")
+	w.add("e.state NOT IN " + asideStates)
+	return `SELECT ` + columns + ` FROM enroll_enrollments e
+		LEFT JOIN compliance_verdicts v ON v.enrollment_id = e.id` + w.clause(), w.args
+}
+
+func (s scope) mailCertificates(now time.Time) (query string, args []any) {
+	var w where
+	s.of(&w, "user_id")
+	w.add("rule = 'mail-identity' AND revoked_at = 0 AND not_before <= ? AND not_after > ?", micros(now), micros(now))
+	return `SELECT enrollment_id, sha256 FROM certs_certificates` + w.clause() + ` ORDER BY sha256`, w.args
+}
+
+func (s scope) personal() (query string, args []any) {
+	var w where
+	s.of(&w, "user_id")
+	return `SELECT user_id, device_key, kind, noted_by, noted_at, reason, expires_at
+		FROM access_personal` + w.clause() + ` ORDER BY user_id, device_key, kind`, w.args
 }
 
 // in adds the condition that column is one of list, which is not empty.

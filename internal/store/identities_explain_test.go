@@ -50,6 +50,12 @@ var engineWords = map[string]struct {
 func TestIdentityQueries(t *testing.T) {
 	t.Parallel()
 	const size = 100_000
+	now, middle := time.UnixMicro(size/2*1_000_000), fmt.Sprint("c", 1_000_000+48271*(size/2)%100_003)
+	explain(t, fleet, size, store.IdentityQueries(now, now.Add(time.Hour), middle, fmt.Sprint("e", size/2), "u50"))
+}
+
+// explain fills a database of each engine, and has it say how it would answer.
+func explain(t *testing.T, content string, size int, queries []store.Query) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +70,7 @@ func TestIdentityQueries(t *testing.T) {
 			}
 			direct := pool(t, path)
 			direct.SetMaxOpenConns(1)
-			fill := strings.NewReplacer("NUMBERS", fmt.Sprintf(words.numbers, size), "HASH", words.hash, "SHA256", sha256).Replace(fleet)
+			fill := strings.NewReplacer("NUMBERS", fmt.Sprintf(words.numbers, size), "HASH", words.hash, "SHA256", sha256).Replace(content)
 			if e.name == "postgres" { // as its autovacuum does, and as on our connections; on SQLite nobody does
 				fill += "; VACUUM ANALYZE; SET enable_seqscan = off; SET jit = off"
 			}
@@ -73,8 +79,7 @@ func TestIdentityQueries(t *testing.T) {
 					t.Fatalf("%s: %v", statement, err)
 				}
 			}
-			now, middle := time.UnixMicro(size/2*1_000_000), fmt.Sprint("c", 1_000_000+48271*(size/2)%100_003)
-			for _, q := range store.IdentityQueries(now, now.Add(time.Hour), middle, fmt.Sprint("e", size/2), "u50") {
+			for _, q := range queries {
 				rows, err := direct.Query(words.explain+q.Text, q.Args...)
 				if err != nil {
 					t.Fatalf("%s: %v", q.Name, err)
