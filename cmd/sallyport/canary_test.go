@@ -31,6 +31,7 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
+	"sallyport/access"
 	"sallyport/certs"
 	"sallyport/enroll"
 	"sallyport/internal/app"
@@ -490,7 +491,7 @@ func (m *mine) collect() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	for _, purpose := range enroll.MACPurposes() {
+	for _, purpose := range append(enroll.MACPurposes(), access.MACPurposes()...) {
 		key, err := sealer.MACKey(sealer.KeyID(), purpose)
 		if err != nil {
 			m.t.Fatal(err)

@@ -41,7 +41,7 @@ func (a *App) openFronts(cfg config.Config) error {
 			SMIME: r.smime, SMIMEExports: r.smime, Access: a.accessAdmin(),
 			Audit: a.db.Audit(), Authority: r.authority, Rollover: rollover{r.rollover, a}, Endings: r.watch, Backup: backups{a.db}, Now: a.now,
 		},
-		Access: accessapi.Deps{Engine: r.access, Devices: r.enroll, Verdicts: r.compliance},
+		Access: accessapi.Deps{Engine: r.access, Logins: r.access, Devices: r.enroll, Verdicts: r.compliance},
 		Tokens: r.tokens,
 		Audit:  a.db.Audit(),
 		Ping:   a.db.Ping,

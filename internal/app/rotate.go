@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 
-	"sallyport/enroll"
 	"sallyport/internal/config"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
@@ -130,7 +129,7 @@ func (r *rotation) reseal(ctx context.Context, keys [][]byte) (done store.Reseal
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	// A database of before these were kept has them from its first key.
-	if _, err := db.MACs(ctx, enroll.MACPurposes()...); err != nil {
+	if _, err := db.MACs(ctx, macPurposes()...); err != nil {
 		return done, err
 	}
 	return db.Reseal(ctx, r.Progress)

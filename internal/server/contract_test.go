@@ -23,6 +23,7 @@ type example struct {
 	path, body, contentType string
 	status                  int
 	match                   string // If-Match
+	gate                    bool   // asked by a web server on behalf of a mail client
 }
 
 // What the routes take that make a revision; the newest one is 1.
@@ -107,6 +108,9 @@ var examples = map[string]example{
 	"POST /api/v1/held-enrollments/{id}/admit":           {path: "/api/v1/held-enrollments/h1/admit", status: 204},
 	"POST /api/v1/held-enrollments/{id}/refuse":          {path: "/api/v1/held-enrollments/h1/refuse", status: 204},
 	"POST /api/v1/access/decisions":                      {path: "/api/v1/access/decisions", body: `{"user":"alice@example.test","device_id":"ABC","device_type":"iPhone","user_agent":"Apple-iPhone"}`, contentType: jsonType, status: 200},
+	"GET /access/auth":                                   {path: "/access/auth", gate: true, status: 204},
+	"GET /access/why/{token}":                            {path: "/access/why/" + goodReason, status: 200},
+	"HEAD /access/why/{token}":                           {path: "/access/why/" + goodReason, status: 200},
 	"GET /api/v1/push":                                   {path: "/api/v1/push", status: 200},
 	"POST /api/v1/push/csr":                              {path: "/api/v1/push/csr", status: 201},
 	"POST /api/v1/push/certificate":                      {path: "/api/v1/push/certificate", body: `{"certificate":"-----BEGIN CERTIFICATE-----","replace_topic":42,"dry_run":true}`, contentType: jsonType, status: 200},
@@ -161,7 +165,15 @@ func (e example) request(method, token string) *http.Request {
 	if e.contentType != "" {
 		r.Header.Set("Content-Type", e.contentType)
 	}
-	if token != "" {
+	switch {
+	case e.gate:
+		r.Header.Set("X-Original-URI", "/Microsoft-Server-ActiveSync?Cmd=Sync&User=alice@example.test&DeviceId=ABC&DeviceType=iPhone")
+		r.Header.Set("X-Original-Method", "POST")
+		r.SetBasicAuth("alice@example.test", "pw")
+		if token != "" {
+			r.Header.Set("X-Sallyport-Token", token)
+		}
+	case token != "":
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	if e.match != "" {
@@ -246,6 +258,10 @@ func TestEveryRouteAgainstTheContract(t *testing.T) {
 			if !found {
 				t.Fatal("no example: add one")
 			}
+			token := token
+			if row.gate {
+				token = w.token(t, auth.Engine, time.Hour).Text.Reveal()
+			}
 			check(t, router, handlers.Public, e, row.method, token, e.status)
 			if row.open {
 				return
@@ -274,6 +290,10 @@ func TestTroubleAgainstTheContract(t *testing.T) {
 		for name, e := range examples {
 			method, _, _ := strings.Cut(name, " ")
 			recorder := httptest.NewRecorder()
+			token := token
+			if e.gate {
+				token = w.token(t, auth.Engine, time.Hour).Text.Reveal()
+			}
 			r := e.request(method, token)
 			handlers.Public.ServeHTTP(recorder, r)
 			validateResponse(t, router, e.request(method, token), recorder)

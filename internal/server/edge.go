@@ -39,7 +39,7 @@ func audienceOf(path string) audience {
 	switch {
 	case under(path, mdmPath), under(path, scepPath):
 		return phones
-	case under(path, "/crl"), under(path, "/api"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
+	case under(path, "/crl"), under(path, "/api"), under(path, "/access/auth"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
 		return programs
 	}
 	return people
@@ -69,7 +69,7 @@ func (f *front) identify(row route, r *http.Request) (*http.Request, error) {
 	if row.open {
 		return r.WithContext(audit.WithActor(r.Context(), actor(r))), nil
 	}
-	principal, err := f.cfg.Tokens.Authenticate(r.Context(), bearer(r))
+	principal, err := f.cfg.Tokens.Authenticate(r.Context(), row.token(r))
 	if errors.Is(err, auth.ErrUnauthenticated) {
 		return r, f.refuse(r, row, "token.refuse", "", err)
 	}
@@ -99,6 +99,20 @@ func (f *front) refuse(r *http.Request, row route, action, target string, err er
 		f.cfg.Log.ErrorContext(ctx, "audit row of a refusal not written", logkey.Error, failure)
 	}
 	return err
+}
+
+// gateToken is where a web server in front of a mailbox shows its token.
+const gateToken = "X-Sallyport-Token"
+
+// token returns what the caller shows to be let in, or nothing.
+func (row route) token(r *http.Request) string {
+	if !row.gate {
+		return bearer(r)
+	}
+	if list := r.Header.Values(gateToken); len(list) == 1 {
+		return list[0]
+	}
+	return ""
 }
 
 // bearer returns the token of the Authorization header (RFC 6750, section 2.1),

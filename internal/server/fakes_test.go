@@ -99,7 +99,7 @@ func (w *world) config() Config {
 	tokens := &auth.Service{Store: tokenStore{w}, Now: w.clock}
 	var c Config
 	c.Device.Enroll, c.Device.SCEP, c.Device.MDM = enroller{w}, scepFake{w}, mdmFake{w}
-	c.Device.CRLs = crlFake{w}
+	c.Device.CRLs, c.Device.Reasons = crlFake{w}, engine{w}
 	c.Device.PublicURL, c.Device.Organization, c.Device.Now = "https://mdm.example.test", "Example Organisation", w.clock
 	c.Admin.Users, c.Admin.Templates, c.Admin.Compliance = users{w}, templatesFake{w}, complianceFake{w}
 	c.Admin.Revisions, c.Admin.Viewer, c.Admin.Security, c.Admin.Secrets = templatesFake{w}, templatesFake{w}, templatesFake{w}, templatesFake{w}
@@ -110,7 +110,7 @@ func (w *world) config() Config {
 	c.Admin.Certificates, c.Admin.People, c.Admin.Hand = caFake{w}, caFake{w}, caFake{w}
 	c.Admin.Authority, c.Admin.Rollover, c.Admin.Endings = authorityFake{w}, rolloverFake{w}, rolloverFake{w}
 	c.Admin.Backup, c.Admin.Now = backup{w}, w.clock
-	c.Access.Engine, c.Access.Devices, c.Access.Verdicts = engine{w}, enroller{w}, complianceFake{w}
+	c.Access.Engine, c.Access.Logins, c.Access.Devices, c.Access.Verdicts = engine{w}, engine{w}, enroller{w}, complianceFake{w}
 	c.Tokens, c.Audit, c.Now = tokens, trail{w}, w.clock
 	c.Ping = func(context.Context) error { return w.did(false) }
 	c.Version = "1.2.3"
@@ -404,6 +404,30 @@ type engine struct{ w *world }
 
 func (f engine) Decide(context.Context, access.Client) (access.Decision, error) {
 	return access.Decision{Effect: access.Allow, ValidUntil: noon.Add(time.Hour)}, f.w.did(false)
+}
+
+func (f engine) Named(_ context.Context, login string) ([]directory.UserID, error) {
+	if err := f.w.did(false); err != nil || login == "nobody" {
+		return nil, err
+	}
+	return []directory.UserID{"u1"}, nil
+}
+
+// goodReason is the token of the one reason page there is.
+const goodReason = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+func (f engine) Standing(_ context.Context, token string) (access.Standing, error) {
+	if err := f.w.did(false); err != nil {
+		return access.Standing{}, err
+	}
+	if token != goodReason {
+		return access.Standing{}, access.ErrNotFound
+	}
+	return access.Standing{
+		Device:   access.DeviceRow{UPN: alice.UPN, Device: access.Device{Type: "iPhone", UserAgent: "Apple-iPhone"}},
+		Decision: access.Decision{Effect: access.Block, Reasons: []access.Reason{{Rule: "passcode", Fact: "no passcode is set", Fix: "Set a passcode.", Since: noon}}},
+		Since:    noon, At: noon,
+	}, nil
 }
 
 type backup struct{ w *world }

@@ -28,6 +28,7 @@ type route struct {
 	plane   plane
 	roles   []auth.Role
 	open    bool
+	gate    bool  // the token comes in X-Sallyport-Token: Authorization is a mail client's
 	maxBody int64 // 0: the body is not read
 	handler handler
 }
@@ -49,6 +50,7 @@ var (
 	operators = []auth.Role{auth.Admin, auth.Operator}
 	auditors  = []auth.Role{auth.Admin, auth.Auditor}
 	admins    = []auth.Role{auth.Admin}
+	gates     = []auth.Role{auth.Engine}
 )
 
 // table is every route there is. api/openapi.yaml says the same; a test compares.
@@ -152,6 +154,10 @@ func (f *front) table() []route {
 		{method: "DELETE", pattern: "/api/v1/access/devices/{id}/binding", plane: adminPlane, roles: admins, handler: f.admin.UnbindAccess},
 		{method: "POST", pattern: "/api/v1/access/words", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SayAccess},
 		{method: "POST", pattern: "/api/v1/access/words/take-back", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.TakeBackAccess},
+
+		{method: "GET", pattern: "/access/auth", plane: adminPlane, roles: gates, gate: true, handler: f.access.Auth},
+		{method: "GET", pattern: "/access/why/{token}", plane: publicPlane, open: true, handler: f.device.WhyPage},
+		{method: "HEAD", pattern: "/access/why/{token}", plane: publicPlane, open: true, handler: f.device.WhyPage},
 
 		{method: "GET", pattern: "/api/v1/push", plane: adminPlane, roles: readers, handler: f.admin.PushStatus},
 		{method: "POST", pattern: "/api/v1/push/csr", plane: adminPlane, roles: admins, handler: f.admin.RequestPush},

@@ -84,6 +84,7 @@ func (c Config) Validate() error {
 	need(c.Admin.SMIME != nil, "Admin.SMIME")
 	need(c.Admin.SMIMEExports != nil, "Admin.SMIMEExports")
 	need(c.Access.Engine != nil, "Access.Engine")
+	need(c.Access.Logins != nil, "Access.Logins")
 	need(c.Access.Devices != nil, "Access.Devices")
 	need(c.Access.Verdicts != nil, "Access.Verdicts")
 	need(c.Tokens != nil, "Tokens")

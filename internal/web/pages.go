@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-//go:embed templates/*.html texts/*.json assets/style.css
+//go:embed templates/*.html texts/*.json sentences/*.json assets/style.css
 var embedded embed.FS
 
 // Kind is the variant of the enrolment page for what reads it.
@@ -64,11 +64,13 @@ type page struct {
 	Lang, Dir, Title, Stylesheet, Organization string
 	Enroll                                     *Enroll
 	Trouble                                    *Trouble
+	Why                                        *whyView
 }
 
 // Pages renders the pages. It is safe for concurrent use.
 type Pages struct {
 	locales    *locales
+	sentences  map[string]*sentences         // by locale
 	templates  map[string]*template.Template // by locale and page
 	style      []byte
 	stylesheet string
@@ -82,6 +84,10 @@ func read(files fs.FS) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
+	said, err := readSentences(files)
+	if err != nil {
+		return nil, err
+	}
 	style, err := fs.ReadFile(files, "assets/style.css")
 	if err != nil {
 		return nil, fmt.Errorf("read style: %w", err)
@@ -89,13 +95,14 @@ func read(files fs.FS) (*Pages, error) {
 	sum := sha256.Sum256(style)
 	p := &Pages{
 		locales:    l,
+		sentences:  said,
 		templates:  make(map[string]*template.Template),
 		style:      style,
 		stylesheet: "style-" + hex.EncodeToString(sum[:8]) + ".css",
 	}
 	for _, locale := range l.names {
 		words := template.FuncMap{"t": func(key string, pairs ...string) string { return l.text(locale, key, pairs...) }}
-		for _, name := range []string{"home", "enroll", "trouble"} {
+		for _, name := range []string{"home", "enroll", "trouble", "why"} {
 			t, err := template.New(name).Funcs(words).ParseFS(files, "templates/layout.html", "templates/"+name+".html")
 			if err != nil {
 				return nil, fmt.Errorf("parse page %s: %w", name, err)
@@ -129,7 +136,7 @@ func (p *Pages) Enroll(acceptLanguage string, e Enroll) ([]byte, error) {
 }
 
 // Trouble renders the page for the trouble called key: unknown, used, expired,
-// revoked, many, pins, foreign, settings, request, missing, down, broken.
+// revoked, many, pins, foreign, settings, request, missing, lost, down, broken.
 func (p *Pages) Trouble(acceptLanguage, key string, t Trouble) ([]byte, error) {
 	locale := p.locales.choose(acceptLanguage)
 	t.Text = p.locales.text(locale, key+".text")

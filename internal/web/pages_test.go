@@ -48,6 +48,10 @@ func every(t *testing.T, p *Pages, accept string) map[string]string {
 		body, err = p.Enroll(accept, e)
 		add("enroll-"+string(kind)+"-personal-pin-rehearsal", body, err)
 	}
+	for _, effect := range []string{"allow", "quarantine", "block", "something new"} {
+		body, err = p.Why(accept, sampleWhy(effect))
+		add("why-"+effect, body, err)
+	}
 	for _, key := range troubles {
 		body, err = p.Trouble(accept, key, Trouble{Organization: "Example Organisation", RequestID: "0123456789abcdef", Wait: 9*time.Minute + time.Second})
 		add("trouble-"+key, body, err)
@@ -55,7 +59,7 @@ func every(t *testing.T, p *Pages, accept string) map[string]string {
 	return pages
 }
 
-var troubles = []string{"unknown", "used", "expired", "revoked", "many", "pins", "foreign", "settings", "request", "missing", "down", "broken"}
+var troubles = []string{"unknown", "used", "expired", "revoked", "many", "pins", "foreign", "settings", "request", "missing", "lost", "down", "broken"}
 
 func TestPagesRender(t *testing.T) {
 	p, err := New()
@@ -64,25 +68,32 @@ func TestPagesRender(t *testing.T) {
 	}
 	forbidden := regexp.MustCompile(`(?i)<script|<style|\sstyle=|\son[a-z]+=|javascript:|<iframe|https?://[^m]`)
 	unfilled := regexp.MustCompile(`\{[a-z]+\}|ZgotmplZ|<no value>`)
-	for name, html := range every(t, p, "en-GB,en;q=0.9") {
-		if found := forbidden.FindString(html); found != "" {
-			t.Errorf("page %s holds %q: the policy forbids scripts and inline style", name, found)
-		}
-		if found := unfilled.FindString(html); found != "" {
-			t.Errorf("page %s holds %q", name, found)
-		}
-		if !strings.Contains(html, `<html lang="en" dir="ltr">`) || !strings.Contains(html, "<h1>") {
-			t.Errorf("page %s lacks its language or its heading", name)
-		}
-		if *shots != "" {
-			file := strings.ReplaceAll(html, "/assets/"+p.stylesheet, p.stylesheet)
-			if err := os.WriteFile(filepath.Join(*shots, name+".html"), []byte(file), 0o600); err != nil {
-				t.Fatal(err)
-			}
+	for _, lang := range []string{"en", "de"} {
+		for name, html := range every(t, p, lang+"-"+lang+","+lang+";q=0.9") {
+			checkPage(t, p, lang, name, html, forbidden, unfilled)
 		}
 	}
 	if *shots != "" {
 		if err := os.WriteFile(filepath.Join(*shots, p.stylesheet), p.style, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func checkPage(t *testing.T, p *Pages, lang, name, html string, forbidden, unfilled *regexp.Regexp) {
+	t.Helper()
+	if found := forbidden.FindString(html); found != "" {
+		t.Errorf("page %s holds %q: the policy forbids scripts and inline style", name, found)
+	}
+	if found := unfilled.FindString(html); found != "" {
+		t.Errorf("page %s holds %q", name, found)
+	}
+	if !strings.Contains(html, `<html lang="`+lang+`" dir="ltr">`) || !strings.Contains(html, "<h1>") {
+		t.Errorf("page %s lacks its language or its heading", name)
+	}
+	if *shots != "" {
+		file := strings.ReplaceAll(html, "/assets/"+p.stylesheet, p.stylesheet)
+		if err := os.WriteFile(filepath.Join(*shots, name+"."+lang+".html"), []byte(file), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,6 +208,14 @@ func TestTextsAreComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := map[string]bool{"dir": true, "time": true, "home.title": true, "enroll.title": true, "wait.minute": true, "wait.minutes": true}
+	for _, effect := range []string{"allow", "quarantine", "block"} {
+		asked["why."+effect+".title"], asked["why."+effect+".lead"] = true, true
+	}
+	for key := range l.texts[fallback] {
+		if strings.HasPrefix(key, "rule.") { // asked for by whatever rules there are
+			asked[key] = true
+		}
+	}
 	for _, key := range troubles {
 		asked[key+".title"], asked[key+".text"], asked[key+".next"] = true, true, true
 	}
@@ -218,8 +237,10 @@ func TestTextsAreComplete(t *testing.T) {
 		}
 	}
 	for key := range asked {
-		if l.texts[fallback][key] == "" {
-			t.Errorf("%s.json lacks %q", fallback, key)
+		for name, words := range l.texts {
+			if words[key] == "" {
+				t.Errorf("%s.json lacks %q", name, key)
+			}
 		}
 	}
 	holes := regexp.MustCompile(`\{[a-z]+\}`)

@@ -91,11 +91,8 @@ func (l *locales) choose(acceptLanguage string) string {
 // text returns the text called key with {name} replaced: pairs is name, value,
 // name, value. A text that the locale lacks comes from the fallback.
 func (l *locales) text(locale, key string, pairs ...string) string {
-	words, found := l.texts[locale][key]
-	if !found {
-		words, found = l.texts[fallback][key]
-	}
-	if !found {
+	words := l.find(locale, key)
+	if words == "" {
 		return key
 	}
 	if len(pairs) == 0 {
@@ -106,6 +103,14 @@ func (l *locales) text(locale, key string, pairs ...string) string {
 		replace = append(replace, "{"+pairs[i]+"}", pairs[i+1])
 	}
 	return strings.NewReplacer(replace...).Replace(words)
+}
+
+// find returns the text called key, or nothing.
+func (l *locales) find(locale, key string) string {
+	if words, found := l.texts[locale][key]; found {
+		return words
+	}
+	return l.texts[fallback][key]
 }
 
 // wait says in whole minutes how long d is; who waits so long is not early.

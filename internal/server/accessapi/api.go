@@ -35,6 +35,7 @@ type VerdictService interface {
 // Deps is what the handlers work with; all of it is needed.
 type Deps struct {
 	Engine   Engine
+	Logins   Logins
 	Devices  DeviceService
 	Verdicts VerdictService
 }

@@ -40,6 +40,7 @@ type Deps struct {
 	SCEP         SCEP
 	CRLs         CRLs
 	MDM          MDM
+	Reasons      Reasons
 	Pages        *web.Pages
 	PublicURL    string          // without a slash at the end; what the QR code says
 	Organization string          // shown on pages that know no invitation

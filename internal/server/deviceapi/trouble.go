@@ -39,6 +39,8 @@ func troubleOf(err error, status int) string {
 	switch {
 	case errors.Is(err, enroll.ErrNotFound):
 		return "unknown"
+	case errors.Is(err, errLost):
+		return "lost"
 	case errors.Is(err, enroll.ErrInvitationUsed):
 		return "used"
 	case errors.Is(err, enroll.ErrInvitationExpired):
