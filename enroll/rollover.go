@@ -105,7 +105,7 @@ func (r *Rollover) Activate(ctx context.Context, fingerprint string, force, dryR
 	}
 	if s.Untold > 0 {
 		s.Refused.Add(refusal.New(ErrConflict, "force", fmt.Sprintf("active phones that do not know the root of this certificate, and would refuse what it signs: %d", s.Untold),
-			"wait: they are told by their enrolment profile, which is being sent to them again (sallyport ca activate --dry-run names them); or force it, and those phones enrol again"))
+			"wait: they are told by their enrolment profile, which is being sent to them again; sallyport ca activate --dry-run names them; or force it, and those phones enrol again"))
 	}
 	if dryRun || len(s.Refused) > 0 && !force {
 		return s, s.answer(dryRun)
