@@ -187,6 +187,9 @@ func (a *API) RevokeCertificate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out, after := Revoked{Effects: append(effects(before, now(a)), withOthers(others, reason, in.DryRun)...)}, before
+	if reason == certs.ReasonKeyCompromise {
+		out.Effects = append(out.Effects, "it is said of the key: every other certificate of it is revoked too, whoever has it, and it is never certified again")
+	}
 	if !in.DryRun {
 		if reason == certs.ReasonKeyCompromise { // who has the phone has all of its keys; first, so that a repetition does what is left
 			for _, c := range others {
