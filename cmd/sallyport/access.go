@@ -7,7 +7,12 @@ import (
 )
 
 type accessCmd struct {
-	Decide accessDecideCmd `cmd:"" help:"Ask what the gate would say to a mail client. The last line is the decision."`
+	Decide   accessDecideCmd   `cmd:"" help:"Ask what the gate would say to a mail client. The last line is the decision."`
+	Default  accessDefaultCmd  `cmd:"" help:"Show or set what is said of mail clients of which nothing else is said."`
+	Strategy accessStrategyCmd `cmd:"" help:"The same by the names that admins know: allow-list, block-list, mixed."`
+	Rule     accessRuleCmd     `cmd:"" help:"Rules for kinds of mail clients."`
+	Policy   accessPolicyCmd   `cmd:"" help:"Conditional-access policies: what a phone must be like to read mail."`
+	Device   accessDeviceCmd   `cmd:"" help:"Mail clients, one by one."`
 }
 
 type accessDecideCmd struct {
@@ -31,6 +36,13 @@ func (c *accessDecideCmd) Run(p *program) error {
 	if c.json() {
 		return printJSON(p.stdout, d)
 	}
+	p.reasons(d)
+	fmt.Fprintf(p.stdout, "decision: %s %s on %s until %s\n", d.Effect, cell(c.User), cell(c.DeviceID), stamp(d.ValidUntil))
+	return nil
+}
+
+// reasons prints why, and what to do about it.
+func (p *program) reasons(d access.Decision) {
 	for _, r := range d.Reasons {
 		line := fmt.Sprintf("  %s: %s", cell(r.Rule), cell(r.Fact))
 		if !r.Since.IsZero() {
@@ -41,6 +53,4 @@ func (c *accessDecideCmd) Run(p *program) error {
 		}
 		fmt.Fprintln(p.stdout, line)
 	}
-	fmt.Fprintf(p.stdout, "decision: %s %s on %s until %s\n", d.Effect, cell(c.User), cell(c.DeviceID), stamp(d.ValidUntil))
-	return nil
 }

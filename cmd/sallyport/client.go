@@ -373,6 +373,9 @@ func nextStep(answer *http.Response) string {
 		{"/api/v1/invitations/", "invitation list"},
 		{"/api/v1/devices/", "device list"},
 		{"/api/v1/tokens/", "token list"},
+		{"/api/v1/access/rules/", "access rule list"},
+		{"/api/v1/access/policies/", "access policy list"},
+		{"/api/v1/access/devices/", "access device list"},
 	} {
 		if strings.HasPrefix(r.URL.Path, at.path) {
 			return "see: sallyport " + at.command

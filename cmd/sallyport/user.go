@@ -17,6 +17,7 @@ type userCmd struct {
 	List   userListCmd   `cmd:"" help:"List users."`
 	Show   userShowCmd   `cmd:"" help:"Show one user."`
 	Remove userRemoveCmd `cmd:"" help:"Remove a user. The mailbox is shut at once."`
+	Mail   userMailCmd   `cmd:"" help:"Switch mail on phones off and on for a user."`
 }
 
 type userAddCmd struct {

@@ -96,6 +96,7 @@ var table = []row{
 	{directory.ErrNotFound, http.StatusNotFound, "not-found", "No such user"},
 	{templates.ErrNotFound, http.StatusNotFound, "not-found", "No such template, revision, secret or security policy"},
 	{compliance.ErrNotFound, http.StatusNotFound, "not-found", "No such compliance policy or verdict"},
+	{access.ErrNotFound, http.StatusNotFound, "not-found", "No such mail client, access rule, policy or denial"},
 	{auth.ErrNotFound, http.StatusNotFound, "not-found", "No such token"},
 	{certs.ErrExportNotFound, http.StatusNotFound, "not-found", "No such export"},
 	{certs.ErrNotFound, http.StatusNotFound, "not-found", "No such certificate"},

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"sallyport/access"
+	"sallyport/internal/server/adminapi"
+)
+
+const accessDevicesPath = "/api/v1/access/devices"
+
+func accessDevicePath(id string) string { return accessDevicesPath + "/" + url.PathEscape(id) }
+
+type accessDeviceCmd struct {
+	List     accessDeviceListCmd   `cmd:"" help:"List mail clients that have come, enrolled or not."`
+	Show     accessDeviceShowCmd   `cmd:"" help:"Show one with each step of its decision."`
+	Approve  accessApproveCmd      `cmd:"" help:"Let mail clients in that wait."`
+	Deny     accessDenyCmd         `cmd:"" help:"Shut mail clients out that wait."`
+	Allow    accessAllowCmd        `cmd:"" help:"Allow mail clients, whatever rules and the default say."`
+	Block    accessBlockCmd        `cmd:"" help:"Block mail clients."`
+	Exempt   accessExemptCmd       `cmd:"" help:"Exempt mail clients from conditional access for a while."`
+	Unallow  accessUnallowCmd      `cmd:"" help:"Take an allow back."`
+	Unblock  accessUnblockCmd      `cmd:"" help:"Take a block back."`
+	Unexempt accessUnexemptCmd     `cmd:"" help:"End an exemption."`
+	Bind     accessBindCmd         `cmd:"" help:"Confirm which enrolled phone a mail client is on."`
+	Unbind   accessUnbindCmd       `cmd:"" help:"End a binding that was confirmed or guessed."`
+	Remove   accessDeviceRemoveCmd `cmd:"" help:"Forget a mail client until it comes again."`
+}
+
+type accessDeviceListCmd struct {
+	User     string `help:"Only those of this user." placeholder:"UPN"`
+	Decision string `help:"Only those that were answered so last: allow, quarantine or block." enum:",allow,quarantine,block" default:""`
+	Family   string `help:"Only those of this DeviceType." placeholder:"TEXT"`
+	Model    string `help:"Only those of this model." placeholder:"TEXT"`
+	Output
+}
+
+func (c *accessDeviceListCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	var all []access.DeviceRow
+	err = pages(func(cursor string) (string, error) {
+		q := pageQuery(cursor)
+		for key, value := range map[string]string{"user": c.User, "decision": c.Decision, "family": c.Family, "model": c.Model} {
+			if value != "" {
+				q.Set(key, value)
+			}
+		}
+		var page adminapi.AccessDeviceList
+		err := api.get(p.ctx, accessDevicesPath, q, &page)
+		all = append(all, page.Devices...)
+		return page.Next, err
+	})
+	if err != nil {
+		return err
+	}
+	const header = "ID USER DECISION LAST DEVICE"
+	return list(p, c.Output, all, header, fitted(header, all, func(d access.DeviceRow) []string {
+		return []string{string(d.ID), d.UPN, string(d.Effect), stamp(d.LastAt), strings.TrimSpace(d.Type + " " + spelled(d.Device))}
+	}, terminalWidth(p.stdout), 4))
+}
+
+// spelled is the DeviceId as its client wrote it.
+func spelled(d access.Device) string {
+	if len(d.Spellings) > 0 {
+		return d.Spellings[0]
+	}
+	return string(d.Key)
+}
+
+type accessDeviceShowCmd struct {
+	ID string `arg:"" name:"id" help:"ID of the mail client: see access device list."`
+	Output
+}
+
+func (c *accessDeviceShowCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	var d access.Detail
+	if err := api.get(p.ctx, accessDevicePath(c.ID), nil, &d); err != nil {
+		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, d)
+	}
+	if err := facts(p.stdout,
+		fact{"ID", string(d.ID)}, fact{"User", d.UPN}, fact{"DeviceId", strings.Join(d.Spellings, ", ")}, fact{"Type", d.Type}, fact{"Model", d.Model},
+		fact{"System", d.OS}, fact{"User agent", d.UserAgent}, fact{"Protocol", d.Protocol}, fact{"Address", d.Address},
+		fact{"First seen", stamp(d.FirstAt)}, fact{"Last seen", stamp(d.LastAt)}, fact{"Last allowed", stamp(d.SyncAt)}); err != nil {
+		return err
+	}
+	for _, phone := range d.Phones {
+		fmt.Fprintf(p.stdout, "Phone %s: %s, proof %s, %s\n", cell(string(phone.EnrollmentID)), phone.State, cmp.Or(string(phone.Proof), "none"), cmp.Or(string(phone.Verdict.State), "no verdict yet"))
+	}
+	for _, w := range d.Personal {
+		fmt.Fprintln(p.stdout, personalLine(w))
+	}
+	for _, line := range d.Trace {
+		fmt.Fprintf(p.stdout, "  %s: %s\n", cell(strings.TrimSpace(string(line.Step)+" "+line.Subject)), cell(line.Outcome+", "+line.Fact))
+	}
+	p.reasons(d.Decision)
+	fmt.Fprintf(p.stdout, "decision: %s by step %s\n", d.Decision.Effect, d.Decision.Step)
+	return nil
+}
+
+func personalLine(w access.Personal) string {
+	whose := "this device"
+	if w.Key == "" {
+		whose = "every device of the user"
+	}
+	line := fmt.Sprintf("%s for %s, by %s at %s: %s", w.Kind, whose, cell(w.By), stamp(w.At), cell(w.Reason))
+	if !w.ExpiresAt.IsZero() {
+		line += " (until " + stamp(w.ExpiresAt) + ")"
+	}
+	return line
+}
+
+type accessDeviceRemoveCmd struct {
+	ID string `arg:"" name:"id" help:"ID of the mail client: see access device list."`
+	Reasoned
+}
+
+func (c *accessDeviceRemoveCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	if err := api.call(p.ctx, http.MethodDelete, because(accessDevicePath(c.ID), c.Reason), "", nil, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "mail client %s is forgotten; what was said of it stays\n", cell(c.ID))
+	return nil
+}
+
+type accessBindCmd struct {
+	ID         string `arg:"" name:"id" help:"ID of the mail client."`
+	Enrollment string `arg:"" optional:"" help:"Enrolment of the phone; none: the one that it probably is."`
+	Reasoned
+}
+
+func (c *accessBindCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	var out adminapi.AccessBinding
+	if err := api.putJSON(p.ctx, accessDevicePath(c.ID)+"/binding", adminapi.AccessBindingInput{EnrollmentID: c.Enrollment, Reason: c.Reason}, &out); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "mail client %s is on the phone of enrolment %s\n", cell(c.ID), cell(string(out.EnrollmentID)))
+	return nil
+}
+
+type accessUnbindCmd struct {
+	ID string `arg:"" name:"id" help:"ID of the mail client."`
+	Reasoned
+}
+
+func (c *accessUnbindCmd) Run(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	if err := api.call(p.ctx, http.MethodDelete, because(accessDevicePath(c.ID)+"/binding", c.Reason), "", nil, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "mail client %s is bound to no phone by anybody's word\n", cell(c.ID))
+	return nil
+}

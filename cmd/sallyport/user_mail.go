@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+
+	"sallyport/internal/server/adminapi"
+)
+
+type userMailCmd struct {
+	On  userMailOnCmd  `cmd:"" help:"Switch mail on phones on again."`
+	Off userMailOffCmd `cmd:"" help:"Switch mail on phones off for a user: every mail client is blocked."`
+}
+
+// Mailbox names a user whose mail is switched.
+type Mailbox struct {
+	UPN string `arg:"" name:"upn" help:"User principal name."`
+	Reasoned
+}
+
+type userMailOnCmd struct{ Mailbox }
+
+func (c *userMailOnCmd) Run(p *program) error { return c.turn(p, true) }
+
+type userMailOffCmd struct {
+	Mailbox
+	Rehearsed
+}
+
+func (c *userMailOffCmd) Run(p *program) error {
+	if c.DryRun {
+		list := accessDeviceListCmd{User: c.UPN, Output: Output{Output: "table"}}
+		fmt.Fprintln(p.stdout, "these mail clients would be blocked, and every new one:")
+		if err := list.Run(p); err != nil {
+			return err
+		}
+		p.nothingDone()
+		return nil
+	}
+	return c.turn(p, false)
+}
+
+func (m Mailbox) turn(p *program, on bool) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	if err := api.putJSON(p.ctx, userPath(m.UPN)+"/mail", adminapi.MailSwitch{On: &on, Reason: m.Reason}, nil); err != nil {
+		return err
+	}
+	state := map[bool]string{true: "on", false: "off; every mail client of theirs is blocked"}[on]
+	fmt.Fprintf(p.stdout, "mail on phones of %s is %s\n", cell(m.UPN), state)
+	return nil
+}
