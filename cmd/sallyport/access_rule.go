@@ -41,10 +41,7 @@ type accessDefaultCmd struct {
 }
 
 func (c *accessDefaultCmd) Run(p *program) error {
-	if c.Default == "" {
-		return p.showDefault(c.Output)
-	}
-	return p.setDefault(adminapi.AccessDefaultInput{Default: c.Default, Reason: c.Reason}, c.Rehearsed, c.Output)
+	return p.theDefault(adminapi.AccessDefaultInput{Default: c.Default, Reason: c.Reason}, c.Rehearsed, c.Output)
 }
 
 type accessStrategyCmd struct {
@@ -55,10 +52,7 @@ type accessStrategyCmd struct {
 }
 
 func (c *accessStrategyCmd) Run(p *program) error {
-	if c.Strategy == "" {
-		return p.showDefault(c.Output)
-	}
-	return p.setDefault(adminapi.AccessDefaultInput{Strategy: c.Strategy, Reason: c.Reason}, c.Rehearsed, c.Output)
+	return p.theDefault(adminapi.AccessDefaultInput{Strategy: c.Strategy, Reason: c.Reason}, c.Rehearsed, c.Output)
 }
 
 func (p *program) showDefault(o Output) error {
@@ -79,7 +73,11 @@ func (p *program) printDefault(d adminapi.AccessDefault) {
 	p.warn(d.Hints)
 }
 
-func (p *program) setDefault(in adminapi.AccessDefaultInput, r Rehearsed, o Output) error {
+// theDefault sets it, or shows it where nothing is to be set.
+func (p *program) theDefault(in adminapi.AccessDefaultInput, r Rehearsed, o Output) error {
+	if in.Default == "" && in.Strategy == "" {
+		return p.showDefault(o)
+	}
 	if in.Reason == "" && !r.DryRun {
 		return usageError{"say why with --reason TEXT"}
 	}
