@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"unicode/utf8"
 
@@ -48,7 +49,16 @@ func (c Client) Validate() error {
 		checkSpelling("device_id", c.DeviceID),
 		refusal.Line(ErrInvalid, "device_type", c.DeviceType, maxDevice),
 		refusal.Line(ErrInvalid, "user_agent", c.UserAgent, maxUserAgent),
+		refusal.Line(ErrInvalid, "protocol_version", c.Protocol, maxDevice),
+		refusal.Line(ErrInvalid, "model", c.Model, maxDevice),
+		refusal.Line(ErrInvalid, "os", c.OS, maxDevice),
 	)
+	if _, err := netip.ParseAddr(c.Address); c.Address != "" && err != nil {
+		faults.Add(refusal.New(ErrInvalid, "address", "is no IP address", "send the mail client's, without a port"))
+	}
+	if c.Certificate != "" && !isHash(c.Certificate) {
+		faults.Add(refusal.New(ErrInvalid, "certificate_sha256", "is no SHA-256 in hex", "send 64 digits in lower case, of the certificate's DER"))
+	}
 	if err := faults.OrNil(); err != nil {
 		return fmt.Errorf("access decision: %w", err)
 	}
@@ -61,4 +71,9 @@ func checkSpelling(field, deviceID string) *refusal.Error {
 		return refusal.New(ErrInvalid, field, "holds a space or a character that is not ASCII", "send it as it stands in the request's URL, unescaped")
 	}
 	return nil
+}
+
+// isHash reports whether s is a SHA-256 as we write it: in lower-case hex.
+func isHash(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }

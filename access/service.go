@@ -20,8 +20,7 @@ import (
 // maxReason bounds the words with which an admin says why, in bytes.
 const maxReason = 500
 
-// People finds whom an admin names. *directory.Service is not one of them, as it
-// knows no removed users; internal/store is.
+// People finds whom an admin names. internal/store implements it.
 type People interface {
 	// UserByUPN returns directory.ErrNotFound for unknown and removed users.
 	UserByUPN(ctx context.Context, upn string) (directory.User, error)
