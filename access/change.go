@@ -21,7 +21,9 @@ type Change struct {
 	Spellings    []string         `json:"spellings"`
 	EnrollmentID mdm.EnrollmentID `json:"enrollment_id,omitempty"`
 	Compliance   compliance.State `json:"compliance,omitempty"` // of that enrolment
-	Before       Effect           `json:"before,omitempty"`     // empty: the first word on this device
-	Decision     Decision         `json:"decision"`
-	Removed      bool             `json:"removed,omitempty"` // the device or its user is gone: forget it
+	// ComplianceBefore is what the row before said of it.
+	ComplianceBefore compliance.State `json:"compliance_before,omitempty"`
+	Before           Effect           `json:"before,omitempty"` // empty: the first word on this device
+	Decision         Decision         `json:"decision"`
+	Removed          bool             `json:"removed,omitempty"` // the device or its user is gone: forget it
 }

@@ -15,7 +15,8 @@ type DeviceKey string
 type DeviceID string
 
 // Device is an ActiveSync partnership: one mail client of one user, whether its
-// phone is enrolled or not. It comes into being at first contact.
+// phone is enrolled or not. It comes into being at first contact, or when its
+// phone tells its DeviceId.
 type Device struct {
 	ID        DeviceID         `json:"id"`
 	UserID    directory.UserID `json:"user_id"`

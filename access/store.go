@@ -39,7 +39,8 @@ type Source interface {
 type Register interface {
 	// Meet returns the device of that user and key, and makes it at first contact,
 	// with an EventAccess of the user. Bound and Proof are set by the caller through
-	// guess: the enrolment that it probably is, or empty.
+	// guess: the enrolment that it probably is, or empty. A sighting without a time is
+	// none: the device is known by its phone's report, and has not come yet.
 	Meet(ctx context.Context, s Sighting, guess mdm.EnrollmentID) (Device, error)
 	// Seen notes what is new in later contacts: type, agent, version, address,
 	// times to the minute, a new spelling. Unknown devices are left out. What

@@ -7,3 +7,9 @@ func (a *App) accessAdmin() *access.Service {
 	store := a.db.Access()
 	return &access.Service{Rules: store, Devices: store, Mail: store, Source: store, People: a.db.Users(), Compliance: a.rooms.compliance, Now: a.now}
 }
+
+// buildPublisher wires who tells the feed what is decided.
+func (a *App) buildPublisher(links access.Links) *access.Publisher {
+	store := a.db.Access()
+	return &access.Publisher{Source: store, Changes: store, Spoken: store, Register: store, Events: a.db.Outbox(), Links: links, Now: a.now, Log: a.room("access")}
+}

@@ -42,6 +42,7 @@ type rooms struct {
 	compliance *compliance.Service
 	runs       *work.Wake // told when all phones are to be judged
 	access     *access.Engine
+	publisher  *access.Publisher
 	apple      *apple.Service
 	tokens     *auth.Service
 	push       *push
@@ -115,6 +116,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Options: r.enroll.RenderOptions()}
 	r.compliance, r.runs = a.buildCompliance(r.enroll)
 	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
+	r.publisher = a.buildPublisher(access.Links{Base: a.publicURL, MAC: macs.MAC})
 	chains := &cms.Chains{}
 	r.apple = &apple.Service{
 		Admitter: r.enroll, Planner: r.enroll, Audit: trail, Now: a.now, Log: a.room("apple"),
@@ -160,6 +162,7 @@ const (
 	outboxBatch   = 100
 	outboxEvery   = 5 * time.Second
 	sweepEvery    = 15 * time.Second
+	publishEvery  = time.Second
 	expireEvery   = time.Minute
 	renewalEvery  = 10 * time.Minute
 	maintainEvery = 24 * time.Hour
@@ -179,6 +182,7 @@ func (a *App) consumers() []work.Consumer {
 	return []work.Consumer{
 		a.consumer("compliance", a.rooms.compliance.Handle),
 		a.consumer("wake", a.rooms.push.waker.Handle),
+		{Name: access.Consumer, Every: outboxEvery, Step: a.rooms.publisher.Step},
 	}
 }
 
@@ -196,6 +200,11 @@ func (a *App) consumer(name string, handle func(ctx context.Context, e mdm.Event
 func (a *App) periodic() []work.Consumer {
 	return append(append(a.rooms.push.periodic(), a.watchers()...), []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
+		{Name: "decisions that time changes", Every: publishEvery, Step: a.rooms.publisher.Sweep},
+		{Name: "old decisions", Every: maintainEvery, Step: func(ctx context.Context) (bool, error) {
+			_, err := a.db.Access().Prune(ctx, a.now())
+			return false, err
+		}},
 		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
 		{Name: "identities that are due", Every: renewalEvery, Step: a.rooms.renewer.Step},
 		{Name: "what hangs under retired authorities", Every: renewalEvery, Step: a.rooms.rollover.Finish},

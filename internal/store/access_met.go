@@ -36,7 +36,7 @@ func (s *Access) Meet(ctx context.Context, seen access.Sighting, guess mdm.Enrol
 		if err := t.onRecord(ctx, seen.UserID); err != nil {
 			return err
 		}
-		if d, err = firstContact(seen, guess); err != nil {
+		if d, err = firstContact(seen, guess, cmp.Or(seen.At, t.db.now())); err != nil {
 			return err
 		}
 		t.emitUser(mdm.EventAccess, d.UserID, t.db.now())
@@ -48,12 +48,13 @@ func (s *Access) Meet(ctx context.Context, seen access.Sighting, guess mdm.Enrol
 	return d, nil
 }
 
-func firstContact(seen access.Sighting, guess mdm.EnrollmentID) (access.Device, error) {
+// firstContact makes a device: at is when it comes on record.
+func firstContact(seen access.Sighting, guess mdm.EnrollmentID, at time.Time) (access.Device, error) {
 	id, err := newID()
 	if err != nil {
 		return access.Device{}, err
 	}
-	d := access.Device{ID: access.DeviceID(id), UserID: seen.UserID, Key: seen.Key, FirstAt: whole(seen.At)}
+	d := access.Device{ID: access.DeviceID(id), UserID: seen.UserID, Key: seen.Key, FirstAt: whole(at)}
 	if guess != "" {
 		d.Bound, d.Proof = guess, access.ProofProbable
 	}

@@ -14,6 +14,7 @@ import (
 
 func testClients(t *testing.T, make Maker) {
 	t.Run("first contact", testMeet(make))
+	t.Run("known before it comes", testKnownBefore(make))
 	t.Run("first contact 32 times at once", testMeetRace(make))
 	t.Run("later contacts", testSeen(make))
 	t.Run("what decisions rest on", testSeenTells(make))
@@ -45,6 +46,21 @@ func (w *world) client(id access.DeviceID) access.DeviceRow {
 }
 
 func minute(t time.Time) time.Time { return t.UTC().Truncate(time.Minute) }
+
+// A phone tells its DeviceId before its mail client comes.
+func testKnownBefore(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		alice := w.user("alice@example.test")
+		known, err := w.DB.Access().Meet(w.ctx, access.Sighting{UserID: alice.ID, Key: "applc39", Client: access.Client{DeviceID: "applc39"}}, "")
+		w.ok(err)
+		w.same([]any{known.FirstAt, known.LastAt, known.SyncAt}, []any{stored(w.now()), time.Time{}, time.Time{}})
+		w.later()
+		w.ok(w.DB.Access().Seen(w.ctx, []access.Sighting{sighting(alice, "ApplC39", w.now())}))
+		came := w.client(known.ID)
+		w.same([]any{came.FirstAt, came.LastAt, came.Spellings}, []any{known.FirstAt, minute(w.now()), []string{"applc39", "ApplC39"}})
+	}
+}
 
 func testMeet(make Maker) func(*testing.T) {
 	return func(t *testing.T) {

@@ -18,6 +18,7 @@ func testFeed(t *testing.T, make Maker) {
 	t.Run("the same 16 times at once", testPublishRace(make))
 	t.Run("a reader misses nothing", testFeedReader(make))
 	t.Run("snapshot", testSnapshot(make))
+	t.Run("newest words", testNewest(make))
 	t.Run("prune", testPrune(make))
 	t.Run("devices that are removed", testRemovedClients(make))
 }
@@ -205,6 +206,22 @@ func testSnapshot(make Maker) func(*testing.T) {
 		w.ok(err)
 		w.same(page, list[1:2])
 		w.same(w.changes(newest), []access.Change{})
+	}
+}
+
+func testNewest(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		d := w.clients(3)
+		w.publish(w.change(d[0], access.Allow), w.change(d[1], access.Block))
+		d[0].Effect = access.Allow
+		last := w.publish(w.change(d[0], access.Block))[0]
+		got, err := w.DB.Access().Newest(w.ctx, []access.DeviceID{d[0].ID, d[2].ID, "unknown"})
+		w.ok(err)
+		w.same(got, map[access.DeviceID]access.Change{d[0].ID: last})
+		got, err = w.DB.Access().Newest(w.ctx, nil)
+		w.ok(err)
+		w.same(got, map[access.DeviceID]access.Change{})
 	}
 }
 
