@@ -59,7 +59,7 @@ func allCustom(policies []Policy) []Custom {
 	for _, p := range policies {
 		for _, c := range p.Spec.Rules.Custom {
 			c.owner = p.Name
-			if !slices.ContainsFunc(all, c.same) {
+			if !slices.ContainsFunc(all, c.Equal) {
 				all = append(all, c)
 			}
 		}
@@ -77,7 +77,8 @@ func allCustom(policies []Policy) []Custom {
 	return all
 }
 
-func (c Custom) same(other Custom) bool {
+// Equal reports whether both rules say the same.
+func (c Custom) Equal(other Custom) bool {
 	return c.Name == other.Name && c.Expression == other.Expression && c.Fact == other.Fact && c.Fix == other.Fix
 }
 

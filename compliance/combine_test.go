@@ -19,13 +19,13 @@ func TestStrictest(t *testing.T) {
 	if got := Strictest(nil); got != nil {
 		t.Errorf("none: got %+v", got)
 	}
-	if got := Strictest([]Policy{b}); got.Label() != "b@7" || !cmp.Equal(got.Spec.Rules, b.Spec.Rules, cmp.AllowUnexported(Demand{})) {
+	if got := Strictest([]Policy{b}); got.Label() != "b@7" || !cmp.Equal(got.Spec.Rules, b.Spec.Rules) {
 		t.Errorf("one: got %+v", got)
 	}
 	want := Spec{Grace: 2 * h, Rules: Rules{MailProfile: true, Passcode: true, MinimumOS: AtLeast("16.0"), IdentityCertificate: true, ReportedWithin: 12 * h}}
 	for _, order := range [][]Policy{{a, b, c}, {c, b, a}, {b, c, a}} {
 		got := Strictest(order)
-		if diff := cmp.Diff(want, got.Spec, cmp.AllowUnexported(Demand{})); diff != "" {
+		if diff := cmp.Diff(want, got.Spec); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}

@@ -217,9 +217,15 @@ func higher(a, b Demand) bool {
 	return !other.atLeast(have)
 }
 
+// Equal reports whether both ask the same.
+func (m MinimumOS) Equal(other MinimumOS) bool { return slices.Equal(m, other) }
+
 // both are the demands of two policies, one beside the other. Two plain ones
 // come to the higher.
 func (m MinimumOS) both(other MinimumOS) MinimumOS {
+	if m.Equal(other) {
+		return m
+	}
 	if len(m) == 0 || len(other) == 0 {
 		return append(slices.Clone(m), other...)
 	}

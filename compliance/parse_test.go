@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sallyport/compliance"
 	"sallyport/enroll/directory"
@@ -34,7 +33,7 @@ func TestParsePolicy(t *testing.T) {
 	}
 	want := compliance.Spec{Name: "standard", Assign: directory.Audience{Everyone: true}, Grace: compliance.Duration(24 * time.Hour),
 		Rules: compliance.Rules{MailProfile: true, Passcode: true, MinimumOS: compliance.AtLeast("16.0"), IdentityCertificate: true, ReportedWithin: compliance.Duration(48 * time.Hour)}}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(compliance.Demand{}, compliance.Custom{})); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	withdrawn, err := compliance.ParsePolicy([]byte("name: a\nassign: {}\nrules: {passcode: true}\n"))
@@ -76,8 +75,7 @@ func TestParseWholePolicy(t *testing.T) {
 			ForbiddenApps: []string{"com.example.bad"}, RequiredApps: []string{"com.example.good"},
 			Custom: []compliance.Custom{{Name: "asset-tag", Expression: `device.name.startsWith("ACME-")`, Fact: "the phone's name does not begin with ACME-", Fix: "Rename the phone: Settings > General > About."}}},
 		Actions: compliance.Actions{NotifyUser: hours(0), NotifyAdmins: hours(24), Block: hours(72), Retire: hours(720)}}
-	same := cmpopts.IgnoreUnexported(compliance.Demand{}, compliance.Custom{})
-	if diff := cmp.Diff(want, got, same); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// It is stored as JSON, and comes back as it was. The plain form stays plain.
@@ -87,7 +85,7 @@ func TestParseWholePolicy(t *testing.T) {
 			t.Fatal(err)
 		}
 		var back compliance.Spec
-		if err := json.Unmarshal(text, &back); err != nil || !cmp.Equal(s, back, same) {
+		if err := json.Unmarshal(text, &back); err != nil || !cmp.Equal(s, back) {
 			t.Errorf("%s came back as %+v, %v", text, back, err)
 		}
 		if s.Name == "old" && !strings.Contains(string(text), `"minimum_os":"16.0"`) {

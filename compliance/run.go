@@ -34,11 +34,13 @@ type Subject struct {
 	Expected Expected
 	Report   mdm.Report
 	Verdict  Verdict // as stored; zero At: none yet
+	Kept     string  // its findings in the store's own form
 }
 
 // Change is a verdict that takes another's place.
 type Change struct {
 	Before, After Verdict
+	Kept          string // the findings of Before in the store's own form; empty: not known
 	Entry         audit.Entry
 }
 
@@ -137,7 +139,8 @@ func (s *Service) judge(ctx context.Context, subjects []Subject) error {
 		if holds(subject.Verdict, v, now) {
 			continue
 		}
-		c := Change{Before: subject.Verdict, After: v}
+		v.ValidUntil = sooner(subject.Verdict, v, now)
+		c := Change{Before: subject.Verdict, After: v, Kept: subject.Kept}
 		if c.Before.State != v.State {
 			c.Entry = entry(ctx, now, c.Before, v)
 		}
@@ -156,6 +159,15 @@ func (s *Service) judge(ctx context.Context, subjects []Subject) error {
 		}
 	}
 	return nil
+}
+
+// sooner keeps the end of a verdict that was to be looked at earlier, though not
+// within the next hours: else what is written now would all be due in one moment.
+func sooner(stored, v Verdict, now time.Time) time.Time {
+	if stored.ValidUntil.Before(v.ValidUntil) && stored.ValidUntil.After(now.Add(maxValid/4)) {
+		return stored.ValidUntil
+	}
+	return v.ValidUntil
 }
 
 // holds reports whether the stored verdict says what the new one says, and for no

@@ -18,6 +18,7 @@ type Fact struct {
 	Have        Have
 	Certificate certs.Certificate  // SHA256, Issuer, NotAfter, RevokedAt of the pinned one; zero when it is not on record
 	Verdict     compliance.Verdict // zero At: none yet
+	Kept        string             // as in compliance.Subject
 	Watched     compliance.Watched
 }
 
@@ -42,7 +43,7 @@ func (s *Service) Subjects(ctx context.Context, after mdm.EnrollmentID, limit in
 			return nil, err
 		}
 		expected.Watched = f.Watched
-		subjects[i] = compliance.Subject{Expected: expected, Report: f.Have.Report, Verdict: f.Verdict}
+		subjects[i] = compliance.Subject{Expected: expected, Report: f.Have.Report, Verdict: f.Verdict, Kept: f.Kept}
 	}
 	return subjects, nil
 }

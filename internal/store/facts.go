@@ -4,13 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
+	"strings"
 
 	"sallyport/enroll"
 	"sallyport/mdm"
 )
 
 var _ enroll.FactStore = (*Plans)(nil)
+
+// isActive is true of an active enrolment, and no condition that an index serves:
+// with the one of states a planner would read all phones for each page of them.
+const isActive = `CASE WHEN e.state IN ` + activeStates + ` THEN 1 ELSE 0 END = 1`
 
 // What the evaluation of all phones reads, a page at a time: in the order of the
 // enrolments' key, with a look-up by key for each of the rest.
@@ -29,12 +33,12 @@ const (
 		LEFT JOIN certs_certificates c ON c.sha256 = e.certificate_hash
 		LEFT JOIN compliance_verdicts v ON v.enrollment_id = e.id
 		LEFT JOIN compliance_spells s ON s.enrollment_id = e.id
-		WHERE e.id > $1 AND e.state IN ` + activeStates + ` ORDER BY e.id LIMIT $2`
+		WHERE e.id > $1 AND ` + isActive + ` ORDER BY e.id LIMIT $2`
 
 	// installQuery reads the installations of profiles of those from $1 to $2.
 	installQuery = `SELECT c.enrollment_id, c.id, c.subject, c.revision, c.state, c.error, c.chain, c.done_at
 		FROM enroll_enrollments e JOIN enroll_commands c ON c.enrollment_id = e.id AND c.recent = TRUE AND c.request_type = 'InstallProfile'
-		WHERE e.id >= $1 AND e.id <= $2 AND e.state IN ` + activeStates + ` ORDER BY e.id, c.seq DESC`
+		WHERE e.id >= $1 AND e.id <= $2 AND ` + isActive + ` ORDER BY e.id, c.seq DESC`
 
 	catalogQuery = `SELECT (SELECT COUNT(*) FROM templates_revisions), (SELECT COUNT(*) FROM templates_security_policies)`
 )
@@ -104,8 +108,9 @@ func scanFact(row scanner) (enroll.Fact, error) {
 	f.Watched = said.said()
 	if !v.At.IsZero() {
 		v.EnrollmentID = e.ID
-		if err := json.Unmarshal([]byte(findings), &v.Findings); err != nil {
-			return f, fmt.Errorf("findings of %s: %w", e.ID, err)
+		f.Kept = findings
+		if v.Findings, err = parseFindings(findings); err != nil {
+			return f, fmt.Errorf("verdict of %s: %w", e.ID, err)
 		}
 	}
 	if groups != "null" && groups != "[]" {
@@ -120,16 +125,39 @@ func scanFact(row scanner) (enroll.Fact, error) {
 }
 
 // judgedPart reads of a report what compliance looks at: the certificates of a
-// phone are half of it.
-func judgedPart(text string) (mdm.Report, error) {
-	var r struct {
-		Device       *mdm.DeviceFacts      `json:"device"`
-		Security     *mdm.SecurityFacts    `json:"security"`
-		Profiles     *mdm.ProfileFacts     `json:"profiles"`
-		Applications *mdm.ApplicationFacts `json:"applications"`
-		Restrictions *mdm.RestrictionFacts `json:"restrictions"`
-		AskedAt      time.Time             `json:"asked_at"`
+// phone, half of its report, are passed over.
+func judgedPart(text string) (r mdm.Report, err error) {
+	begin, end, found := cutGroup(text, `,"certificates":{`)
+	if found {
+		text = text[:begin] + text[end:]
 	}
-	err := json.Unmarshal([]byte(text), &r)
-	return mdm.Report{Device: r.Device, Security: r.Security, Profiles: r.Profiles, Applications: r.Applications, Restrictions: r.Restrictions, AskedAt: r.AskedAt}, err
+	err = json.Unmarshal([]byte(text), &r)
+	r.Certificates = nil
+	return r, err
+}
+
+// cutGroup finds a group of a report, from its comma to its last brace. The key
+// stands at the top of the report alone: within a text its quotes have backslashes.
+func cutGroup(text, key string) (begin, end int, found bool) {
+	begin = strings.Index(text, key)
+	if begin < 0 {
+		return 0, 0, false
+	}
+	depth, quoted := 0, false
+	for i := begin + len(key) - 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{':
+			depth++
+		case c == '}':
+			if depth--; depth == 0 {
+				return begin, i + 1, true
+			}
+		}
+	}
+	return 0, 0, false
 }

@@ -84,7 +84,10 @@ func (s *Compliance) SaveRun(ctx context.Context, before, after compliance.Run) 
 func (s *Compliance) SaveVerdicts(ctx context.Context, changes []compliance.Change) ([]mdm.EnrollmentID, error) {
 	rows := make([]verdictRow, len(changes))
 	for i, c := range changes {
-		rows[i] = rowOf(c.Before, c.After, c.Entry)
+		var err error
+		if rows[i], err = rowOf(c.Before, c.After, c.Kept, c.Entry); err != nil {
+			return nil, fmt.Errorf("save verdicts: %w", err)
+		}
 	}
 	var stale []mdm.EnrollmentID
 	err := s.db.write(ctx, "save verdicts", func(t *tx) error {

@@ -32,7 +32,10 @@ func (s *Compliance) Verdict(ctx context.Context, id mdm.EnrollmentID) (complian
 // SaveVerdict replaces the verdict if the stored one still is before. An
 // enrolment that is not on record is ErrNotFound.
 func (s *Compliance) SaveVerdict(ctx context.Context, before, after compliance.Verdict, entry audit.Entry) error {
-	r := rowOf(before, after, entry)
+	r, err := rowOf(before, after, "", entry)
+	if err != nil {
+		return fmt.Errorf("save verdict: %w", err)
+	}
 	return s.db.write(ctx, "save verdict", func(t *tx) error { return t.saveVerdict(ctx, r) })
 }
 
@@ -40,12 +43,18 @@ func (s *Compliance) SaveVerdict(ctx context.Context, before, after compliance.V
 // they are stored.
 type verdictRow struct {
 	before, after compliance.Verdict
-	was, is       document
+	was, is       string
 	entry         audit.Entry
 }
 
-func rowOf(before, after compliance.Verdict, entry audit.Entry) verdictRow {
-	return verdictRow{before, after, document{wholeFindings(before.Findings)}, document{wholeFindings(after.Findings)}, entry}
+// rowOf makes the texts. kept is that of before, where it is known.
+func rowOf(before, after compliance.Verdict, kept string, entry audit.Entry) (verdictRow, error) {
+	r := verdictRow{before, after, kept, "", entry}
+	var err error
+	if r.is, err = findingsText(after.Findings); err == nil && kept == "" {
+		r.was, err = findingsText(before.Findings)
+	}
+	return r, err
 }
 
 func (t *tx) saveVerdict(ctx context.Context, r verdictRow) error {
@@ -95,17 +104,6 @@ func (t *tx) replaceVerdict(ctx context.Context, r verdictRow) (int64, error) {
 		micros(after.GraceUntil), after.Policy, r.is,
 		before.State, micros(before.Since), micros(before.At), micros(before.ValidUntil),
 		micros(before.GraceUntil), before.Policy, r.was)
-}
-
-// wholeFindings gives the findings their stored form, in which equal ones have
-// equal text.
-func wholeFindings(findings []compliance.Finding) []compliance.Finding {
-	stored := make([]compliance.Finding, len(findings))
-	for i, f := range findings {
-		f.Since = whole(f.Since)
-		stored[i] = f
-	}
-	return stored
 }
 
 // DueVerdicts returns enrolments whose verdict's ValidUntil is before now, the

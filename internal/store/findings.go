@@ -1,0 +1,151 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"sallyport/compliance"
+)
+
+// Findings are stored as the JSON that encoding/json makes of them. When all
+// phones are judged at once, that package takes a third of the time: what it
+// writes and reads in the usual case is written and read here, byte for byte the
+// same, and everything else is left to it.
+
+// findingsText is the stored form, in which equal findings have equal text.
+func findingsText(findings []compliance.Finding) (string, error) {
+	text := make([]byte, 0, 256*len(findings)+2)
+	text = append(text, '[')
+	for i, f := range findings {
+		if !plainText(f.Fact) || !plainText(f.Expected) || !plainText(f.Fix) || !plainText(string(f.Rule)) || !plainText(string(f.State)) {
+			return wholeText(findings)
+		}
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(text, `{"rule":"`...), quoted(string(f.Rule))...)
+		text = append(append(text, `","state":"`...), quoted(string(f.State))...)
+		text = append(append(text, `","fact":"`...), quoted(f.Fact)...)
+		if f.Expected != "" {
+			text = append(append(text, `","expected":"`...), quoted(f.Expected)...)
+		}
+		text = append(text, `","since":"`...)
+		text = whole(f.Since).AppendFormat(text, time.RFC3339Nano)
+		if f.Fix != "" {
+			text = append(append(text, `","fix":"`...), quoted(f.Fix)...)
+		}
+		text = append(text, `"}`...)
+	}
+	return string(append(text, ']')), nil
+}
+
+func wholeText(findings []compliance.Finding) (string, error) {
+	stored := make([]compliance.Finding, len(findings))
+	for i, f := range findings {
+		f.Since = whole(f.Since)
+		stored[i] = f
+	}
+	text, err := json.Marshal(stored)
+	return string(text), err
+}
+
+// plainText reports whether JSON holds a text as it is, but for backslashes before
+// quotes and backslashes.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
+}
+
+func quoted(s string) string {
+	if !strings.ContainsAny(s, `"\`) {
+		return s
+	}
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
+}
+
+// parseFindings reads the stored form.
+func parseFindings(text string) ([]compliance.Finding, error) {
+	if list, ok := usualFindings(text); ok {
+		return list, nil
+	}
+	var list []compliance.Finding
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("findings: %w", err)
+	}
+	return list, nil
+}
+
+// usualFindings reads what findingsText writes without escapes; false for all else.
+func usualFindings(text string) ([]compliance.Finding, bool) {
+	rest, ok := strings.CutPrefix(text, "[{")
+	if !ok {
+		return nil, false
+	}
+	list := make([]compliance.Finding, 0, 8)
+	for {
+		var f compliance.Finding
+		var rule, state, since string
+		if rest, ok = member(rest, `"rule":"`, &rule); !ok {
+			return nil, false
+		}
+		if rest, ok = member(rest, `,"state":"`, &state); !ok {
+			return nil, false
+		}
+		if rest, ok = member(rest, `,"fact":"`, &f.Fact); !ok {
+			return nil, false
+		}
+		rest, _ = member(rest, `,"expected":"`, &f.Expected)
+		if rest, ok = member(rest, `,"since":"`, &since); !ok {
+			return nil, false
+		}
+		rest, _ = member(rest, `,"fix":"`, &f.Fix)
+		at, err := time.Parse(time.RFC3339Nano, since)
+		if err != nil {
+			return nil, false
+		}
+		f.Rule, f.State, f.Since = compliance.RuleName(rule), compliance.RuleState(state), at.UTC()
+		list = append(list, f)
+		switch {
+		case rest == "}]":
+			return list, true
+		case strings.HasPrefix(rest, "},{"):
+			rest = rest[len("},{"):]
+		default:
+			return nil, false
+		}
+	}
+}
+
+// member reads one text; rest is text where there is none, or one with escapes
+// that quoted does not make.
+func member(text, key string, to *string) (rest string, ok bool) {
+	value, ok := strings.CutPrefix(text, key)
+	if !ok {
+		return text, false
+	}
+	var unquoted []byte
+	begin := 0
+	for i := 0; i < len(value); i++ {
+		switch value[i] {
+		case '"':
+			if !plainText(value[:i]) {
+				return text, false
+			}
+			*to = string(append(unquoted, value[begin:i]...))
+			return value[i+1:], true
+		case '\\':
+			if i+1 == len(value) || value[i+1] != '"' && value[i+1] != '\\' {
+				return text, false
+			}
+			unquoted = append(unquoted, value[begin:i]...)
+			begin, i = i+1, i+1
+		}
+	}
+	return text, false
+}
