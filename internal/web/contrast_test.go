@@ -24,7 +24,7 @@ func TestContrast(t *testing.T) {
 		least        float64
 	}{
 		{"text", "ground", 4.5}, {"text", "card", 4.5}, {"text", "warn-ground", 4.5}, {"text", "chip", 4.5},
-		{"muted", "ground", 4.5}, {"muted", "card", 4.5}, {"accent", "card", 4.5}, {"accent", "ground", 4.5},
+		{"muted", "ground", 4.5}, {"muted", "card", 4.5}, {"muted", "chip", 4.5}, {"accent", "card", 4.5}, {"accent", "ground", 4.5},
 		{"on-accent", "accent", 4.5}, {"bad-line", "card", 4.5}, {"good", "card", 4.5},
 		{"warn-line", "warn-ground", 3}, {"muted", "ground", 3},
 	}
