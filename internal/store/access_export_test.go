@@ -12,7 +12,9 @@ import (
 func AccessQueries(user directory.UserID, page []directory.UserID, device access.DeviceID, denial string, change int64, now time.Time) []Query {
 	var list []Query
 	add := func(name string, ordered bool) func(query string, args []any) {
-		return func(query string, args []any) { list = append(list, Query{name, query, args, ordered}) }
+		return func(query string, args []any) {
+			list = append(list, Query{Name: name, Text: query, Args: args, Ordered: ordered})
+		}
 	}
 	add("people", true)(peopleAfter(user, len(page)))
 	add("some people", false)(scope{list: page}.people())
@@ -20,6 +22,7 @@ func AccessQueries(user directory.UserID, page []directory.UserID, device access
 		add("mail clients, "+name, false)(s.clients())
 		add("phones, "+name, false)(s.phones(phoneColumns))
 		add("certificates, "+name, false)(s.mailCertificates(now))
+		list[len(list)-1].Index = "certs_certificates_enrollment"
 		add("personal words, "+name, false)(s.personal())
 	}
 	add("met", false)(metQuery, []any{user, "k50"})
@@ -30,6 +33,7 @@ func AccessQueries(user directory.UserID, page []directory.UserID, device access
 	add("denials of a user", true)(listDenials(user, denial, 100))
 	add("changes", true)(changesAfter, []any{change, 100})
 	add("snapshot", true)(snapshotChanges, []any{device, 100})
+	add("newest words", false)(newestOf([]access.DeviceID{device}))
 	add("changes to drop", true)(followedChanges, []any{micros(now), 100})
 	add("words that expire", false)(expiringWords, []any{micros(now), micros(now.Add(time.Minute))})
 	add("owners", false)(ownersOf([]mdm.EnrollmentID{"e50"}))

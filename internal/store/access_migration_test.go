@@ -4,8 +4,6 @@ import (
 	"database/sql"
 	"testing"
 
-	"github.com/pressly/goose/v3"
-
 	"sallyport/access"
 	"sallyport/enroll/directory"
 	"sallyport/internal/store"
@@ -33,20 +31,7 @@ const beside0006 = `INSERT INTO work_outbox (kind, enrollment_id, at) VALUES ('r
 // the policy that says so is there once, however often the program starts.
 func TestAccessMigration(t *testing.T) {
 	t.Parallel()
-	for _, e := range []struct {
-		name, dir string
-		dialect   goose.Dialect
-		open      func(t *testing.T) (store.Options, *sql.DB)
-	}{
-		{"sqlite", "migrations/sqlite", goose.DialectSQLite3, func(t *testing.T) (store.Options, *sql.DB) {
-			o := onSQLite(t, store.Options{})
-			return o, raw(t, o.Path)
-		}},
-		{"postgres", "migrations/postgres", goose.DialectPostgres, func(t *testing.T) (store.Options, *sql.DB) {
-			o := store.Options{Database: cluster.New(t)}
-			return o, rawPostgres(t, o.Database)
-		}},
-	} {
+	for _, e := range olderEngines {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
 			o, direct := e.open(t)

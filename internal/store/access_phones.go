@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -78,9 +77,6 @@ func (t toldBy) Scan(src any) error {
 		return err
 	}
 	_, err := groups.Token()
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
 	return err
 }
 
@@ -109,6 +105,7 @@ func (t *tx) fillPhones(ctx context.Context, byID map[directory.UserID]*access.E
 			continue
 		}
 		p.Certificates = certificates[p.EnrollmentID]
+		slices.Sort(p.Certificates)
 		e.Phones = append(e.Phones, p.Phone)
 	}
 	return nil

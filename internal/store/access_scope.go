@@ -58,11 +58,13 @@ func (s scope) phones(columns string) (query string, args []any) {
 		LEFT JOIN compliance_verdicts v ON v.enrollment_id = e.id` + w.clause(), w.args
 }
 
+// mailCertificates goes from enrolments to theirs: SQLite does so where the join is
+// a CROSS JOIN, and would read all certificates of the rule otherwise.
 func (s scope) mailCertificates(now time.Time) (query string, args []any) {
 	var w where
-	s.of(&w, "user_id")
-	w.add("rule = 'mail-identity' AND revoked_at = 0 AND not_before <= ? AND not_after > ?", micros(now), micros(now))
-	return `SELECT enrollment_id, sha256 FROM certs_certificates` + w.clause() + ` ORDER BY sha256`, w.args
+	s.of(&w, "e.user_id")
+	w.add("c.enrollment_id = e.id AND c.rule = 'mail-identity' AND c.revoked_at = 0 AND c.not_before <= ? AND c.not_after > ?", micros(now), micros(now))
+	return `SELECT e.id, c.sha256 FROM enroll_enrollments e CROSS JOIN certs_certificates c` + w.clause(), w.args
 }
 
 func (s scope) personal() (query string, args []any) {

@@ -43,8 +43,8 @@ func (t *tx) world(ctx context.Context) (access.World, error) {
 	if err != nil {
 		return w, fmt.Errorf("rules: %w", err)
 	}
-	rows, err = t.QueryContext(ctx, accessPolicyQuery+` ORDER BY p.name`)
-	newest, err := collect(rows, err, scanAccessPolicy)
+	rows, err = t.QueryContext(ctx, accessPolicies.every)
+	newest, err := collect(rows, err, accessPolicies.scan)
 	if err != nil {
 		return w, fmt.Errorf("policies: %w", err)
 	}
@@ -99,34 +99,12 @@ func (t *tx) worldChanged(ctx context.Context, entry audit.Entry) error {
 	return t.audit(ctx, entry)
 }
 
-const accessPolicyQuery = `SELECT p.name, p.number, p.spec, p.source, p.created_at, p.created_by
-	FROM access_policies p
-	WHERE p.number = (SELECT MAX(x.number) FROM access_policies x WHERE x.name = p.name)`
-
-func scanAccessPolicy(row scanner) (access.Policy, error) {
-	var p access.Policy
-	err := row.Scan(&p.Name, &p.Number, document{&p.Spec}, &p.Source, stamp{&p.CreatedAt}, &p.CreatedBy)
-	return p, err
-}
-
-var accessPolicyRevisions = revisionKind[access.Policy]{
-	newest: accessPolicyQuery + ` AND p.name = $1`,
-	scan:   scanAccessPolicy,
-	parts: func(p *access.Policy) revisionParts {
-		return revisionParts{name: &p.Name, source: &p.Source, number: &p.Number, createdAt: &p.CreatedAt}
-	},
-	insert: insertAccessPolicy,
-	event:  mdm.EventAccess,
-}
+var accessPolicies = namedRevisions("access_policies", mdm.EventAccess, func(p *access.Policy) namedRevision {
+	return namedRevision{name: &p.Name, number: &p.Number, spec: &p.Spec, source: &p.Source, createdAt: &p.CreatedAt, createdBy: &p.CreatedBy}
+})
 
 // SavePolicy appends the next revision unless the newest one says the same.
 func (s *Access) SavePolicy(ctx context.Context, p access.Policy, entry audit.Entry) (stored access.Policy, changed bool, err error) {
 	p.Spec.StartsAt = whole(p.Spec.StartsAt)
-	return accessPolicyRevisions.save(ctx, s.db, "save access policy", p, templates.AnyRevision, entry)
-}
-
-func insertAccessPolicy(ctx context.Context, t *tx, p access.Policy) error {
-	_, err := t.ExecContext(ctx, `INSERT INTO access_policies (name, number, source, spec, created_at, created_by)
-		VALUES ($1, $2, $3, $4, $5, $6)`, p.Name, p.Number, p.Source, document{p.Spec}, micros(p.CreatedAt), p.CreatedBy)
-	return err
+	return accessPolicies.save(ctx, s.db, "save access policy", p, templates.AnyRevision, entry)
 }

@@ -10,39 +10,40 @@ import (
 type Query struct {
 	Name, Text string
 	Args       []any
-	Ordered    bool // it follows an index in its order, so that a page costs no more than a page
+	Index      string // that it uses on both engines; empty: any
+	Ordered    bool   // it follows an index in its order, so that a page costs no more than a page
 }
 
 // IdentityQueries are those that find identities among all on record.
 func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Query {
 	list := func(name string, f certs.CertificateFilter, ordered bool) Query {
 		query, args := listCertificates(f)
-		return Query{"list " + name, query, args, ordered}
+		return Query{Name: "list " + name, Text: query, Args: args, Ordered: ordered}
 	}
 	return []Query{
-		{"pinned", pinnedQuery, []any{sha256}, false},
-		{"issued", issuedQuery, []any{sha256}, false},
-		{"expiring", expiringIdentities, []any{micros(before), 0, "", 100}, true},
-		{"expiring, next page", expiringIdentities, []any{micros(before), micros(now), sha256, 100}, true},
-		{"untold", untoldIdentities, []any{"", micros(now), 100}, true},
-		{"untold, next page", untoldIdentities, []any{enrollment, micros(now), 100}, true},
-		{"untold phones", untoldPhones, []any{"", micros(now), 100}, true},
-		{"untold phones, next page", untoldPhones, []any{enrollment, micros(now), 100}, true},
-		{"certificates of an enrolment", certificatesOfRule, []any{enrollment, "mdm-identity"}, false},
-		{"revoke those of an enrolment", revokeOfEnrollment, []any{enrollment, 1, 5}, false},
-		{"mail identities", mailIdentities, []any{enrollment}, false},
-		{"challenge of a certificate", challengeOf, []any{sha256}, false},
-		{"mark", revocationMark, []any{micros(now)}, false},
-		{"revoked", revokedBy, []any{"i", micros(now)}, false},
-		{"revoked, unsaid", revokedUnsaid, []any{micros(now)}, false},
-		{"valid", validByIssuer, []any{micros(now)}, false},
-		{"valid of an issuer", underIssuer, []any{micros(now), afterAll, "i", 100}, true},
-		{"valid, unsaid", validUnsaid, []any{micros(now)}, false},
-		{"holder of a key", keyHolder, []any{sha256}, false},
-		{"unrevoked of a key", unrevokedOfKey, []any{sha256, sha256}, false},
-		{"keys that nobody noted", namelessKeys, nil, false},
-		{"of enrolments that ended", endedHolders, []any{micros(now), sha256, 100}, true},
-		{"sharer of a key", keySharer, []any{sha256}, false},
+		{Name: "pinned", Text: pinnedQuery, Args: []any{sha256}},
+		{Name: "issued", Text: issuedQuery, Args: []any{sha256}},
+		{Name: "expiring", Text: expiringIdentities, Args: []any{micros(before), 0, "", 100}, Ordered: true},
+		{Name: "expiring, next page", Text: expiringIdentities, Args: []any{micros(before), micros(now), sha256, 100}, Ordered: true},
+		{Name: "untold", Text: untoldIdentities, Args: []any{"", micros(now), 100}, Ordered: true},
+		{Name: "untold, next page", Text: untoldIdentities, Args: []any{enrollment, micros(now), 100}, Ordered: true},
+		{Name: "untold phones", Text: untoldPhones, Args: []any{"", micros(now), 100}, Ordered: true},
+		{Name: "untold phones, next page", Text: untoldPhones, Args: []any{enrollment, micros(now), 100}, Ordered: true},
+		{Name: "certificates of an enrolment", Text: certificatesOfRule, Args: []any{enrollment, "mdm-identity"}},
+		{Name: "revoke those of an enrolment", Text: revokeOfEnrollment, Args: []any{enrollment, 1, 5}},
+		{Name: "mail identities", Text: mailIdentities, Args: []any{enrollment}},
+		{Name: "challenge of a certificate", Text: challengeOf, Args: []any{sha256}},
+		{Name: "mark", Text: revocationMark, Args: []any{micros(now)}},
+		{Name: "revoked", Text: revokedBy, Args: []any{"i", micros(now)}},
+		{Name: "revoked, unsaid", Text: revokedUnsaid, Args: []any{micros(now)}},
+		{Name: "valid", Text: validByIssuer, Args: []any{micros(now)}},
+		{Name: "valid of an issuer", Text: underIssuer, Args: []any{micros(now), afterAll, "i", 100}, Ordered: true},
+		{Name: "valid, unsaid", Text: validUnsaid, Args: []any{micros(now)}},
+		{Name: "holder of a key", Text: keyHolder, Args: []any{sha256}},
+		{Name: "unrevoked of a key", Text: unrevokedOfKey, Args: []any{sha256, sha256}},
+		{Name: "keys that nobody noted", Text: namelessKeys},
+		{Name: "of enrolments that ended", Text: endedHolders, Args: []any{micros(now), sha256, 100}, Ordered: true},
+		{Name: "sharer of a key", Text: keySharer, Args: []any{sha256}},
 		list("all", certs.CertificateFilter{}, true),
 		list("page", certs.CertificateFilter{After: sha256}, true),
 		list("user", certs.CertificateFilter{UserID: user}, false),

@@ -51,24 +51,27 @@ var beside0004 = []string{
 		('e3', 'd', 'u', 'i', 'apple', 'corporate', 'configured', 'U1', 'i3', 7999, 't', TRUE, 1, 1, 1, 0, 0, 0, '{}', 0, '')`,
 }
 
+// olderEngines are what databases of an older schema are made on.
+var olderEngines = []struct {
+	name, dir string
+	dialect   goose.Dialect
+	open      func(t *testing.T) (store.Options, *sql.DB)
+	bytes     string // how a statement writes them
+}{
+	{"sqlite", "migrations/sqlite", goose.DialectSQLite3, func(t *testing.T) (store.Options, *sql.DB) {
+		o := onSQLite(t, store.Options{})
+		return o, raw(t, o.Path)
+	}, "x'$1'"},
+	{"postgres", "migrations/postgres", goose.DialectPostgres, func(t *testing.T) (store.Options, *sql.DB) {
+		o := store.Options{Database: cluster.New(t)}
+		return o, rawPostgres(t, o.Database)
+	}, `'\x$1'`},
+}
+
 // TestIdentitiesMigration: what is on record of before is as good as what was made since.
 func TestIdentitiesMigration(t *testing.T) {
 	t.Parallel()
-	for _, e := range []struct {
-		name, dir string
-		dialect   goose.Dialect
-		open      func(t *testing.T) (store.Options, *sql.DB)
-		bytes     string
-	}{
-		{"sqlite", "migrations/sqlite", goose.DialectSQLite3, func(t *testing.T) (store.Options, *sql.DB) {
-			o := onSQLite(t, store.Options{})
-			return o, raw(t, o.Path)
-		}, "x'$1'"},
-		{"postgres", "migrations/postgres", goose.DialectPostgres, func(t *testing.T) (store.Options, *sql.DB) {
-			o := store.Options{Database: cluster.New(t)}
-			return o, rawPostgres(t, o.Database)
-		}, `'\x$1'`},
-	} {
+	for _, e := range olderEngines {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
 			o, direct := e.open(t)

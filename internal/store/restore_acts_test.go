@@ -43,7 +43,7 @@ func TestRestoreForgetsNoMailboxAndWipesNoPhone(t *testing.T) {
 	must(t, db.Actions().CreateAction(ctx, mdm.Action{ID: "again", EnrollmentID: e, Kind: mdm.ActionWipe, State: mdm.ActionPending, RequestedAt: now}, audit.Entry{}))
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
