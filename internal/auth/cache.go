@@ -16,8 +16,12 @@ const (
 	askEvery = 5 * time.Second
 	// outlives is how long a token counts while the store does not answer.
 	outlives = 300 * time.Second
-	// askTime is how long anybody waits for the store.
+	// askTime is how long anybody waits for the store about a token that it has
+	// verified before, or after it has just not answered.
 	askTime = 250 * time.Millisecond
+	// firstTime is how long the store has for a token that nobody has asked it about:
+	// there is nothing to fall back on, and it may only be slow.
+	firstTime = 5 * time.Second
 	// RefreshEvery is how often Refresh should be called, so that no request waits for
 	// the store on account of a token that was used lately.
 	RefreshEvery = 2 * time.Second
@@ -106,6 +110,17 @@ func (c *cache) missed() {
 	c.silent = time.Now()
 }
 
+// patience is how long the store has to tell about a token.
+func (c *cache) patience(hash []byte) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	silent := !c.silent.IsZero() && time.Since(c.silent) < askEvery
+	if c.known[bucket(hash)] == nil && !silent {
+		return firstTime
+	}
+	return askTime
+}
+
 func (c *cache) revocations() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,7 +146,7 @@ func (c *cache) inUse() [][]byte {
 // ask looks the token up in the store, and remembers the answer.
 func (s *Service) ask(ctx context.Context, hash []byte) (Token, error) {
 	revoked := s.cache.revocations()
-	limited, cancel := context.WithTimeout(ctx, askTime)
+	limited, cancel := context.WithTimeout(ctx, s.cache.patience(hash))
 	defer cancel()
 	t, err := s.Store.TokenByHash(limited, hash)
 	switch {
