@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"time"
 
@@ -74,10 +73,8 @@ type Standing struct {
 type Teller struct {
 	Links   Links
 	Devices interface {
-		Device(ctx context.Context, id DeviceID) (DeviceRow, error)
-	}
-	Engine interface {
-		Explain(ctx context.Context, c Client) (Decision, []TraceLine, error)
+		// Show returns one device with what is decided of it now; ErrNotFound. *Service has it.
+		Show(ctx context.Context, id DeviceID) (Detail, error)
 	}
 	Now func() time.Time
 }
@@ -89,20 +86,13 @@ func (t *Teller) Standing(ctx context.Context, token string) (Standing, error) {
 	if !ok {
 		return Standing{}, fmt.Errorf("reason page: %w", ErrNotFound)
 	}
-	row, err := t.Devices.Device(ctx, id)
+	d, err := t.Devices.Show(ctx, id)
 	if err != nil {
 		return Standing{}, fmt.Errorf("reason page: %w", err)
 	}
-	d, _, err := t.Engine.Explain(ctx, row.Client())
-	switch {
-	case errors.Is(err, ErrInvalid): // its owner is no longer on record
-		return Standing{}, fmt.Errorf("reason page: %w", ErrNotFound)
-	case err != nil:
-		return Standing{}, fmt.Errorf("reason page: %w", err)
-	}
-	s := Standing{Device: row, Decision: d, At: t.Now().UTC().Truncate(time.Microsecond)}
-	if row.Effect == d.Effect {
-		s.Since = row.SinceAt
+	s := Standing{Device: d.DeviceRow, Decision: d.Decision, At: t.Now().UTC().Truncate(time.Microsecond)}
+	if d.Effect == d.Decision.Effect { // otherwise it is newer than what was published
+		s.Since = d.SinceAt
 	}
 	return s, nil
 }

@@ -8,6 +8,11 @@ func (a *App) accessAdmin() *access.Service {
 	return &access.Service{Rules: store, Devices: store, Mail: store, Source: store, People: a.db.Users(), Compliance: a.rooms.compliance, Now: a.now}
 }
 
+// reasons tells owners of devices why.
+func (a *App) reasons() *access.Teller {
+	return &access.Teller{Links: a.rooms.links, Devices: a.accessAdmin(), Now: a.now}
+}
+
 // buildPublisher wires who tells the feed what is decided.
 func (a *App) buildPublisher(links access.Links) *access.Publisher {
 	store := a.db.Access()

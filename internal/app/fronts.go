@@ -30,7 +30,7 @@ func (a *App) openFronts(cfg config.Config) error {
 	}
 	handlers, err := server.New(server.Config{
 		Device: deviceapi.Deps{
-			Enroll: r.enroll, SCEP: r.scep, CRLs: r.crls, MDM: r.apple,
+			Enroll: r.enroll, SCEP: r.scep, CRLs: r.crls, MDM: r.apple, Reasons: a.reasons(),
 			PublicURL: a.publicURL, Organization: r.authority.Organization(), Now: a.now,
 		},
 		Admin: adminapi.Deps{

@@ -42,6 +42,7 @@ type rooms struct {
 	compliance *compliance.Service
 	runs       *work.Wake // told when all phones are to be judged
 	access     *access.Engine
+	links      access.Links
 	publisher  *access.Publisher
 	apple      *apple.Service
 	tokens     *auth.Service
@@ -116,7 +117,8 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Options: r.enroll.RenderOptions()}
 	r.compliance, r.runs = a.buildCompliance(r.enroll)
 	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
-	r.publisher = a.buildPublisher(access.Links{Base: a.publicURL, MAC: macs.MAC})
+	r.links = access.Links{Base: a.publicURL, MAC: macs.MAC}
+	r.publisher = a.buildPublisher(r.links)
 	chains := &cms.Chains{}
 	r.apple = &apple.Service{
 		Admitter: r.enroll, Planner: r.enroll, Audit: trail, Now: a.now, Log: a.room("apple"),

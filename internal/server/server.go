@@ -58,6 +58,7 @@ func (c Config) Validate() error {
 	need(c.Device.SCEP != nil, "Device.SCEP")
 	need(c.Device.CRLs != nil, "Device.CRLs")
 	need(c.Device.MDM != nil, "Device.MDM")
+	need(c.Device.Reasons != nil, "Device.Reasons")
 	need(c.Device.PublicURL != "", "Device.PublicURL")
 	need(c.Admin.Users != nil, "Admin.Users")
 	need(c.Admin.Templates != nil, "Admin.Templates")

@@ -30,9 +30,6 @@ func (a *API) WhyPage(w http.ResponseWriter, r *http.Request) error {
 	if err := a.admit(r); err != nil {
 		return err
 	}
-	if a.d.Reasons == nil {
-		return errLost
-	}
 	s, err := a.d.Reasons.Standing(r.Context(), r.PathValue("token"))
 	if errors.Is(err, access.ErrNotFound) {
 		a.d.Failures.Allow(limit.Network(r))
