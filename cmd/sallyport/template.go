@@ -118,6 +118,8 @@ type complianceCmd struct {
 	Apply complianceApplyCmd `cmd:"" help:"Apply a policy; what says something new becomes a new revision."`
 	List  complianceListCmd  `cmd:"" help:"List policies."`
 	Show  complianceShowCmd  `cmd:"" help:"Show the newest revision of a policy, as it was applied."`
+
+	Progress complianceProgressCmd `cmd:"" help:"Show how far the evaluation of all phones has come."`
 }
 
 type complianceApplyCmd struct {
@@ -133,7 +135,11 @@ func (c *complianceApplyCmd) Run(p *program) error {
 	if c.json() {
 		return printJSON(p.stdout, applied)
 	}
-	return p.applied("compliance policy", applied.Policy.Name, applied.Policy.Number, applied.Changed)
+	if err := p.applied("compliance policy", applied.Policy.Name, applied.Policy.Number, applied.Changed); err != nil {
+		return err
+	}
+	p.warn(applied.Warnings)
+	return nil
 }
 
 type complianceListCmd struct{ Output }

@@ -111,6 +111,7 @@ func (w *world) config() Config {
 	c.Admin.Authority, c.Admin.Rollover, c.Admin.Endings = authorityFake{w}, rolloverFake{w}, rolloverFake{w}
 	c.Admin.Backup, c.Admin.Now = backup{w}, w.clock
 	c.Access.Engine, c.Access.Logins, c.Access.Devices, c.Access.Verdicts = engine{w}, engine{w}, enroller{w}, complianceFake{w}
+	c.Access.Explains, c.Access.Feed, c.Access.Tokens = explainFake{w}, feedFake{w}, tokens
 	c.Tokens, c.Audit, c.Now = tokens, trail{w}, w.clock
 	c.Ping = func(context.Context) error { return w.did(false) }
 	c.Version = "1.2.3"
@@ -395,6 +396,12 @@ func (f complianceFake) Apply(context.Context, []byte) (compliance.Policy, bool,
 func (f complianceFake) Policies(context.Context) ([]compliance.Policy, error) {
 	return []compliance.Policy{policy}, f.w.did(false)
 }
+func (f complianceFake) Unmailed(context.Context, compliance.Spec) ([]string, int, error) {
+	return []string{"alice@example.test"}, 2, f.w.did(false)
+}
+func (f complianceFake) Progress(context.Context) (compliance.Run, error) {
+	return compliance.Run{Reason: mdm.EventPolicyChanged, Done: 1, Total: 2, StartedAt: noon}, f.w.did(false)
+}
 func (f complianceFake) Current(_ context.Context, id mdm.EnrollmentID) (compliance.Verdict, error) {
 	return compliance.Verdict{EnrollmentID: id, State: compliance.NotCompliant, Since: noon, At: noon, ValidUntil: noon.Add(time.Hour), Policy: "phones@2",
 		Findings: []compliance.Finding{{Rule: compliance.RulePasscode, State: compliance.Failed, Fact: "no passcode", Expected: "a passcode", Since: noon, Fix: "set a passcode"}}}, f.w.did(false)
@@ -402,7 +409,10 @@ func (f complianceFake) Current(_ context.Context, id mdm.EnrollmentID) (complia
 
 type engine struct{ w *world }
 
-func (f engine) Decide(context.Context, access.Client) (access.Decision, error) {
+func (f engine) Decide(_ context.Context, c access.Client) (access.Decision, error) {
+	if err := c.Validate(); err != nil {
+		return access.Decision{}, err
+	}
 	return access.Decision{Effect: access.Allow, ValidUntil: noon.Add(time.Hour)}, f.w.did(false)
 }
 

@@ -40,6 +40,8 @@ const (
 	document = 2*yaml + small
 	// A command in an admin's own words, the same.
 	rawCommand = 2*apple.MaxRaw + small
+	// As many mail clients as one request may ask about, of the usual length.
+	manyClients = 1 << 20
 	// PKCS#12 files in base64, as many as the command line sends at once.
 	smimeFiles = 8 << 20
 )
@@ -115,6 +117,7 @@ func (f *front) table() []route {
 
 		{method: "GET", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: readers, handler: f.admin.ListPolicies},
 		{method: "POST", pattern: "/api/v1/compliance/policies", plane: adminPlane, roles: admins, maxBody: yaml, handler: f.admin.ApplyPolicy},
+		{method: "GET", pattern: "/api/v1/compliance/progress", plane: adminPlane, roles: readers, handler: f.admin.GetComplianceProgress},
 		{method: "GET", pattern: "/api/v1/compliance/policies/{name}", plane: adminPlane, roles: readers, handler: f.admin.GetPolicy},
 
 		{method: "GET", pattern: "/api/v1/invitations", plane: adminPlane, roles: readers, handler: f.admin.ListInvitations},
@@ -135,7 +138,17 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/held-enrollments", plane: adminPlane, roles: readers, handler: f.admin.ListHeld},
 		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/admit", plane: adminPlane, roles: admins, handler: f.admin.AdmitHeld},
 		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/refuse", plane: adminPlane, roles: admins, handler: f.admin.RefuseHeld},
-		{method: "POST", pattern: "/api/v1/access/decisions", plane: adminPlane, roles: everyRole, maxBody: small, handler: f.access.Decide},
+		{method: "POST", pattern: "/api/v1/access/decisions", plane: adminPlane, roles: everyRole, maxBody: manyClients, handler: f.access.Decide},
+		{method: "GET", pattern: "/api/v1/access/explain", plane: adminPlane, roles: readers, handler: f.access.Explain},
+		{method: "GET", pattern: "/api/v1/access/denials", plane: adminPlane, roles: readers, handler: f.access.ListDenials},
+		{method: "GET", pattern: "/api/v1/access/denials/{id}", plane: adminPlane, roles: readers, handler: f.access.GetDenial},
+		{method: "POST", pattern: "/api/v1/access/denials/{id}/replay", plane: adminPlane, roles: readers, handler: f.access.ReplayDenial},
+		{method: "GET", pattern: "/api/v1/access/stream", plane: adminPlane, roles: everyRole, handler: f.access.Stream},
+		{method: "GET", pattern: "/api/v1/compliance", plane: adminPlane, roles: everyRole, handler: f.access.ListChanges},
+
+		{method: "GET", pattern: "/access/auth", plane: adminPlane, roles: gates, gate: true, handler: f.access.Auth},
+		{method: "GET", pattern: "/access/why/{token}", plane: publicPlane, open: true, handler: f.device.WhyPage},
+		{method: "HEAD", pattern: "/access/why/{token}", plane: publicPlane, open: true, handler: f.device.WhyPage},
 
 		{method: "GET", pattern: "/api/v1/access/rules", plane: adminPlane, roles: readers, handler: f.admin.ListAccessRules},
 		{method: "POST", pattern: "/api/v1/access/rules", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.AddAccessRule},
@@ -154,10 +167,6 @@ func (f *front) table() []route {
 		{method: "DELETE", pattern: "/api/v1/access/devices/{id}/binding", plane: adminPlane, roles: admins, handler: f.admin.UnbindAccess},
 		{method: "POST", pattern: "/api/v1/access/words", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SayAccess},
 		{method: "POST", pattern: "/api/v1/access/words/take-back", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.TakeBackAccess},
-
-		{method: "GET", pattern: "/access/auth", plane: adminPlane, roles: gates, gate: true, handler: f.access.Auth},
-		{method: "GET", pattern: "/access/why/{token}", plane: publicPlane, open: true, handler: f.device.WhyPage},
-		{method: "HEAD", pattern: "/access/why/{token}", plane: publicPlane, open: true, handler: f.device.WhyPage},
 
 		{method: "GET", pattern: "/api/v1/push", plane: adminPlane, roles: readers, handler: f.admin.PushStatus},
 		{method: "POST", pattern: "/api/v1/push/csr", plane: adminPlane, roles: admins, handler: f.admin.RequestPush},

@@ -64,6 +64,8 @@ type SecretService interface {
 type ComplianceService interface {
 	Apply(ctx context.Context, source []byte) (compliance.Policy, bool, error)
 	Policies(ctx context.Context) ([]compliance.Policy, error)
+	Unmailed(ctx context.Context, spec compliance.Spec) (upns []string, total int, err error)
+	Progress(ctx context.Context) (compliance.Run, error)
 }
 
 // InvitationService makes, lists and revokes invitations. *enroll.Service is one.

@@ -2,9 +2,7 @@ package adminapi
 
 import (
 	"net/http"
-	"slices"
 
-	"sallyport/compliance"
 	"sallyport/internal/refusal"
 	"sallyport/internal/server/problem"
 	"sallyport/internal/server/wire"
@@ -120,40 +118,4 @@ func (a *API) AssignTemplate(w http.ResponseWriter, r *http.Request) error {
 	return a.saveTemplate(w, r, condition, change, func(expected int) (templates.Revision, bool, error) {
 		return a.d.Templates.Assign(r.Context(), change.Name, *in.Assign, in.Exclude, expected)
 	})
-}
-
-// ListPolicies answers GET /api/v1/compliance/policies.
-func (a *API) ListPolicies(w http.ResponseWriter, r *http.Request) error {
-	list, err := a.d.Compliance.Policies(r.Context())
-	if err != nil {
-		return err
-	}
-	return wire.WriteJSON(w, http.StatusOK, Policies{Policies: wire.List(list)})
-}
-
-// ApplyPolicy answers POST /api/v1/compliance/policies.
-func (a *API) ApplyPolicy(w http.ResponseWriter, r *http.Request) error {
-	source, err := wire.ReadText(r, yamlTypes[:]...)
-	if err != nil {
-		return err
-	}
-	policy, changed, err := a.d.Compliance.Apply(r.Context(), source)
-	if err != nil {
-		return err
-	}
-	return wire.WriteJSON(w, http.StatusOK, PolicyApplied{Policy: policy, Changed: changed})
-}
-
-// GetPolicy answers GET /api/v1/compliance/policies/{name}. Policies are few,
-// so it looks through the list.
-func (a *API) GetPolicy(w http.ResponseWriter, r *http.Request) error {
-	list, err := a.d.Compliance.Policies(r.Context())
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(list, func(p compliance.Policy) bool { return p.Name == r.PathValue("name") })
-	if i < 0 {
-		return noSuch(problem.ErrNotFound, "name", "compliance policy", r.PathValue("name"))
-	}
-	return wire.WriteJSON(w, http.StatusOK, list[i])
 }

@@ -129,8 +129,24 @@ type Policies struct {
 
 // PolicyApplied answers POST /api/v1/compliance/policies.
 type PolicyApplied struct {
-	Policy  compliance.Policy `json:"policy"`
-	Changed bool              `json:"changed"`
+	Policy   compliance.Policy `json:"policy"`
+	Changed  bool              `json:"changed"`
+	Warnings []*refusal.Error  `json:"warnings"` // that it asks for a mail profile which users cannot have
+	Unmailed Unmailed          `json:"without_template"`
+}
+
+// Unmailed are users whom a policy asks for a mail profile though no mail template
+// is assigned to them.
+type Unmailed struct {
+	Total int      `json:"total"`
+	Users []string `json:"users"` // the first 100 by UPN
+}
+
+// ComplianceProgress answers GET /api/v1/compliance/progress: the evaluation of all
+// phones that is under way, or was last.
+type ComplianceProgress struct {
+	Running bool `json:"running"`
+	compliance.Run
 }
 
 // InvitationRequest asks for invitations: exactly one of User, Group and All.
