@@ -2,15 +2,11 @@ package access
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
-	"sync"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"sallyport/compliance"
-	"sallyport/enroll/directory"
-	"sallyport/internal/audit"
 	"sallyport/mdm"
 )
 
@@ -21,107 +17,101 @@ type Verdicts interface {
 	Current(ctx context.Context, id mdm.EnrollmentID) (compliance.Verdict, error)
 }
 
-// Engine decides. Its answers come from what is stored; it calls nobody.
-type Engine struct {
-	Store    Store
-	Verdicts Verdicts
-	Now      func() time.Time // nil means time.Now
-	Audit    audit.Log        // nil means that decisions leave no trail of their own
+// Outbox is what one follower among several reads, each with a cursor of its own.
+// internal/store implements it.
+type Outbox interface {
+	// After returns at most limit events whose ID is larger, oldest first. Events
+	// appear in the order of their ID.
+	After(ctx context.Context, id int64, limit int) ([]mdm.Event, error)
+}
 
-	mu   sync.Mutex
-	last map[mdm.EnrollmentID]Effect // what this process last said of an enrolled phone
+// patience is how long an answer waits for storage: it is given within 300 ms
+// whatever storage does.
+const patience = 250 * time.Millisecond
+
+// pardon is how long nobody waits for a storage that did not answer in time.
+const pardon = time.Second
+
+// Engine decides from memory. Load fills its Set, and Follow keeps it up to date;
+// Flush writes down what it met and whom it turned away. While storage is out of
+// reach, people on record keep what was last known of them until MaxStale is over.
+type Engine struct {
+	Source   Source
+	Events   Outbox
+	Register Register
+	Verdicts Verdicts
+	// MaxStale is for how long the Set counts that storage has not confirmed; 0: ask
+	// storage before every decision.
+	MaxStale time.Duration
+	// Commits counts what this process has committed to the outbox: a decision waits
+	// for what was committed before it was asked. nil: nothing is waited for.
+	Commits func() uint64
+	// Why is the address of a device's reason page; nil: there are none.
+	Why func(DeviceID) string
+	Now func() time.Time // nil means time.Now
+	Log *slog.Logger     // nil means none
+
+	set    Set
+	loaded atomic.Bool
+	base   time.Time     // on the monotonic clock, from which the times below count
+	turn   chan struct{} // held by whoever reads the outbox
+	cursor int64         // the newest event that the Set holds; the turn guards it
+
+	read      atomic.Uint64 // of Commits, what the Set holds
+	confirmed atomic.Int64  // when storage was last seen to hold nothing newer
+	anchor    atomic.Int64  // by how much the wall clock was ahead of the monotonic one then
+	mute      atomic.Int64  // until when nobody waits for storage
+	behind    atomic.Bool   // somebody waited for the Set in vain, and it has not caught up since
+
+	records records
+	counts  counts
 }
 
 // Decide says whether a mail client may read a mailbox, and why. The errors are
-// ErrInvalid for a client that cannot be asked about, and ErrUnavailable for
-// everything else: trouble never lets anybody in.
+// ErrInvalid for a client that cannot be asked about, and ErrUnavailable as long as
+// nothing was loaded: trouble never lets anybody in.
 func (e *Engine) Decide(ctx context.Context, c Client) (Decision, error) {
-	if err := c.Validate(); err != nil {
+	if err := e.ready(c); err != nil {
 		return Decision{}, err
 	}
-	now := e.now()
-	f, err := e.gather(ctx, c)
-	if err != nil {
-		return Decision{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	d := decide(f, now)
-	if err := e.note(ctx, f, d, now); err != nil {
-		return Decision{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return d, nil
+	a := e.ask(ctx)
+	defer a.end()
+	return a.decide(c), nil
 }
 
-// gather reads what decide needs and no more.
-func (e *Engine) gather(ctx context.Context, c Client) (facts, error) {
-	var f facts
-	var err error
-	if f.users, err = e.Store.UsersByLogin(ctx, c.User); err != nil {
-		return facts{}, fmt.Errorf("find user: %w", err)
+// DecideMany answers in the order of the clients. All of them share the time of
+// one: what storage does not answer of in time is told to ask again. One client
+// that cannot be asked about refuses all.
+func (e *Engine) DecideMany(ctx context.Context, clients []Client) ([]Decision, error) {
+	if err := e.ready(clients...); err != nil {
+		return nil, err
 	}
-	if len(f.users) != 1 {
-		return f, nil
+	a := e.ask(ctx)
+	defer a.end()
+	list := make([]Decision, len(clients))
+	for i, c := range clients {
+		list[i] = a.decide(c)
 	}
-	if f.bindings, err = e.Store.Bindings(ctx, f.users[0].ID, strings.ToLower(c.DeviceID)); err != nil {
-		return facts{}, fmt.Errorf("find bindings: %w", err)
-	}
-	for _, b := range f.bindings {
-		if !b.State.Active() {
-			continue
-		}
-		v, err := e.Verdicts.Current(ctx, b.EnrollmentID)
-		switch {
-		case errors.Is(err, compliance.ErrNotFound):
-			v = compliance.Verdict{EnrollmentID: b.EnrollmentID, State: compliance.NotEvaluated, Since: e.now(), ValidUntil: e.now().Add(maxValid)}
-		case err != nil:
-			return facts{}, fmt.Errorf("verdict of enrolment %s: %w", b.EnrollmentID, err)
-		}
-		f.verdicts = append(f.verdicts, v)
-	}
-	return f, nil
+	return list, nil
 }
 
-// note writes to the trail when an enrolled phone begins to be turned away, or
-// is let in again. Only bound devices leave a trail here, and only changes: what
-// strangers ask a gate could otherwise fill the disk. An enrolment whose answer
-// was always "allow" leaves none; compliance notes each change of its verdict.
-func (e *Engine) note(ctx context.Context, f facts, d Decision, now time.Time) error {
-	if e.Audit == nil || len(f.bindings) == 0 {
-		return nil
+// Explain decides for an admin: nothing is noted, and nobody met.
+func (e *Engine) Explain(ctx context.Context, c Client) (Inputs, Decision, []TraceLine, error) {
+	if err := e.ready(c); err != nil {
+		return Inputs{}, Decision{}, nil, err
 	}
-	id := f.bindings[0].EnrollmentID
-	if !e.changes(id, d.Effect) {
-		return nil
+	a := e.ask(ctx)
+	defer a.end()
+	in, trouble := a.inputs(c, false)
+	if trouble != nil {
+		line := TraceLine{Step: StepUnavailable, Outcome: OutcomeApplies, Fact: trouble.Fact}
+		return in, a.refuse(trouble), []TraceLine{line}, nil
 	}
-	outcome := audit.Done
-	if d.Effect != Allow {
-		outcome = audit.Refused
-	}
-	entry := audit.New(ctx, now, "access.decide", string(id), outcome,
-		"decision", string(d.Effect), "user_id", string(owner(f.users)), "reasons", rules(d.Reasons))
-	if err := e.Audit.Append(ctx, entry); err != nil {
-		return fmt.Errorf("audit decision: %w", err)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.last == nil {
-		e.last = map[mdm.EnrollmentID]Effect{}
-	}
-	e.last[id] = d.Effect
-	return nil
+	d, trace := in.Explain()
+	return in, a.bound(d), trace, nil
 }
 
-// changes reports whether effect is news of that enrolment; "allow" is none
-// where nothing was said before.
-func (e *Engine) changes(id mdm.EnrollmentID, effect Effect) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	before, known := e.last[id]
-	if !known {
-		before = Allow
-	}
-	return before != effect
-}
-
+// now is the wall clock's time for what is written down.
 func (e *Engine) now() time.Time {
 	now := time.Now
 	if e.Now != nil {
@@ -130,17 +120,23 @@ func (e *Engine) now() time.Time {
 	return now().UTC().Truncate(time.Microsecond)
 }
 
-func owner(users []directory.User) directory.UserID {
-	if len(users) == 1 {
-		return users[0].ID
+// elapsed counts on the monotonic clock, which nobody sets.
+func (e *Engine) elapsed() time.Duration { return time.Since(e.base) }
+
+// clock is the time by which a decision is made. The wall clock may be set back
+// while storage is away: what expires then does so all the same.
+func (e *Engine) clock() time.Time {
+	now := e.now()
+	if least := time.Unix(0, e.anchor.Load()).Add(e.elapsed()).UTC().Truncate(time.Microsecond); now.Before(least) {
+		return least
 	}
-	return ""
+	return now
 }
 
-func rules(list []Reason) string {
-	names := make([]string, len(list))
-	for i, r := range list {
-		names[i] = r.Rule
-	}
-	return strings.Join(names, ", ")
+// fresh reports whether what the Set says counts without asking storage.
+func (e *Engine) fresh() bool { return e.left() > 0 }
+
+// left is how long the Set counts without another word from storage.
+func (e *Engine) left() time.Duration {
+	return time.Duration(e.confirmed.Load()) + e.MaxStale - e.elapsed()
 }

@@ -8,10 +8,13 @@ import (
 )
 
 func ExampleEngine_Decide() {
-	books := newShelf() // in the server: internal/store and compliance
-	engine := &access.Engine{Store: books, Verdicts: books}
-
-	decision, err := engine.Decide(context.Background(), access.Client{User: "alice@example.test", DeviceID: "unknown", DeviceType: "iPhone"})
+	ctx := context.Background()
+	engine := newLedger().engine() // in the server: internal/store and compliance
+	if err := engine.Load(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	decision, err := engine.Decide(ctx, access.Client{User: "alice@example.test", DeviceID: "unknown", DeviceType: "iPhone"})
 	if err != nil {
 		fmt.Println("deny:", err) // trouble never lets anybody in
 		return

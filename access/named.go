@@ -10,13 +10,17 @@ import (
 // Named returns the people whose login it is, as Decide would find them: none
 // without error, and several where a bare user name is ambiguous.
 func (e *Engine) Named(ctx context.Context, login string) ([]directory.UserID, error) {
-	users, err := e.Store.UsersByLogin(ctx, login)
-	if err != nil {
-		return nil, fmt.Errorf("%w: find user: %w", ErrUnavailable, err)
+	if !e.loaded.Load() {
+		return nil, fmt.Errorf("%w: the decision set is not loaded", ErrUnavailable)
 	}
-	ids := make([]directory.UserID, len(users))
-	for i, u := range users {
-		ids[i] = u.ID
+	a := e.ask(ctx)
+	defer a.end()
+	if !a.current() {
+		return nil, fmt.Errorf("%w: the decision set is too old", ErrUnavailable)
+	}
+	ids := []directory.UserID{}
+	for _, one := range e.set.Find(login) {
+		ids = append(ids, one.Person.ID)
 	}
 	return ids, nil
 }

@@ -76,8 +76,9 @@ type Store interface {
 	// Verdict returns the stored verdict; ErrNotFound when there is none yet.
 	Verdict(ctx context.Context, id mdm.EnrollmentID) (Verdict, error)
 	// SaveVerdict replaces the verdict if the stored one still is before (zero
-	// At = none); otherwise it returns ErrStale and writes nothing. A change of
-	// State writes an EventVerdict and the entry in the same transaction.
+	// At = none); otherwise it returns ErrStale and writes nothing. Where it
+	// says anything else than before, it writes an EventVerdict in the same
+	// transaction, and the entry where that is the State.
 	SaveVerdict(ctx context.Context, before, after Verdict, entry audit.Entry) error
 	// DueVerdicts returns enrolments whose verdict's ValidUntil is before now, at most limit.
 	DueVerdicts(ctx context.Context, now time.Time, limit int) ([]mdm.EnrollmentID, error)

@@ -17,7 +17,7 @@ const (
 	EventUserRemoved    EventKind = "user_removed"    // one for each enrolment of that user
 	EventPolicyChanged  EventKind = "policy_changed"  // EnrollmentID is empty: all are concerned
 	EventTemplateChange EventKind = "template_change" // EnrollmentID is empty: all are concerned
-	EventVerdict        EventKind = "verdict"         // a verdict's state changed
+	EventVerdict        EventKind = "verdict"         // a verdict's state changed, or what it tells of a rule
 	EventIdentity       EventKind = "identity"        // a certificate of the enrolment was revoked or took the place of another
 	EventAction         EventKind = "action"          // an act was ordered, cancelled or has come to its end
 	// EventAccess is about what decisions rest on beside enrolments: rules,

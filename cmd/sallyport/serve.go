@@ -36,6 +36,7 @@ type settingFlags struct {
 	APNsCA         *string `name:"apns-ca" help:"PEM file of the authority to trust for --apns-url (default: the system's)." placeholder:"FILE"`
 	WakeInterval   *string `name:"wake-interval" help:"How long a phone may be silent before it is woken for a report; 0 = never (default 4h)." placeholder:"DURATION"`
 	SecondOwner    *bool   `name:"second-owner" help:"Wipe and retire wait until an admin whose token has another owner agrees."`
+	AccessMaxStale *string `name:"access-max-stale" help:"How long decisions about mailboxes go on without a word from the database; 0 = each asks it first (default 300s)." placeholder:"DURATION"`
 	LogLevel       *string `help:"debug, info, warn or error (default info)." placeholder:"LEVEL"`
 	LogFormat      *string `help:"text or json (default text)." placeholder:"FORMAT"`
 }
@@ -47,7 +48,7 @@ func (f *settingFlags) load(p *program) (config.Config, error) {
 		"kek_file": f.KEKFile, "database": f.Database, "database_max_connections": f.DatabaseMax,
 		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "http_url": f.HTTPURL, "trusted_proxies": f.TrustedProxies,
 		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
-		"inquiry_max_age": f.InquiryMaxAge, "renewal_window": f.RenewalWindow, "wake_interval": f.WakeInterval,
+		"inquiry_max_age": f.InquiryMaxAge, "renewal_window": f.RenewalWindow, "wake_interval": f.WakeInterval, "access_max_stale": f.AccessMaxStale,
 		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "apns_url": f.APNsURL, "apns_ca": f.APNsCA, "log_level": f.LogLevel, "log_format": f.LogFormat,
 	} {
 		if value != nil {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport/internal/config"
@@ -46,6 +47,7 @@ type App struct {
 	local     Local             // as the command line reads it; telling guards it
 	toldRoot  *x509.Certificate // that of RootFile; likewise
 	gaps      []Gap             // but the one that an import closes while we run
+	commits   atomic.Uint64     // that wrote events: decisions wait for them
 	warnings  []Gap
 
 	unlock func()
@@ -98,6 +100,9 @@ func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := a.rooms.access.Load(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.secure(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -144,8 +149,8 @@ func (a *App) occupyData() error {
 func (a *App) openStore(ctx context.Context, cfg config.Config, hook func(string, store.Phase)) error {
 	o := store.Options{
 		Now: a.now, Hook: hook,
-		OnCommit: func(string) { a.wake.Notify() },
-		OnNotify: a.wake.Notify,
+		OnCommit: func(string) { a.committed() },
+		OnNotify: a.committed,
 	}
 	var err error
 	key := keyPlaceOf(cfg)
@@ -301,6 +306,9 @@ func (a *App) Run(ctx context.Context) error {
 	background.Go(func() { work.Run(ctx, a.room("work"), a.rooms.push.wake, a.shared(a.rooms.push.pushers())...) })
 	background.Go(func() { work.Run(ctx, a.room("work"), a.rooms.runs, a.shared(a.judges())...) })
 
+	background.Go(func() { work.Run(ctx, a.room("work"), a.wake, a.follower()) })
+	background.Go(func() { work.Run(ctx, a.room("work"), &work.Wake{}, a.ownWork()...) })
+
 	failed := make(chan error, len(a.fronts))
 	for _, f := range a.fronts {
 		background.Go(func() { failed <- f.serve() })
@@ -322,6 +330,7 @@ func (a *App) Run(ctx context.Context) error {
 	fronts.Wait()
 	cancel()
 	background.Wait()
+	a.flush(context.WithoutCancel(ctx))
 	a.log.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return err
 }

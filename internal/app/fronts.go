@@ -23,7 +23,7 @@ import (
 func (a *App) openFronts(cfg config.Config) error {
 	r := a.rooms
 	registry := prometheus.NewRegistry()
-	for _, c := range []prometheus.Collector{r.push, endings{r.watch}} {
+	for _, c := range []prometheus.Collector{r.push, endings{r.watch}, decisions{r.access}} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}

@@ -116,7 +116,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.watch = a.buildWatch(r, signer)
 	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Options: r.enroll.RenderOptions()}
 	r.compliance, r.runs = a.buildCompliance(r.enroll)
-	r.access = &access.Engine{Store: a.db.Access(), Verdicts: r.compliance, Now: a.now, Audit: a.db.Audit()}
+	r.access = a.buildAccess(cfg, r.compliance)
 	r.links = access.Links{Base: a.publicURL, MAC: macs.MAC}
 	r.publisher = a.buildPublisher(r.links)
 	chains := &cms.Chains{}

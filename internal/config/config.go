@@ -70,6 +70,8 @@ type Config struct {
 	WakeInterval time.Duration
 	// SecondOwner makes wipe and retire wait until an admin whose token has another owner agrees.
 	SecondOwner bool
+	// AccessMaxStale is how long decisions about mailboxes go on without a word from the database; 0 = each asks it first.
+	AccessMaxStale time.Duration
 	// LogLevel is debug, info, warn or error; LogFormat is text or json.
 	LogLevel, LogFormat string
 
@@ -85,6 +87,8 @@ func Default() Config {
 		InquiryMaxAge: time.Hour,
 		APNsURL:       "https://api.push.apple.com",
 		WakeInterval:  4 * time.Hour,
+
+		AccessMaxStale: 300 * time.Second,
 
 		DatabaseMaxConnections: 10,
 

@@ -44,6 +44,7 @@ func settings() []setting {
 		{"apns_ca", "PEM file of the authority to trust for apns_url; empty = the system's roots", func(c *Config) any { return &c.APNsCA }},
 		{"wake_interval", "how long a phone may be silent before it is woken for a report; 0 = never", func(c *Config) any { return &c.WakeInterval }},
 		{"second_owner", "true: wipe and retire wait until an admin whose token has another owner agrees", func(c *Config) any { return &c.SecondOwner }},
+		{"access_max_stale", "how long decisions about mailboxes go on without a word from the database; 0 = each asks it first", func(c *Config) any { return &c.AccessMaxStale }},
 		{"log_level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
 		{"log_format", "text or json", func(c *Config) any { return &c.LogFormat }},
 	}

@@ -49,6 +49,9 @@ func (c Config) Validate() error {
 	if c.InquiryMaxAge < 0 || c.InquiryMaxAge > maxInquiryAge {
 		refuse("inquiry_max_age", "must be between 0 and 720h", "1h is a good value; 0 asks at every contact")
 	}
+	if c.AccessMaxStale < 0 || c.AccessMaxStale > time.Hour {
+		refuse("access_max_stale", "must be between 0 and 1h", "300s is a good value; 0 asks the database before every decision")
+	}
 	checkPush(refuse, c)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		refuse("log_level", "unknown level", "use debug, info, warn or error")

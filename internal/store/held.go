@@ -172,6 +172,7 @@ func (s *Held) SetOwnership(ctx context.Context, id mdm.EnrollmentID, o mdm.Owne
 		if err != nil {
 			return err
 		}
+		t.emitUser(mdm.EventAccess, e.UserID, t.db.now()) // a rule may speak of it
 		return t.audit(ctx, entry)
 	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"sallyport/compliance"
@@ -76,11 +77,24 @@ func (t *tx) saveVerdict(ctx context.Context, r verdictRow) error {
 	if err := t.watch(ctx, r.before, r.after); err != nil {
 		return err
 	}
-	if r.before.State == r.after.State && !r.before.At.IsZero() {
+	if !r.before.At.IsZero() && sameWords(r.before, r.after) {
 		return nil
 	}
 	t.emit(mdm.EventVerdict, r.after.EnrollmentID, r.after.At)
+	if r.before.State == r.after.State && !r.before.At.IsZero() {
+		return nil
+	}
 	return t.audit(ctx, r.entry)
+}
+
+// sameWords reports whether nothing changes for whoever decides by verdicts: not
+// the state, and not what is told of each rule. When a verdict was made and until
+// when it holds is told by every one anew.
+func sameWords(a, b compliance.Verdict) bool {
+	return a.State == b.State && a.Policy == b.Policy && whole(a.GraceUntil).Equal(whole(b.GraceUntil)) &&
+		slices.EqualFunc(a.Findings, b.Findings, func(a, b compliance.Finding) bool {
+			return a.Rule == b.Rule && a.State == b.State && (a.State == compliance.Met || a.Fact == b.Fact && a.Fix == b.Fix)
+		})
 }
 
 func (t *tx) insertVerdict(ctx context.Context, r verdictRow) (int64, error) {

@@ -10,7 +10,19 @@ import (
 
 func testAccess(t *testing.T, make Maker) {
 	t.Run("logins", testLogins(make))
-	t.Run("bindings", testBindings(make))
+	t.Run("bound phones", testBoundPhones(make))
+}
+
+// set is the decision set as it is loaded from the database.
+func (w *world) set() *access.Set {
+	w.t.Helper()
+	set := &access.Set{}
+	entries, err := w.DB.Access().Entries(w.ctx, "", 1000)
+	w.ok(err)
+	for _, e := range entries {
+		set.Put(e)
+	}
+	return set
 }
 
 func testLogins(make Maker) func(*testing.T) {
@@ -21,6 +33,7 @@ func testLogins(make Maker) func(*testing.T) {
 		nameless := directory.User{UPN: "system@example.test", Email: "system@example.test", CreatedAt: start, UpdatedAt: start}
 		_, err := w.DB.Users().SaveUsers(w.ctx, []directory.User{alice, twin, nameless}, nil)
 		w.ok(err)
+		set := w.set()
 		tests := []struct {
 			login string
 			want  []string
@@ -36,13 +49,17 @@ func testLogins(make Maker) func(*testing.T) {
 			{"%", nil},
 		}
 		for _, tt := range tests {
+			var got, inMemory []string
 			users, err := w.DB.Access().UsersByLogin(w.ctx, tt.login)
 			w.ok(err)
-			var got []string
 			for _, u := range users {
 				got = append(got, u.UPN)
 			}
+			for _, e := range set.Find(tt.login) {
+				inMemory = append(inMemory, e.Person.UPN)
+			}
 			w.same(got, tt.want)
+			w.same(inMemory, tt.want)
 			if users == nil {
 				t.Errorf("%q: nil instead of an empty list", tt.login)
 			}
@@ -50,7 +67,9 @@ func testLogins(make Maker) func(*testing.T) {
 	}
 }
 
-func testBindings(make Maker) func(*testing.T) {
+// A decision is judged by the phones that told the DeviceId: active ones first,
+// then the newest; and what an admin ordered counts from its commit.
+func testBoundPhones(make Maker) func(*testing.T) {
 	return func(t *testing.T) {
 		w := newWorld(t, make)
 		alice, bob := w.user("alice@example.test"), w.user("bob@example.test")
@@ -66,25 +85,21 @@ func testBindings(make Maker) func(*testing.T) {
 			w.ok(w.DB.Enrollments().End(w.ctx, id, mdm.CheckedOut, w.now(), w.entry("device.checkout", "")))
 		}
 		w.ok(w.DB.Plans().Advance(w.ctx, older, mdm.Enrolled, mdm.Configured))
-		got, err := w.DB.Access().Bindings(w.ctx, alice.ID, "appldevice")
-		w.ok(err)
-		want := []access.Binding{}
-		for _, b := range []struct {
-			id    mdm.EnrollmentID
-			state mdm.EnrollmentState
-		}{{newer, mdm.Enrolled}, {older, mdm.Configured}, {newestEnded, mdm.CheckedOut}, {ended, mdm.CheckedOut}} {
-			want = append(want, access.Binding{EnrollmentID: b.id, UserID: alice.ID, EASDeviceID: "appldevice", State: b.state})
+		w.ordered(newer, mdm.ActionSelectiveWipe)
+		type phone struct {
+			ID       mdm.EnrollmentID
+			State    mdm.EnrollmentState
+			Withheld mdm.Withholding
 		}
-		w.same(got, want)
-		w.ordered(newer, mdm.ActionSelectiveWipe) // its commit is enough
-		want[0].Withheld = mdm.WithholdEverything
-		got, err = w.DB.Access().Bindings(w.ctx, alice.ID, "appldevice")
-		w.ok(err)
-		w.same(got, want)
-		for _, device := range []string{"", "unknown"} {
-			none, err := w.DB.Access().Bindings(w.ctx, alice.ID, device)
-			w.ok(err)
-			w.same(none, []access.Binding{})
+		bound := func(deviceID string) (list []phone) {
+			in := w.set().Inputs(access.Client{User: alice.UPN, DeviceID: deviceID}, w.now())
+			for _, p := range in.Phones {
+				list = append(list, phone{p.EnrollmentID, p.State, p.Withheld})
+			}
+			return list
 		}
+		w.same(bound("appldevice"), []phone{{newer, mdm.Enrolled, mdm.WithholdEverything}, {older, mdm.Configured, ""},
+			{newestEnded, mdm.CheckedOut, ""}, {ended, mdm.CheckedOut, ""}})
+		w.same(bound("unknown"), []phone(nil))
 	}
 }

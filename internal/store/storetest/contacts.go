@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/access"
 	"sallyport/enroll"
 	"sallyport/mdm"
 )
@@ -163,15 +164,12 @@ func testFacts(make Maker) func(*testing.T) {
 		if have.Security.PasscodeCompliant != nil {
 			t.Error("an unknown fact became known")
 		}
-		bindings, err := w.DB.Access().Bindings(w.ctx, e.UserID, "abcDEF")
-		w.ok(err)
-		w.same(len(bindings), 1)
+		told := func() access.DeviceKey { return w.set().Person(e.UserID).Phones[0].EASKey }
+		w.same(told(), access.DeviceKey("abcdef"))
 
 		// A later report without an EASDeviceID ends the binding.
 		report(mdm.Report{Device: &mdm.DeviceFacts{At: at(), OSVersion: "17.2"}})
-		bindings, err = w.DB.Access().Bindings(w.ctx, e.UserID, "abcDEF")
-		w.ok(err)
-		w.same(len(bindings), 0)
+		w.same(told(), access.DeviceKey(""))
 		w.same(w.plan(e.ID).Report.Device.OSVersion, "17.2")
 		w.same(*w.plan(e.ID).Report.Security.PasscodePresent, true)
 	}

@@ -55,16 +55,21 @@ func testVerdictPath(make Maker) func(*testing.T) {
 		w.ok(err)
 		w.same(got, first)
 
-		// The same state again is kept without an event.
+		// The same again is kept without an event; other words about the same state
+		// have one, and no entry.
 		w.later()
-		second := w.judged(e.ID, compliance.Compliant)
-		second.Since, second.GraceUntil, second.Findings = first.Since, time.Time{}, []compliance.Finding{}
-		events = w.newEvents(func() { w.ok(save(w.ctx, got, second, w.entry("compliance.verdict", ""))) })
-		w.same(events, []string{})
-		w.audited("compliance.verdict", 1)
-		got, err = w.DB.Compliance().Verdict(w.ctx, e.ID)
-		w.ok(err)
-		w.same(got, second)
+		second := first
+		second.At, second.ValidUntil = second.At.Add(time.Minute), second.ValidUntil.Add(time.Minute)
+		other := second
+		other.At, other.GraceUntil, other.Findings = other.At.Add(time.Minute), time.Time{}, []compliance.Finding{}
+		for want, v := range []compliance.Verdict{second, other} {
+			events = w.newEvents(func() { w.ok(save(w.ctx, got, v, w.entry("compliance.verdict", ""))) })
+			w.same(len(events), want)
+			w.audited("compliance.verdict", 1)
+			got, err = w.DB.Compliance().Verdict(w.ctx, e.ID)
+			w.ok(err)
+			w.same(got, v)
+		}
 
 		w.later()
 		third := w.judged(e.ID, compliance.NotCompliant)

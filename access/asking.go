@@ -1,0 +1,229 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sallyport/compliance"
+	"sallyport/internal/logkey"
+	"sallyport/internal/refusal"
+)
+
+// maxMet bounds the devices of one person that are on record: whoever asks a gate
+// has not proved a password yet, and could fill the disk. Further ones are decided
+// about as devices that were never seen before.
+const maxMet = 100
+
+// asking is one question, or several at once, with the time that storage has for it.
+type asking struct {
+	e      *Engine
+	ctx    context.Context
+	began  time.Duration
+	limit  context.Context // of storage; made when it is needed first
+	cancel context.CancelFunc
+	sure   bool // that the Set may be asked
+}
+
+func (e *Engine) ask(ctx context.Context) *asking {
+	return &asking{e: e, ctx: ctx, began: e.elapsed()}
+}
+
+func (a *asking) end() {
+	if a.cancel != nil {
+		a.cancel()
+	}
+}
+
+// ready refuses what cannot be answered.
+func (e *Engine) ready(clients ...Client) error {
+	for i := range clients {
+		if err := clients[i].Validate(); err != nil {
+			if len(clients) == 1 {
+				return err
+			}
+			return within(err, i)
+		}
+	}
+	if !e.loaded.Load() {
+		return fmt.Errorf("%w: the decision set is not loaded", ErrUnavailable)
+	}
+	return nil
+}
+
+// within names the place of the client that was refused.
+func within(err error, i int) error {
+	var list refusal.List
+	for _, r := range refusal.All(err) {
+		list.Add(refusal.New(r.Err, fmt.Sprintf("requests[%d].%s", i, r.Field), r.Reason, r.Remedy))
+	}
+	return fmt.Errorf("access decision: %w", list)
+}
+
+// decide answers one client and notes the answer.
+func (a *asking) decide(c Client) Decision {
+	in, trouble := a.inputs(c, true)
+	if trouble != nil {
+		d := a.refuse(trouble)
+		a.e.counts.add(d)
+		return d
+	}
+	d := in.Decide()
+	a.e.counts.add(d)
+	a.e.note(&in, d)
+	if d.Effect != Allow && in.Device.ID != "" && a.e.Why != nil {
+		d.Why = a.e.Why(in.Device.ID)
+	}
+	return a.bound(d)
+}
+
+// inputs gathers what the decision rests on. trouble says why that cannot be done.
+func (a *asking) inputs(c Client, meet bool) (in Inputs, trouble *Reason) {
+	if !a.current() {
+		return Inputs{At: a.e.clock(), Client: c}, reasonStale()
+	}
+	people := a.e.set.Find(c.User)
+	in = Gather(people, a.e.set.World(), c, a.e.clock())
+	if meet && len(people) == 1 && in.Device.ID == "" && len(people[0].Devices) < maxMet {
+		if !a.meet(people[0], &in) {
+			return in, reasonUnmet()
+		}
+	}
+	for i := range in.Phones {
+		if p := &in.Phones[i]; p.Proof.Counts() && p.State.Active() {
+			a.renew(&in, p)
+		}
+	}
+	return in, nil
+}
+
+// current sees to it that the Set holds what was committed before the question,
+// and that storage has confirmed it lately. Where it is only late with the former,
+// it counts all the same: that is what an outage looks like at first.
+func (a *asking) current() bool {
+	if a.sure {
+		return true
+	}
+	e := a.e
+	if wanted := e.commits(); e.read.Load() < wanted && !e.behind.Load() {
+		if !a.catchUp(func() bool { return e.read.Load() >= wanted }) {
+			e.behind.Store(true)
+		}
+	}
+	a.sure = e.fresh() || a.catchUp(func() bool { return time.Duration(e.confirmed.Load()) >= a.began })
+	return a.sure
+}
+
+// catchUp reads the outbox until the Set is as wanted.
+func (a *asking) catchUp(wanted func() bool) bool {
+	ok := false
+	a.storage("read events", func(ctx context.Context) (err error) {
+		for ok = wanted(); !ok && err == nil; ok = wanted() {
+			_, err = a.e.followOnce(ctx, wanted)
+		}
+		return err
+	})
+	return ok
+}
+
+// storage runs something within the time that there is; false when it failed.
+// Once storage has let the time pass, nobody waits for it for a while.
+func (a *asking) storage(what string, do func(ctx context.Context) error) bool {
+	e := a.e
+	if time.Duration(e.mute.Load()) > e.elapsed() {
+		return false
+	}
+	if a.limit == nil {
+		a.limit, a.cancel = context.WithTimeout(a.ctx, patience-(e.elapsed()-a.began))
+	}
+	began := e.elapsed()
+	err := do(a.limit)
+	if err == nil {
+		return true
+	}
+	if e.elapsed()-began >= patience/2 && a.ctx.Err() == nil { // and not at the end of a long list
+		e.mute.Store(int64(e.elapsed() + pardon))
+	}
+	if e.Log != nil {
+		e.Log.WarnContext(a.ctx, "decision without storage: "+what, slog.Any(logkey.Error, err))
+	}
+	return false
+}
+
+// meet puts a device on record at its first contact, with the phone that it
+// probably is where nothing says so for certain.
+func (a *asking) meet(person *Entry, in *Inputs) bool {
+	s := Sighting{UserID: person.Person.ID, Key: Canonical(in.Client.DeviceID), Client: in.Client, At: in.At}
+	probable := guess(person, in.Client)
+	if len(in.Phones) > 0 || probable == nil {
+		probable = &Phone{}
+	}
+	return a.storage("put a device on record", func(ctx context.Context) error {
+		d, err := a.e.Register.Meet(ctx, s, probable.EnrollmentID)
+		if err != nil {
+			return err
+		}
+		*in = person.Inputs(in.At, in.Client, compactDevice(d), in.World)
+		return nil
+	})
+}
+
+// maxClockStep is how far in the future a verdict may have been made before its
+// maker's clock is taken to have been wrong, as in compliance.
+const maxClockStep = time.Hour
+
+// renew asks for the verdict of a phone whose last one is over, or that has none.
+// Without an answer the last one counts.
+func (a *asking) renew(in *Inputs, p *Phone) {
+	before := p.Verdict
+	if !before.At.IsZero() && in.At.Before(before.ValidUntil) && !before.At.After(in.At.Add(maxClockStep)) {
+		return
+	}
+	a.storage("renew a verdict", func(ctx context.Context) error {
+		v, err := a.e.Verdicts.Current(ctx, p.EnrollmentID)
+		if errors.Is(err, compliance.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		v.Findings = telling(v.Findings)
+		p.Verdict = v
+		a.e.set.Renew(in.People[0].ID, p.EnrollmentID, before, v)
+		return nil
+	})
+}
+
+// bound ends a decision no later than the Set would count: and that by the wall
+// clock, even where the decision was made by another.
+func (a *asking) bound(d Decision) Decision {
+	now := a.e.now()
+	last := now.Add(min(maxValid, max(a.e.left(), 0))).Truncate(time.Microsecond)
+	if d.ValidUntil.After(last) {
+		d.ValidUntil = last
+	}
+	return d
+}
+
+// again is how soon a gate asks anew where nothing could be decided.
+const again = 10 * time.Second
+
+// refuse is the answer where nothing can be decided: nobody is let in.
+func (a *asking) refuse(trouble *Reason) Decision {
+	now := a.e.now()
+	trouble.Since = now
+	return Decision{Effect: Block, Step: StepUnavailable, Reasons: []Reason{*trouble}, ValidUntil: now.Add(again)}
+}
+
+// ruleUnavailable names what Reasons of StepUnavailable rest on.
+const ruleUnavailable = "unavailable"
+
+func reasonStale() *Reason {
+	return &Reason{Rule: ruleUnavailable, Fact: "the server cannot reach its database, and what it knows is too old", Fix: "Wait a moment; if mail does not come back, tell your administrator."}
+}
+
+func reasonUnmet() *Reason {
+	return &Reason{Rule: ruleUnavailable, Fact: "the server does not know this device, and cannot reach its database", Fix: "Wait a moment; if mail does not come, tell your administrator."}
+}

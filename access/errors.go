@@ -1,0 +1,16 @@
+package access
+
+import "errors"
+
+var (
+	// ErrInvalid says that a client cannot be asked about; the refusals name the fields.
+	ErrInvalid = errors.New("invalid decision request")
+	// ErrUnavailable says that no decision can be made, as nothing was loaded yet.
+	// Whoever asked must not let the client in. Later trouble of storage is no error,
+	// but a decision: StepUnavailable.
+	ErrUnavailable = errors.New("no decision can be made now")
+	// ErrNotFound says that no such device, rule, policy or denial is on record.
+	ErrNotFound = errors.New("no such device, rule, policy or denial")
+	// ErrGone says that a cursor is older than what is kept.
+	ErrGone = errors.New("the cursor is too old")
+)

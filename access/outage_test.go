@@ -1,0 +1,232 @@
+package access_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sallyport/access"
+	"sallyport/compliance"
+)
+
+// The sentences of "Database gone", one test each, with a database that refuses
+// and with one that never answers. In the bubble time passes by itself.
+
+// gone runs do once for each kind of outage, on an engine that was loaded.
+func gone(t *testing.T, maxStale time.Duration, do func(t *testing.T, b *ledger, e *access.Engine, goes func(away bool))) {
+	for name, hangs := range map[string]bool{"refuses": false, "hangs": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newLedger()
+				one := b.people["u1"]
+				one.Phones[0].Verdict.At, one.Phones[0].Verdict.ValidUntil = time.Now(), time.Now().Add(24*time.Hour)
+				e := b.engine()
+				e.MaxStale, e.Now = maxStale, time.Now
+				if err := e.Load(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				do(t, b, e, func(away bool) { b.set(away && !hangs, away && hangs) })
+			})
+		})
+	}
+}
+
+// quick answers, and fails where that takes longer than 300 ms.
+func quick(t *testing.T, e *access.Engine, c access.Client) access.Decision {
+	t.Helper()
+	began := time.Now()
+	d := decide(t, e, c)
+	if took := time.Since(began); took > 300*time.Millisecond {
+		t.Errorf("answered after %v", took)
+	}
+	return d
+}
+
+// follows runs the follower as the server does, until the test ends.
+func follows(t *testing.T, e *access.Engine) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			_, _ = e.Follow(ctx)
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Second):
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+func TestKnownDevicesKeepTheirDecisionFor300Seconds(t *testing.T) {
+	t.Parallel()
+	gone(t, 300*time.Second, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+		follows(t, e)
+		time.Sleep(time.Hour)
+		goes(true)
+		for range 29 {
+			time.Sleep(10 * time.Second)
+			d := quick(t, e, client())
+			if d.Effect != access.Allow {
+				t.Fatalf("during the outage: %+v", d)
+			}
+		}
+		stranger := client()
+		stranger.User = "mallory@example.test"
+		if d := quick(t, e, stranger); d.Effect != access.Block || d.Step != access.StepUser {
+			t.Errorf("a stranger keeps: %+v", d)
+		}
+	})
+}
+
+func TestThenTheyAreDenied(t *testing.T) {
+	t.Parallel()
+	gone(t, 300*time.Second, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+		goes(true)
+		time.Sleep(299 * time.Second)
+		if d := quick(t, e, client()); d.Effect != access.Allow || d.ValidUntil.After(time.Now().Add(time.Second)) {
+			t.Errorf("just before: %+v, want an answer that ends with the set", d)
+		}
+		time.Sleep(time.Second)
+		for range 20 {
+			if d := quick(t, e, client()); d.Effect != access.Block || d.Step != access.StepUnavailable || d.Reasons[0].Fix == "" {
+				t.Errorf("after 300 s: %+v", d)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		goes(false)
+		time.Sleep(2 * time.Second)
+		if d := quick(t, e, client()); d.Effect != access.Allow {
+			t.Errorf("the database is back: %+v", d)
+		}
+	})
+}
+
+func TestTheTimeIsSettable(t *testing.T) {
+	t.Parallel()
+	gone(t, 20*time.Second, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+		goes(true)
+		time.Sleep(19 * time.Second)
+		if d := quick(t, e, client()); d.Effect != access.Allow {
+			t.Errorf("after 19 of 20 s: %+v", d)
+		}
+		time.Sleep(time.Second)
+		if d := quick(t, e, client()); d.Step != access.StepUnavailable {
+			t.Errorf("after 20 s: %+v", d)
+		}
+	})
+	gone(t, 0, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+		for range 3 {
+			if d := quick(t, e, client()); d.Effect != access.Allow || d.ValidUntil.After(time.Now()) {
+				t.Errorf("0 s, the database answers: %+v, want an answer for this request alone", d)
+			}
+		}
+		goes(true)
+		time.Sleep(time.Millisecond)
+		if d := quick(t, e, client()); d.Step != access.StepUnavailable {
+			t.Errorf("0 s, it does not: %+v", d)
+		}
+	})
+}
+
+func TestUnknownDevicesAreDeniedAtOnce(t *testing.T) {
+	t.Parallel()
+	gone(t, 300*time.Second, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+		goes(true)
+		c := client()
+		c.DeviceID = "neverseen"
+		for range 10 {
+			if d := quick(t, e, c); d.Effect != access.Block || d.Step != access.StepUnavailable {
+				t.Errorf("got %+v", d)
+			}
+		}
+		clients := make([]access.Client, 1000)
+		for i := range clients {
+			clients[i] = c
+		}
+		began := time.Now()
+		if _, err := e.DecideMany(t.Context(), clients); err != nil || time.Since(began) > 300*time.Millisecond {
+			t.Errorf("1000 at once: %v after %v", err, time.Since(began))
+		}
+		goes(false)
+		time.Sleep(2 * time.Second)
+		if d := quick(t, e, c); d.Step != access.StepDefault {
+			t.Errorf("the database is back: %+v", d)
+		}
+	})
+}
+
+func TestAnswersComeWithin300ms(t *testing.T) {
+	t.Parallel()
+	gone(t, 300*time.Second, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+		follows(t, e)
+		goes(true)
+		b.say(compliance.NotCompliant) // committed just before, and never read
+		unknown := client()
+		unknown.DeviceID = "dev2"
+		for range 100 {
+			for _, c := range []access.Client{client(), unknown} {
+				quick(t, e, c)
+			}
+			began := time.Now()
+			if _, _, _, err := e.Explain(t.Context(), client()); err != nil || time.Since(began) > 300*time.Millisecond {
+				t.Errorf("explained after %v, %v", time.Since(began), err)
+			}
+			time.Sleep(7 * time.Second) // beyond the 300 s, too
+		}
+	})
+}
+
+func TestAVerdictThatEndsMeanwhileCounts(t *testing.T) {
+	t.Parallel()
+	gone(t, 300*time.Second, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+		follows(t, e)
+		time.Sleep(24*time.Hour - time.Minute)
+		goes(true)
+		time.Sleep(2 * time.Minute)
+		if d := quick(t, e, client()); d.Effect != access.Allow || d.ValidUntil.After(time.Now()) {
+			t.Errorf("got %+v, want the last word, for this request alone", d)
+		}
+		time.Sleep(4 * time.Minute)
+		if d := quick(t, e, client()); d.Step != access.StepUnavailable {
+			t.Errorf("after 300 s: %+v", d)
+		}
+	})
+}
+
+func TestClockStepsExtendNothing(t *testing.T) {
+	t.Parallel()
+	for name, step := range map[string]time.Duration{"back": -6 * time.Hour, "ahead": 6 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			gone(t, 300*time.Second, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+				ends := time.Now().Add(2 * time.Minute)
+				blocked := client()
+				blocked.DeviceID = "dev2"
+				b.change("u1", func(e *access.Entry) {
+					e.Devices = append(e.Devices, access.Device{ID: "d2", UserID: "u1", Key: "dev2"})
+					e.Personal = []access.Personal{{UserID: "u1", Key: "dev2", Kind: access.PersonalAllow, ExpiresAt: ends}}
+				})
+				if d := quick(t, e, blocked); d.Step != access.StepPersonalAllow || d.ValidUntil.After(ends) {
+					t.Errorf("an admin's word: %+v", d)
+				}
+				goes(true)
+				e.Now = func() time.Time { return time.Now().Add(step) }
+				time.Sleep(time.Minute)
+				d := quick(t, e, client())
+				if last := e.Now().Add(4 * time.Minute); d.Effect != access.Allow || d.ValidUntil.After(last) {
+					t.Errorf("after a minute: %+v, want an allow until %v at most", d, last)
+				}
+				time.Sleep(time.Minute)
+				if d := quick(t, e, blocked); d.Effect == access.Allow {
+					t.Errorf("the admin's word outlives its time: %+v", d)
+				}
+				time.Sleep(3 * time.Minute)
+				if d := quick(t, e, client()); d.Step != access.StepUnavailable {
+					t.Errorf("after 300 s: %+v", d)
+				}
+			})
+		})
+	}
+}
