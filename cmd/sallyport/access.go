@@ -8,6 +8,9 @@ import (
 
 type accessCmd struct {
 	Decide   accessDecideCmd   `cmd:"" help:"Ask what the gate would say to a mail client. The last line is the decision."`
+	Explain  accessExplainCmd  `cmd:"" help:"Say step by step what is decided of a mail client, and why."`
+	Denials  accessDenialsCmd  `cmd:"" help:"List refusals, the newest first."`
+	Replay   accessReplayCmd   `cmd:"" help:"Judge a refusal once more from what it rested on then."`
 	Default  accessDefaultCmd  `cmd:"" help:"Show or set what is said of mail clients of which nothing else is said."`
 	Strategy accessStrategyCmd `cmd:"" help:"The same by the names that admins know: allow-list, block-list, mixed."`
 	Rule     accessRuleCmd     `cmd:"" help:"Rules for kinds of mail clients."`

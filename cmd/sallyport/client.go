@@ -376,6 +376,7 @@ func nextStep(answer *http.Response) string {
 		{"/api/v1/access/rules/", "access rule list"},
 		{"/api/v1/access/policies/", "access policy list"},
 		{"/api/v1/access/devices/", "access device list"},
+		{"/api/v1/access/denials/", "access denials"},
 	} {
 		if strings.HasPrefix(r.URL.Path, at.path) {
 			return "see: sallyport " + at.command

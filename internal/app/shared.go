@@ -75,7 +75,7 @@ const authorityEvery = 5 * time.Second
 func (a *App) shared(all []work.Consumer) []work.Consumer {
 	for i, c := range all {
 		switch c.Name {
-		case serverCertificate:
+		case serverCertificate, changeFeed:
 		case ownCertificates:
 			// Every server takes up what the others have made, one after the other.
 			all[i].Step = func(ctx context.Context) (more bool, err error) {

@@ -2,9 +2,7 @@ package accessapi
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"unicode/utf8"
 
 	"sallyport/access"
 	"sallyport/compliance"
@@ -38,57 +36,19 @@ type Deps struct {
 	Logins   Logins
 	Devices  DeviceService
 	Verdicts VerdictService
+	Explains Explainer
+	Feed     Feed
+	Tokens   Tokens
 }
 
 // API holds the handlers. Who may call them is in the server's route table.
-type API struct{ d Deps }
+type API struct {
+	d       Deps
+	streams chan struct{} // a place for each that is open
+}
 
 // New makes the handlers.
-func New(d Deps) *API { return &API{d: d} }
-
-// Limits of a client's own words; DeviceId and DeviceType as in MS-ASHTTP
-// (at most 32 there), with room for clients that send more.
-const (
-	maxUser      = 320
-	maxDevice    = 128
-	maxUserAgent = 1024
-)
-
-// Decide answers POST /api/v1/access/decisions.
-func (a *API) Decide(w http.ResponseWriter, r *http.Request) error {
-	var client access.Client
-	if err := wire.ReadJSON(r, &client); err != nil {
-		return err
-	}
-	if err := check(client); err != nil {
-		return err
-	}
-	decision, err := a.d.Engine.Decide(r.Context(), client)
-	if err != nil {
-		return err
-	}
-	decision.Reasons = wire.List(decision.Reasons)
-	return wire.WriteJSON(w, http.StatusOK, decision)
-}
-
-func check(c access.Client) error {
-	var faults refusal.List
-	field := func(name, value string, least, most int) {
-		switch {
-		case len(value) < least:
-			faults = append(faults, refusal.New(problem.ErrMalformed, name, "is empty", "send what the mail client sent"))
-		case len(value) > most:
-			faults = append(faults, refusal.New(problem.ErrMalformed, name, "is too long", fmt.Sprintf("at most %d bytes", most)))
-		case !utf8.ValidString(value):
-			faults = append(faults, refusal.New(problem.ErrMalformed, name, "is not UTF-8", "send it as UTF-8"))
-		}
-	}
-	field("user", c.User, 1, maxUser)
-	field("device_id", c.DeviceID, 1, maxDevice)
-	field("device_type", c.DeviceType, 0, maxDevice)
-	field("user_agent", c.UserAgent, 0, maxUserAgent)
-	return faults.OrNil()
-}
+func New(d Deps) *API { return &API{d: d, streams: make(chan struct{}, MaxStreams)} }
 
 // ListDevices answers GET /api/v1/devices.
 func (a *API) ListDevices(w http.ResponseWriter, r *http.Request) error {
