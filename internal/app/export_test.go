@@ -30,6 +30,17 @@ func (a *App) NextPush(ctx context.Context, id string) (time.Time, error) {
 // Handled reports whether every event has been handled: what follows from the
 // requests that were answered before is then true.
 func (a *App) Handled(ctx context.Context) (bool, error) {
+	done, err := a.drained(ctx)
+	if !done || err != nil {
+		return false, err
+	}
+	if run, err := a.rooms.compliance.Progress(ctx); err != nil || run.Open() {
+		return false, err
+	}
+	return a.drained(ctx) // the run has written events of its own
+}
+
+func (a *App) drained(ctx context.Context) (bool, error) {
 	for _, c := range a.consumers() {
 		left, err := a.db.Outbox().Pending(ctx, c.Name, 1)
 		if err != nil || len(left) > 0 {
