@@ -1,7 +1,6 @@
 package access
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -234,29 +233,4 @@ func (r *records) again(list []Sighting) {
 			r.sightings.put(k, s, maxSightings)
 		}
 	}
-}
-
-// Replayed is a refusal, decided once more.
-type Replayed struct {
-	Denial    Denial      `json:"denial"`
-	Decision  Decision    `json:"decision"` // of the stored Inputs, now
-	Trace     []TraceLine `json:"trace"`
-	Identical bool        `json:"identical"` // to what is stored, trace included
-}
-
-// Replay decides once more what was refused, from the same Inputs. ErrNotFound.
-func (e *Engine) Replay(ctx context.Context, id string) (Replayed, error) {
-	stored, err := e.Register.Denial(ctx, id)
-	if err != nil {
-		return Replayed{}, fmt.Errorf("load denial %s: %w", id, err)
-	}
-	d, trace := stored.Inputs.Explain()
-	return Replayed{Denial: stored, Decision: d, Trace: trace, Identical: alike(stored.Decision, d) && alike(stored.Trace, trace)}, nil
-}
-
-// alike compares as the wire does: times by what they say, no list as an empty one.
-func alike[T any](a, b T) bool {
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
 }

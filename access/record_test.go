@@ -79,6 +79,7 @@ func TestReplay(t *testing.T) {
 	if len(b.denials) != 2 {
 		t.Fatalf("%d denials", len(b.denials))
 	}
+	explainer := &access.Explainer{Denials: b}
 	for key, d := range b.denials {
 		text, err := json.Marshal(d.Inputs) // as a database keeps it
 		if err != nil {
@@ -89,7 +90,7 @@ func TestReplay(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.denials[key] = d
-		replayed, err := e.Replay(t.Context(), d.ID)
+		replayed, err := explainer.Replay(t.Context(), d.ID)
 		if err != nil || !replayed.Identical || replayed.Denial.ID != d.ID {
 			t.Errorf("%+v, %v", replayed, err)
 		}
@@ -98,11 +99,11 @@ func TestReplay(t *testing.T) {
 		}
 		d.Decision.Effect = access.Allow
 		b.denials[key] = d
-		if replayed, err := e.Replay(t.Context(), d.ID); err != nil || replayed.Identical {
+		if replayed, err := explainer.Replay(t.Context(), d.ID); err != nil || replayed.Identical {
 			t.Errorf("another decision passes for identical: %v", err)
 		}
 	}
-	if _, err := e.Replay(t.Context(), "nothing"); !errors.Is(err, access.ErrNotFound) {
+	if _, err := explainer.Replay(t.Context(), "nothing"); !errors.Is(err, access.ErrNotFound) {
 		t.Errorf("an unknown one: %v", err)
 	}
 }

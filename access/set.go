@@ -98,7 +98,7 @@ func (s *Set) Find(login string) []*Entry {
 	var found []*Entry
 	codes, words := s.candidates(login)
 	for _, code := range codes {
-		if named(words, code, login) {
+		if answersTo(words, code, login) {
 			found = append(found, decode(words, code))
 		}
 	}
@@ -180,7 +180,7 @@ func isOf(words []string, code, id string) bool {
 	return r.id() == id
 }
 
-func named(words []string, code, login string) bool {
+func answersTo(words []string, code, login string) bool {
 	r := &reader{words, code}
 	_, _, logins := r.head()
 	for prefix, rest := range logins {
