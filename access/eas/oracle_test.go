@@ -160,7 +160,7 @@ func oneLine(s string) bool {
 
 func oracleCommand(name string) string {
 	for _, c := range strings.Fields("Sync SendMail SmartForward SmartReply GetAttachment GetHierarchy CreateCollection DeleteCollection MoveCollection FolderSync FolderCreate FolderDelete FolderUpdate MoveItems GetItemEstimate MeetingResponse Search Settings Ping ItemOperations Provision ResolveRecipients ValidateCert Find") {
-		if strings.ToUpper(c) == strings.ToUpper(name) && len(name) == len(c) {
+		if len(name) == len(c) && strings.EqualFold(c, name) {
 			return c
 		}
 	}
