@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/netutil"
 
+	"sallyport/access"
 	"sallyport/internal/config"
 	"sallyport/internal/server"
 	"sallyport/internal/server/accessapi"
@@ -39,6 +40,7 @@ func (a *App) openFronts(cfg config.Config) error {
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
 			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
 			SMIME: r.smime, SMIMEExports: r.smime, Access: a.accessAdmin(),
+			DeviceReport: &access.Reporter{Source: a.db.Access()}, DeploymentReport: r.enroll,
 			Audit: a.db.Audit(), Authority: r.authority, Rollover: rollover{r.rollover, a}, Endings: r.watch, Backup: backups{a.db}, Now: a.now,
 		},
 		Access: accessapi.Deps{Engine: r.access, Logins: r.access, Devices: r.enroll, Verdicts: r.compliance},

@@ -139,6 +139,8 @@ var examples = map[string]example{
 	"GET /api/v1/ca/issuing/{fingerprint}/untold":        {path: "/api/v1/ca/issuing/" + issuedHash + "/untold?after=e0&limit=1", status: 200},
 	"POST /api/v1/ca/issuing/{fingerprint}/activate":     {path: "/api/v1/ca/issuing/" + issuedHash + "/activate", body: `{"force":true}`, contentType: jsonType, status: 200},
 	"POST /api/v1/ca/issuing/{fingerprint}/retire":       {path: "/api/v1/ca/issuing/" + issuedHash + "/retire", body: `{"force":true}`, contentType: jsonType, status: 200},
+	"GET /api/v1/reports/devices":                        {path: "/api/v1/reports/devices?format=json&after=u0&limit=1", status: 200},
+	"GET /api/v1/reports/deployment":                     {path: "/api/v1/reports/deployment", status: 200},
 	"GET /api/v1/backup":                                 {path: "/api/v1/backup", status: 200},
 	"GET /api/v1/openapi.yaml":                           {path: "/api/v1/openapi.yaml", status: 200},
 

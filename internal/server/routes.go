@@ -192,6 +192,9 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/ca/issuing/{fingerprint}/untold", plane: adminPlane, roles: readers, handler: f.admin.ListUntold},
 		{method: "POST", pattern: "/api/v1/ca/issuing/{fingerprint}/activate", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.ActivateIssuing},
 		{method: "POST", pattern: "/api/v1/ca/issuing/{fingerprint}/retire", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RetireIssuing},
+		{method: "GET", pattern: "/api/v1/reports/devices", plane: adminPlane, roles: readers, handler: f.admin.ReportDevices},
+		{method: "GET", pattern: "/api/v1/reports/deployment", plane: adminPlane, roles: readers, handler: f.admin.ReportDeployment},
+
 		{method: "GET", pattern: "/api/v1/backup", plane: adminPlane, roles: admins, handler: f.admin.StreamBackup},
 		{method: "GET", pattern: "/api/v1/openapi.yaml", plane: adminPlane, roles: everyRole, handler: openAPI},
 	}

@@ -113,7 +113,11 @@ type Deps struct {
 	Backup       Backup
 	SMIME        SMIMEService
 	SMIMEExports SMIMEExportService
-	Now          func() time.Time // nil means time.Now
+
+	DeviceReport     DeviceReport
+	DeploymentReport DeploymentReport
+
+	Now func() time.Time // nil means time.Now
 }
 
 // API holds the handlers. Who may call them, and how much they read, is in the
