@@ -13,12 +13,6 @@ func (a *App) reasons() *access.Teller {
 	return &access.Teller{Links: a.rooms.links, Devices: a.accessAdmin(), Now: a.now}
 }
 
-// buildExplainer wires who says why, from what is stored.
-func (a *App) buildExplainer(links access.Links) *access.Explainer {
-	store := a.db.Access()
-	return &access.Explainer{Source: store, Denials: store, Logins: store, Links: links, Now: a.now}
-}
-
 // buildPublisher wires who tells the feed what is decided.
 func (a *App) buildPublisher(links access.Links) *access.Publisher {
 	store := a.db.Access()

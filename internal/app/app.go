@@ -323,6 +323,7 @@ func (a *App) Run(ctx context.Context) error {
 	case err = <-failed:
 		a.log.ErrorContext(ctx, "a listener stopped", slog.Any(logkey.Error, err))
 	}
+	a.rooms.feed.End() // streams would keep the fronts waiting
 	var fronts sync.WaitGroup
 	for _, f := range a.fronts {
 		fronts.Go(f.shutdown)

@@ -44,6 +44,8 @@ type rooms struct {
 	access     *access.Engine
 	links      access.Links
 	publisher  *access.Publisher
+	explainer  *access.Explainer
+	feed       *access.Feed
 	apple      *apple.Service
 	tokens     *auth.Service
 	push       *push
@@ -119,6 +121,8 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.access = a.buildAccess(cfg, r.compliance)
 	r.links = access.Links{Base: a.publicURL, MAC: macs.MAC}
 	r.publisher = a.buildPublisher(r.links)
+	r.explainer = &access.Explainer{Engine: r.access, Denials: a.db.Access()}
+	r.feed = &access.Feed{Store: a.db.Access(), Now: a.now}
 	chains := &cms.Chains{}
 	r.apple = &apple.Service{
 		Admitter: r.enroll, Planner: r.enroll, Audit: trail, Now: a.now, Log: a.room("apple"),
@@ -176,6 +180,7 @@ const (
 const (
 	serverCertificate = "server certificate"
 	ownCertificates   = "own certificates"
+	changeFeed        = "feed of decisions"
 )
 
 // consumers are the background work that a commit wakes. Floors 0 to 2 start no
@@ -185,6 +190,7 @@ func (a *App) consumers() []work.Consumer {
 		a.consumer("compliance", a.rooms.compliance.Handle),
 		a.consumer("wake", a.rooms.push.waker.Handle),
 		{Name: access.Consumer, Every: outboxEvery, Step: a.rooms.publisher.Step},
+		{Name: changeFeed, Every: outboxEvery, Step: a.rooms.feed.Step},
 	}
 }
 

@@ -60,3 +60,14 @@ func (f feedFake) Over() <-chan struct{} {
 }
 
 func (f feedFake) Current(time.Duration) bool { return true }
+
+func (f engine) DecideMany(ctx context.Context, clients []access.Client) ([]access.Decision, error) {
+	list := make([]access.Decision, len(clients))
+	for i, c := range clients {
+		var err error
+		if list[i], err = f.Decide(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}

@@ -16,6 +16,8 @@ import (
 // Engine decides. *access.Engine is one.
 type Engine interface {
 	Decide(ctx context.Context, c access.Client) (access.Decision, error)
+	// DecideMany answers in the order of the clients, or refuses all of them.
+	DecideMany(ctx context.Context, clients []access.Client) ([]access.Decision, error)
 }
 
 // DeviceService knows the phones on record. *enroll.Service is one.

@@ -22,6 +22,7 @@ import (
 
 // gate is an engine that lets through what it is told to, and remembers who asked.
 type gate struct {
+	Engine
 	answer access.Decision
 	err    error
 	asked  []access.Client

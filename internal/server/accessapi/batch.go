@@ -1,7 +1,6 @@
 package accessapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -35,17 +34,12 @@ func (a *API) Decide(w http.ResponseWriter, r *http.Request) error {
 	if q.Requests != nil {
 		return a.decideAll(w, r, q)
 	}
-	d, err := a.decide(r.Context(), q.Client)
+	d, err := a.d.Engine.Decide(r.Context(), q.Client)
 	if err != nil {
 		return unreadable("", err)
 	}
-	return wire.WriteJSON(w, http.StatusOK, d)
-}
-
-func (a *API) decide(ctx context.Context, c access.Client) (access.Decision, error) {
-	d, err := a.d.Engine.Decide(ctx, c)
 	d.Reasons = wire.List(d.Reasons)
-	return d, err
+	return wire.WriteJSON(w, http.StatusOK, d)
 }
 
 // decideAll answers all questions or none: who sends a thousand must not overlook
@@ -61,14 +55,14 @@ func (a *API) decideAll(w http.ResponseWriter, r *http.Request, q question) erro
 	if err := checkAll(list); err != nil {
 		return err
 	}
-	out := Decisions{Decisions: make([]access.Decision, len(list))}
-	for i, c := range list {
-		var err error
-		if out.Decisions[i], err = a.decide(r.Context(), c); err != nil {
-			return err
-		}
+	decisions, err := a.d.Engine.DecideMany(r.Context(), list)
+	if err != nil {
+		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, out)
+	for i := range decisions {
+		decisions[i].Reasons = wire.List(decisions[i].Reasons)
+	}
+	return wire.WriteJSON(w, http.StatusOK, Decisions{Decisions: decisions})
 }
 
 // mostFaults bounds an answer that refuses.

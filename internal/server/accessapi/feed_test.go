@@ -178,6 +178,14 @@ func (deciding) Decide(_ context.Context, c access.Client) (access.Decision, err
 	return access.Decision{Effect: access.Block}, nil
 }
 
+func (d deciding) DecideMany(ctx context.Context, clients []access.Client) ([]access.Decision, error) {
+	list := make([]access.Decision, len(clients))
+	for i, c := range clients {
+		list[i], _ = d.Decide(ctx, c)
+	}
+	return list, nil
+}
+
 func (deciding) Named(context.Context, string) ([]directory.UserID, error) { return nil, nil }
 
 func TestManyDecisionsAtOnce(t *testing.T) {
