@@ -47,8 +47,8 @@ type Change struct {
 // RunStore keeps the run and saves many verdicts at once. internal/store implements it.
 type RunStore interface {
 	// SaveVerdicts is SaveVerdict for each change, in one transaction. Those of
-	// which nothing was written, as the stored verdict is not Before any more or the
-	// enrolment is not on record, are returned.
+	// which nothing was written, as the stored verdict is not Before any more, are
+	// returned. One of an enrolment that is not on record is ErrNotFound of all.
 	SaveVerdicts(ctx context.Context, changes []Change) (stale []mdm.EnrollmentID, err error)
 	// Run returns the zero Run when there never was one.
 	Run(ctx context.Context) (Run, error)

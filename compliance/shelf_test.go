@@ -189,6 +189,7 @@ func (s *shelf) DueNotices(_ context.Context, at time.Time, limit int) ([]compli
 			due = append(due, n)
 		}
 	}
+	slices.SortFunc(due, func(a, b compliance.Notice) int { return a.At.Compare(b.At) })
 	return due, s.trouble
 }
 

@@ -25,16 +25,16 @@ func findingsText(findings []compliance.Finding) (string, error) {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		text = append(append(text, `{"rule":"`...), quoted(string(f.Rule))...)
-		text = append(append(text, `","state":"`...), quoted(string(f.State))...)
-		text = append(append(text, `","fact":"`...), quoted(f.Fact)...)
+		text = quoted(append(text, `{"rule":"`...), f.Rule)
+		text = quoted(append(text, `","state":"`...), f.State)
+		text = quoted(append(text, `","fact":"`...), f.Fact)
 		if f.Expected != "" {
-			text = append(append(text, `","expected":"`...), quoted(f.Expected)...)
+			text = quoted(append(text, `","expected":"`...), f.Expected)
 		}
 		text = append(text, `","since":"`...)
 		text = whole(f.Since).AppendFormat(text, time.RFC3339Nano)
 		if f.Fix != "" {
-			text = append(append(text, `","fix":"`...), quoted(f.Fix)...)
+			text = quoted(append(text, `","fix":"`...), f.Fix)
 		}
 		text = append(text, `"}`...)
 	}
@@ -62,11 +62,15 @@ func plainText(s string) bool {
 	return true
 }
 
-func quoted(s string) string {
-	if !strings.ContainsAny(s, `"\`) {
-		return s
+// quoted appends a text with those backslashes.
+func quoted[T ~string](text []byte, s T) []byte {
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' {
+			text = append(text, '\\')
+		}
+		text = append(text, s[i])
 	}
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
+	return text
 }
 
 // parseFindings reads the stored form.

@@ -101,12 +101,20 @@ func (s *Compliance) Spell(ctx context.Context, id mdm.EnrollmentID) (compliance
 	return p, nil
 }
 
-const dueSpells = `SELECT enrollment_id FROM compliance_spells WHERE next_at <= $1 OR next_at > $2 ORDER BY next_at, enrollment_id LIMIT $3`
+// aheadSpells is asked where nothing is due: a clock that was set right leaves them.
+const (
+	dueSpells   = `SELECT enrollment_id FROM compliance_spells WHERE next_at <= $1 ORDER BY next_at, enrollment_id LIMIT $2`
+	aheadSpells = `SELECT enrollment_id FROM compliance_spells WHERE next_at > $1 ORDER BY next_at, enrollment_id LIMIT $2`
+)
 
 // DueSpells returns those to be looked at.
 func (s *Compliance) DueSpells(ctx context.Context, now time.Time, limit int) ([]mdm.EnrollmentID, error) {
-	rows, err := s.db.reader.QueryContext(ctx, dueSpells, micros(now), micros(now.Add(watchAhead)), pageLimit(limit))
+	rows, err := s.db.reader.QueryContext(ctx, dueSpells, micros(now), pageLimit(limit))
 	list, err := collect(rows, err, scanEnrollmentID)
+	if err == nil && len(list) == 0 {
+		rows, err = s.db.reader.QueryContext(ctx, aheadSpells, micros(now.Add(watchAhead)), pageLimit(limit))
+		list, err = collect(rows, err, scanEnrollmentID)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list due spells: %w", err)
 	}

@@ -94,7 +94,7 @@ func (s *Compliance) SaveVerdicts(ctx context.Context, changes []compliance.Chan
 		stale = nil
 		for _, r := range rows {
 			switch err := t.saveVerdict(ctx, r); {
-			case errors.Is(err, compliance.ErrStale), errors.Is(err, compliance.ErrNotFound):
+			case errors.Is(err, compliance.ErrStale):
 				stale = append(stale, r.after.EnrollmentID)
 			case err != nil:
 				return err
