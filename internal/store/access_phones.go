@@ -30,17 +30,30 @@ func scanPhone(row scanner) (phone, error) {
 	v := &p.Verdict
 	err := row.Scan(textOf(&p.EnrollmentID), textOf(&p.owner), textOf(&p.State), textOf(&p.Withheld), textOf(&p.Platform),
 		textOf(&p.Ownership), &eas, toldBy{&p.Phone}, textOf(&v.State), stamp{&v.Since}, stamp{&v.At}, stamp{&v.ValidUntil},
-		stamp{&v.GraceUntil}, &v.Policy, document{&v.Findings})
+		stamp{&v.GraceUntil}, &v.Policy, openFindings{&v.Findings})
 	if v.State != "" {
 		v.EnrollmentID = p.EnrollmentID
 	}
-	v.Findings = slices.DeleteFunc(v.Findings, func(f compliance.Finding) bool {
-		return f.State == compliance.Met && f.Rule != compliance.RuleMailProfile
-	})
 	if eas != "" {
 		p.EASKey = access.Canonical(eas)
 	}
 	return p, err
+}
+
+// openFindings scans a verdict's findings but those that are met. That of the mail
+// profile stays: policies ask for it.
+type openFindings struct{ to *[]compliance.Finding }
+
+func (o openFindings) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("findings column holds %T", src)
+	}
+	all, err := parseFindings(text)
+	*o.to = slices.DeleteFunc(all, func(f compliance.Finding) bool {
+		return f.State == compliance.Met && f.Rule != compliance.RuleMailProfile
+	})
+	return err
 }
 
 // toldBy scans a report for what a decision looks at. The groups of a report
