@@ -165,7 +165,7 @@ func refused(err error) error {
 	}
 	switch code := e.ErrorCode(); {
 	case code == 530, code == 534, code == 535, code == 538, code < 400, code > 599:
-		return clean(err)
+		return errors.New(oneLine(e.Reason.String() + ": " + words(e))) // not the library's own: it names the address
 	default:
 		return &Refused{Code: code, Reply: oneLine(words(e))}
 	}
