@@ -211,6 +211,12 @@ func TestTextsAreComplete(t *testing.T) {
 	for _, effect := range []string{"allow", "quarantine", "block"} {
 		asked["why."+effect+".title"], asked["why."+effect+".lead"] = true, true
 	}
+	for _, key := range []string{"comply.title", "comply.lead", "comply.until", "comply.end", "device", "fix", "link", "footer"} {
+		asked["mail."+key] = true
+	}
+	for _, key := range []string{"title", "lead", "block", "quarantine", "comply", "more", "all"} {
+		asked["digest."+key] = true
+	}
 	for key := range l.texts[fallback] {
 		if strings.HasPrefix(key, "rule.") { // asked for by whatever rules there are
 			asked[key] = true
