@@ -35,6 +35,7 @@ func sealedColumns() []sealedColumn {
 		{"enroll_enrollments", "push_token", byID, "id"},
 		{"enroll_enrollments", "push_magic", byID, "id"},
 		{"enroll_enrollments", "unlock_token", byID, "id"},
+		{webhooksTable, "secret", byID, "id"},
 		{secretsTable, "value", []string{"name", "user_id"}, secretPlace},
 		{secretsTable, "data", []string{"name", "user_id"}, secretPlace},
 	}

@@ -32,6 +32,35 @@ var accessUnits = []unit{
 			return w.DB.Access().SaveRule(ctx, access.Rule{ID: "r", Effect: access.Block, Family: "x"}, w.entry("access.rule", ""))
 		}
 	}},
+	{"add webhook", func(w *world) func(context.Context) error {
+		return func(ctx context.Context) error { return w.addWebhook(ctx, "h") }
+	}},
+	{"remove webhook", func(w *world) func(context.Context) error {
+		w.ok(w.addWebhook(w.ctx, "h"))
+		return func(ctx context.Context) error { return w.DB.Access().RemoveWebhook(ctx, "h", w.entry("webhook.remove", "h")) }
+	}},
+	{"switch webhook", func(w *world) func(context.Context) error {
+		w.ok(w.addWebhook(w.ctx, "h"))
+		return func(ctx context.Context) error {
+			return w.DB.Access().SwitchWebhook(ctx, "h", w.now(), w.entry("webhook.disable", "h"))
+		}
+	}},
+	{"enqueue deliveries", func(w *world) func(context.Context) error {
+		w.ok(w.addWebhook(w.ctx, "h"))
+		return func(ctx context.Context) error { return w.DB.Access().Enqueue(ctx, "h", 0, 1, delivery("h", "d", 1)) }
+	}},
+	{"note delivery", func(w *world) func(context.Context) error {
+		w.ok(w.addWebhook(w.ctx, "h"))
+		w.ok(w.DB.Access().Enqueue(w.ctx, "h", 0, 1, delivery("h", "d", 1)))
+		return func(ctx context.Context) error { return w.DB.Access().Delivered(ctx, delivery("h", "d", 1)[0], w.now()) }
+	}},
+	{"note failed delivery", func(w *world) func(context.Context) error {
+		w.ok(w.addWebhook(w.ctx, "h"))
+		w.ok(w.DB.Access().Enqueue(w.ctx, "h", 0, 1, delivery("h", "d", 1)))
+		return func(ctx context.Context) error {
+			return w.DB.Access().Undelivered(ctx, delivery("h", "d", 1)[0], w.now(), w.now(), w.now(), "no")
+		}
+	}},
 	{"remove access rule", func(w *world) func(context.Context) error {
 		w.ok(w.DB.Access().SaveRule(w.ctx, access.Rule{ID: "r", Effect: access.Block, Family: "x"}, w.entry("access.rule", "")))
 		return func(ctx context.Context) error { return w.DB.Access().RemoveRule(ctx, "r", w.entry("access.rule", "")) }

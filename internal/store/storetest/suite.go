@@ -68,6 +68,7 @@ func Run(t *testing.T, make Maker) {
 		{"people", testPeople},
 		{"access rules", testWorld},
 		{"mail clients", testClients},
+		{"webhooks", testWebhooks},
 		{"feed", testFeed},
 		{"atomicity", testAtomicity},
 	}
