@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -159,8 +160,8 @@ func (s *gateScene) spellings(t *testing.T) {
 	}
 	var devices adminapi.AccessDeviceList
 	s.c.call(http.MethodGet, "/api/v1/access/devices?user="+alice, "", nil, &devices)
-	if len(devices.Devices) > 1 {
-		t.Errorf("one phone is on record as %+v", devices.Devices)
+	if len(devices.Devices) != 1 {
+		t.Errorf("one phone is on record as %d devices: %+v", len(devices.Devices), devices.Devices)
 	}
 }
 
@@ -257,6 +258,12 @@ func (s *gateScene) passcode(t *testing.T) {
 	if a.header.Get("X-Sallyport-Decision") != "block" || !strings.Contains(string(a.body), "may not read this mailbox") || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("answer %v\n%s", a.header, a.body)
 	}
+	link := a.header.Get("X-Sallyport-Reason")
+	if !strings.Contains(string(a.body), link) {
+		t.Errorf("the answer does not tell of %q:\n%s", link, a.body)
+	}
+	s.reads(t, link, http.StatusOK, "Vorerst keine Mail auf diesem Gerät", "Es ist kein Code eingerichtet", "Richten Sie einen Code ein", "iPhone")
+	s.reads(t, link[:len(link)-1], http.StatusNotFound, "Dieser Link führt nirgendwohin")
 	if a := s.status(t, s.with(func(m *mailClient) { m.password = "no" })); a.status != http.StatusUnauthorized {
 		t.Errorf("blocked, with a wrong password: status %d, want 401", a.status)
 	}
@@ -264,6 +271,28 @@ func (s *gateScene) passcode(t *testing.T) {
 	must(t, s.phone.Connect(t.Context()))
 	s.until(t, http.StatusOK)
 	s.syncs(t, s.mail)
+	s.reads(t, link, http.StatusOK, "Ihre Mail funktioniert auf diesem Gerät")
+}
+
+// reads opens a reason page as its owner would, in German.
+func (s *gateScene) reads(t *testing.T, link string, status int, words ...string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+	must(t, err)
+	r.Header.Set("Accept-Language", "de-DE")
+	resp, err := s.c.http.Do(r)
+	must(t, err)
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if resp.StatusCode != status {
+		t.Errorf("reason page: %s", resp.Status)
+	}
+	for _, word := range words {
+		if !strings.Contains(string(page), word) {
+			t.Errorf("reason page lacks %q:\n%s", word, page)
+		}
+	}
 }
 
 // until asks until the gate answers so. What a phone reports travels behind its
