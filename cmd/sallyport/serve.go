@@ -37,6 +37,10 @@ type settingFlags struct {
 	WakeInterval   *string `name:"wake-interval" help:"How long a phone may be silent before it is woken for a report; 0 = never (default 4h)." placeholder:"DURATION"`
 	SecondOwner    *bool   `name:"second-owner" help:"Wipe and retire wait until an admin whose token has another owner agrees."`
 	AccessMaxStale *string `name:"access-max-stale" help:"How long decisions about mailboxes go on without a word from the database; 0 = each asks it first (default 300s)." placeholder:"DURATION"`
+	SMTPURL        *string `name:"smtp-url" help:"Mail server for mails to users and admins; its password in SALLYPORT_SMTP_PASSWORD, never here." placeholder:"smtp://HOST:587"`
+	SMTPUser       *string `name:"smtp-user" help:"User name there (default: without signing in)." placeholder:"NAME"`
+	MailFrom       *string `name:"mail-from" help:"Address that mails are from." placeholder:"ADDRESS"`
+	MailAdmins     *string `name:"mail-admins" help:"Who gets the digest of mail clients that were shut out (default nobody)." placeholder:"ADDRESS,..."`
 	LogLevel       *string `help:"debug, info, warn or error (default info)." placeholder:"LEVEL"`
 	LogFormat      *string `help:"text or json (default text)." placeholder:"FORMAT"`
 }
@@ -49,7 +53,7 @@ func (f *settingFlags) load(p *program) (config.Config, error) {
 		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "http_url": f.HTTPURL, "trusted_proxies": f.TrustedProxies,
 		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
 		"inquiry_max_age": f.InquiryMaxAge, "renewal_window": f.RenewalWindow, "wake_interval": f.WakeInterval, "access_max_stale": f.AccessMaxStale,
-		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "apns_url": f.APNsURL, "apns_ca": f.APNsCA, "log_level": f.LogLevel, "log_format": f.LogFormat,
+		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "apns_url": f.APNsURL, "apns_ca": f.APNsCA, "smtp_url": f.SMTPURL, "smtp_user": f.SMTPUser, "mail_from": f.MailFrom, "mail_admins": f.MailAdmins, "log_level": f.LogLevel, "log_format": f.LogFormat,
 	} {
 		if value != nil {
 			given[key] = *value

@@ -72,6 +72,16 @@ type Config struct {
 	SecondOwner bool
 	// AccessMaxStale is how long decisions about mailboxes go on without a word from the database; 0 = each asks it first.
 	AccessMaxStale time.Duration
+	// SMTPURL is the mail server that takes mails to users and admins: smtp:// with
+	// STARTTLS, smtps://, or smtp:// to this machine without TLS; empty = no mails.
+	SMTPURL string
+	// SMTPUser and SMTPPassword sign in there; empty = without. The password has no
+	// flag: a command line is no place for it.
+	SMTPUser     string
+	SMTPPassword secret.Value
+	// MailFrom is whom mails are from, and MailAdmins are who gets the digest.
+	MailFrom   string
+	MailAdmins []string
 	// LogLevel is debug, info, warn or error; LogFormat is text or json.
 	LogLevel, LogFormat string
 

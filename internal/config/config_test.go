@@ -238,6 +238,11 @@ apns_ca                   -                           default
 wake_interval             4h0m0s                      default
 second_owner              false                       default
 access_max_stale          5m0s                        default
+smtp_url                  -                           default
+smtp_user                 -                           default
+smtp_password             -                           default
+mail_from                 -                           default
+mail_admins               -                           default
 log_level                 info                        default
 log_format                text                        default
 `

@@ -12,7 +12,7 @@ import (
 // so is a network of everybody, who would all be believed.
 func networks(text string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
-	for i, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for i, word := range words(text) {
 		network, err := netip.ParsePrefix(word)
 		if address, single := netip.ParseAddr(word); single == nil && address.Zone() == "" {
 			network, err = netip.PrefixFrom(address, address.BitLen()), nil
@@ -37,4 +37,9 @@ func spell(all []netip.Prefix) string {
 		words[i] = network.String()
 	}
 	return strings.Join(words, ", ")
+}
+
+// words are what commas or blanks part.
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -45,6 +45,11 @@ func settings() []setting {
 		{"wake_interval", "how long a phone may be silent before it is woken for a report; 0 = never", func(c *Config) any { return &c.WakeInterval }},
 		{"second_owner", "true: wipe and retire wait until an admin whose token has another owner agrees", func(c *Config) any { return &c.SecondOwner }},
 		{"access_max_stale", "how long decisions about mailboxes go on without a word from the database; 0 = each asks it first", func(c *Config) any { return &c.AccessMaxStale }},
+		{"smtp_url", "mail server for mails to users and admins, smtp://HOST:587 (STARTTLS), smtps://HOST:465, or smtp://localhost:25; empty = no mails", func(c *Config) any { return &c.SMTPURL }},
+		{"smtp_user", "user name there; empty = without signing in", func(c *Config) any { return &c.SMTPUser }},
+		{smtpPassword, "its password, in the settings file or SALLYPORT_SMTP_PASSWORD", func(c *Config) any { return &c.SMTPPassword }},
+		{"mail_from", "address that mails are from", func(c *Config) any { return &c.MailFrom }},
+		{"mail_admins", "addresses that get the digest of mail clients that were shut out, with commas between; empty = nobody", func(c *Config) any { return &c.MailAdmins }},
 		{"log_level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
 		{"log_format", "text or json", func(c *Config) any { return &c.LogFormat }},
 	}
@@ -85,6 +90,8 @@ func assign(dst any, text string) error {
 			return errors.New("not a duration such as 30d, 1h or 90m")
 		}
 		*dst = d
+	case *[]string:
+		*dst = words(text)
 	case *[]netip.Prefix:
 		networks, err := networks(text)
 		if err != nil {
@@ -115,6 +122,8 @@ func render(src any) string {
 		return src.String()
 	case *time.Duration:
 		return src.String()
+	case *[]string:
+		return strings.Join(*src, ", ")
 	case *[]netip.Prefix:
 		return spell(*src)
 	default:

@@ -53,6 +53,7 @@ func (c Config) Validate() error {
 		refuse("access_max_stale", "must be between 0 and 1h", "300s is a good value; 0 asks the database before every decision")
 	}
 	checkPush(refuse, c)
+	faults = append(faults, c.checkMail()...)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		refuse("log_level", "unknown level", "use debug, info, warn or error")
 	}
