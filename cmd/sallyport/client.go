@@ -377,6 +377,7 @@ func nextStep(answer *http.Response) string {
 		{"/api/v1/access/policies/", "access policy list"},
 		{"/api/v1/access/devices/", "access device list"},
 		{"/api/v1/access/denials/", "access denials"},
+		{"/api/v1/webhooks/", "webhook list"},
 	} {
 		if strings.HasPrefix(r.URL.Path, at.path) {
 			return "see: sallyport " + at.command

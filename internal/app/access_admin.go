@@ -13,6 +13,12 @@ func (a *App) reasons() *access.Teller {
 	return &access.Teller{Links: a.rooms.links, Devices: a.accessAdmin(), Now: a.now}
 }
 
+// buildWebhooks wires who tells other addresses.
+func (a *App) buildWebhooks(private bool) *access.Webhooks {
+	store := a.db.Access()
+	return &access.Webhooks{Store: store, Deliveries: store, Changes: store, Send: access.NewSender(private, nil), Now: a.now, Log: a.room("webhooks")}
+}
+
 // buildPublisher wires who tells the feed what is decided.
 func (a *App) buildPublisher(links access.Links) *access.Publisher {
 	store := a.db.Access()

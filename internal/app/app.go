@@ -347,6 +347,7 @@ func (a *App) Close() error {
 		}
 		if a.rooms != nil {
 			a.rooms.push.client.Close()
+			a.rooms.webhooks.Send.Close()
 		}
 		if a.db != nil {
 			err = errors.Join(err, a.db.Close())

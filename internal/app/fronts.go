@@ -43,7 +43,7 @@ func (a *App) openFronts(cfg config.Config) error {
 			DeviceReport: &access.Reporter{Source: a.db.Access()}, DeploymentReport: r.enroll,
 			Audit: a.db.Audit(), Authority: r.authority, Rollover: rollover{r.rollover, a}, Endings: r.watch, Backup: backups{a.db}, Now: a.now,
 		},
-		Access: accessapi.Deps{Engine: r.access, Logins: r.access, Devices: r.enroll, Verdicts: r.compliance, Explains: r.explainer, Feed: r.feed, Tokens: r.tokens},
+		Access: accessapi.Deps{Engine: r.access, Logins: r.access, Devices: r.enroll, Verdicts: r.compliance, Explains: r.explainer, Feed: r.feed, Tokens: r.tokens, Webhooks: r.webhooks},
 		Tokens: r.tokens,
 		Audit:  a.db.Audit(),
 		Ping:   a.db.Ping,

@@ -46,6 +46,7 @@ type rooms struct {
 	publisher  *access.Publisher
 	explainer  *access.Explainer
 	feed       *access.Feed
+	webhooks   *access.Webhooks
 	apple      *apple.Service
 	tokens     *auth.Service
 	push       *push
@@ -123,6 +124,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.publisher = a.buildPublisher(r.links)
 	r.explainer = &access.Explainer{Engine: r.access, Denials: a.db.Access()}
 	r.feed = &access.Feed{Store: a.db.Access(), Now: a.now}
+	r.webhooks = a.buildWebhooks(cfg.WebhookPrivate)
 	chains := &cms.Chains{}
 	r.apple = &apple.Service{
 		Admitter: r.enroll, Planner: r.enroll, Audit: trail, Now: a.now, Log: a.room("apple"),
@@ -191,6 +193,7 @@ func (a *App) consumers() []work.Consumer {
 		a.consumer("wake", a.rooms.push.waker.Handle),
 		{Name: access.Consumer, Every: outboxEvery, Step: a.rooms.publisher.Step},
 		{Name: changeFeed, Every: outboxEvery, Step: a.rooms.feed.Step},
+		{Name: "webhooks", Every: outboxEvery, Step: a.rooms.webhooks.Step},
 	}
 }
 

@@ -72,6 +72,8 @@ type Config struct {
 	SecondOwner bool
 	// AccessMaxStale is how long decisions about mailboxes go on without a word from the database; 0 = each asks it first.
 	AccessMaxStale time.Duration
+	// WebhookPrivate lets webhooks be sent into private networks and to this machine.
+	WebhookPrivate bool
 	// SMTPURL is the mail server that takes mails to users and admins: smtp:// with
 	// STARTTLS, smtps://, or smtp:// to this machine without TLS; empty = no mails.
 	SMTPURL string

@@ -238,6 +238,7 @@ apns_ca                   -                           default
 wake_interval             4h0m0s                      default
 second_owner              false                       default
 access_max_stale          5m0s                        default
+webhook_private           false                       default
 smtp_url                  -                           default
 smtp_user                 -                           default
 smtp_password             -                           default

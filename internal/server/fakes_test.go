@@ -112,7 +112,7 @@ func (w *world) config() Config {
 	c.Admin.Authority, c.Admin.Rollover, c.Admin.Endings = authorityFake{w}, rolloverFake{w}, rolloverFake{w}
 	c.Admin.Backup, c.Admin.Now = backup{w}, w.clock
 	c.Access.Engine, c.Access.Logins, c.Access.Devices, c.Access.Verdicts = engine{w}, engine{w}, enroller{w}, complianceFake{w}
-	c.Access.Explains, c.Access.Feed, c.Access.Tokens = explainFake{w}, feedFake{w}, tokens
+	c.Access.Explains, c.Access.Feed, c.Access.Tokens, c.Access.Webhooks = explainFake{w}, feedFake{w}, tokens, webhooksFake{w}
 	c.Tokens, c.Audit, c.Now = tokens, trail{w}, w.clock
 	c.Ping = func(context.Context) error { return w.did(false) }
 	c.Version = "1.2.3"

@@ -144,6 +144,11 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/access/denials/{id}", plane: adminPlane, roles: readers, handler: f.access.GetDenial},
 		{method: "POST", pattern: "/api/v1/access/denials/{id}/replay", plane: adminPlane, roles: readers, handler: f.access.ReplayDenial},
 		{method: "GET", pattern: "/api/v1/access/stream", plane: adminPlane, roles: everyRole, handler: f.access.Stream},
+		{method: "GET", pattern: "/api/v1/webhooks", plane: adminPlane, roles: readers, handler: f.access.ListWebhooks},
+		{method: "POST", pattern: "/api/v1/webhooks", plane: adminPlane, roles: admins, maxBody: small, handler: f.access.AddWebhook},
+		{method: "DELETE", pattern: "/api/v1/webhooks/{id}", plane: adminPlane, roles: admins, handler: f.access.RemoveWebhook},
+		{method: "POST", pattern: "/api/v1/webhooks/{id}/enable", plane: adminPlane, roles: admins, handler: f.access.EnableWebhook},
+		{method: "POST", pattern: "/api/v1/webhooks/{id}/test", plane: adminPlane, roles: admins, handler: f.access.TestWebhook},
 		{method: "GET", pattern: "/api/v1/compliance", plane: adminPlane, roles: everyRole, handler: f.access.ListChanges},
 
 		{method: "GET", pattern: "/access/auth", plane: adminPlane, roles: gates, gate: true, handler: f.access.Auth},

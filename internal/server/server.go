@@ -91,6 +91,7 @@ func (c Config) Validate() error {
 	need(c.Access.Explains != nil, "Access.Explains")
 	need(c.Access.Feed != nil, "Access.Feed")
 	need(c.Access.Tokens != nil, "Access.Tokens")
+	need(c.Access.Webhooks != nil, "Access.Webhooks")
 	need(c.Tokens != nil, "Tokens")
 	need(c.Audit != nil, "Audit")
 	need(c.Ping != nil, "Ping")

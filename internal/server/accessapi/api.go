@@ -41,6 +41,7 @@ type Deps struct {
 	Explains Explainer
 	Feed     Feed
 	Tokens   Tokens
+	Webhooks WebhookService
 }
 
 // API holds the handlers. Who may call them is in the server's route table.

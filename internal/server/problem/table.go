@@ -98,6 +98,7 @@ var table = []row{
 	{templates.ErrNotFound, http.StatusNotFound, "not-found", "No such template, revision, secret or security policy"},
 	{compliance.ErrNotFound, http.StatusNotFound, "not-found", "No such compliance policy or verdict"},
 	{access.ErrNotFound, http.StatusNotFound, "not-found", "No such mail client, access rule, policy or denial"},
+	{access.ErrWebhook, http.StatusNotFound, "not-found", "No such webhook"},
 	{auth.ErrNotFound, http.StatusNotFound, "not-found", "No such token"},
 	{certs.ErrExportNotFound, http.StatusNotFound, "not-found", "No such export"},
 	{certs.ErrNotFound, http.StatusNotFound, "not-found", "No such certificate"},
