@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 // press is the storage of publication, in memory, around the books.
 type press struct {
+	mu sync.Mutex
 	*books
 	now     time.Time
 	rows    []access.Change
