@@ -36,7 +36,7 @@ func (a *App) openFronts(cfg config.Config) error {
 		},
 		Admin: adminapi.Deps{
 			Users: r.users, Templates: r.templates, Revisions: r.templates, Viewer: r.viewer, Security: r.templates, Secrets: r.templates,
-			Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens, Push: r.push.keeper,
+			Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens, Push: r.push.keeper, Mails: r.mails,
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
 			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
 			SMIME: r.smime, SMIMEExports: r.smime, Access: a.accessAdmin(),

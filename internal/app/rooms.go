@@ -50,6 +50,7 @@ type rooms struct {
 	apple      *apple.Service
 	tokens     *auth.Service
 	push       *push
+	mails      *mails
 }
 
 // build opens the authority and wires the rooms.
@@ -125,6 +126,10 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.explainer = &access.Explainer{Engine: r.access, Denials: a.db.Access()}
 	r.feed = &access.Feed{Store: a.db.Access(), Now: a.now}
 	r.webhooks = a.buildWebhooks(cfg.WebhookPrivate)
+	if r.mails, err = a.buildMails(cfg, r); err != nil {
+		return err
+	}
+	r.compliance.Notifier = r.mails.notifier()
 	chains := &cms.Chains{}
 	r.apple = &apple.Service{
 		Admitter: r.enroll, Planner: r.enroll, Audit: trail, Now: a.now, Log: a.room("apple"),
@@ -209,7 +214,7 @@ func (a *App) consumer(name string, handle func(ctx context.Context, e mdm.Event
 
 // periodic is the background work that only time makes necessary.
 func (a *App) periodic() []work.Consumer {
-	return append(append(a.rooms.push.periodic(), a.watchers()...), []work.Consumer{
+	return append(append(append(a.rooms.push.periodic(), a.watchers()...), a.rooms.mails.consumers()...), []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "decisions that time changes", Every: publishEvery, Step: a.rooms.publisher.Sweep},
 		{Name: "old decisions", Every: maintainEvery, Step: func(ctx context.Context) (bool, error) {

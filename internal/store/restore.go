@@ -140,6 +140,9 @@ func (db *DB) endRestored(ctx context.Context, name string) error {
 		if err := t.restoreFeed(ctx); err != nil {
 			return err
 		}
+		if err := t.dropNotices(ctx); err != nil { // mails may be out, and were told of
+			return err
+		}
 		return t.audit(ctx, audit.New(ctx, db.now(), "backup.restore", name, audit.Done,
 			"voided_challenges", strconv.FormatInt(n, 10), "failed_acts", strconv.FormatInt(acts, 10), "ended_exports", strconv.FormatInt(exports, 10)))
 	})

@@ -103,6 +103,7 @@ type Deps struct {
 	Devices      DeviceService
 	Held         HeldService
 	Push         PushService
+	Mails        MailService
 	Certificates CertificateService
 	People       People
 	Hand         HandService

@@ -13,6 +13,7 @@ import (
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
 	"sallyport/internal/auth"
+	"sallyport/internal/notify"
 	"sallyport/internal/refusal"
 	"sallyport/mdm/apple/apns"
 	"sallyport/templates"
@@ -78,6 +79,7 @@ var table = []row{
 	{certs.ErrReasonInvalid, http.StatusBadRequest, "invalid", "Invalid revocation reason"},
 	{enroll.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid request"},
 	{access.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid decision request"},
+	{notify.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid mail"},
 	{auth.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid token request"},
 
 	{directory.ErrConflict, http.StatusConflict, "conflict", "User exists"},
