@@ -65,6 +65,7 @@ type commands struct {
 	Access         accessCmd         `cmd:"" help:"What the mailbox gate decides."`
 	Report         reportCmd         `cmd:"" help:"Reports on devices and on what templates have reached, also as CSV."`
 	Webhook        webhookCmd        `cmd:"" help:"Addresses that are told of decisions and compliance."`
+	Mail           mailCmd           `cmd:"" help:"Mails to users and admins."`
 	Token          tokenCmd          `cmd:"" help:"Tokens for the API."`
 	CA             caCmd             `cmd:"" name:"ca" help:"The embedded certificate authority."`
 	SCEP           scepCmd           `cmd:"" name:"scep" help:"SCEP for devices that are enrolled by hand."`
