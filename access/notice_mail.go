@@ -18,11 +18,15 @@ var _ compliance.Notifier = (*Notices)(nil)
 func (n *Notices) tell(ctx context.Context) error {
 	now := n.now()
 	due, err := n.Store.DueNotices(ctx, now, now.Add(noticeAhead), noticeBatch)
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	world, err := n.Source.World(ctx)
 	if err != nil {
 		return err
 	}
 	for _, w := range due {
-		m, err := n.mail(ctx, w.Change)
+		m, err := n.mail(ctx, w.Change, world)
 		if err != nil {
 			return fmt.Errorf("write mail about device %s: %w", w.Change.DeviceID, err)
 		}
@@ -35,7 +39,7 @@ func (n *Notices) tell(ctx context.Context) error {
 
 // mail says how the device stands now, which may be something else than the row
 // that it is about said; nil when there is nothing to say any more.
-func (n *Notices) mail(ctx context.Context, c Change) (*notify.Mail, error) {
+func (n *Notices) mail(ctx context.Context, c Change, world World) (*notify.Mail, error) {
 	row, err := n.Devices.Device(ctx, c.DeviceID)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
@@ -52,10 +56,6 @@ func (n *Notices) mail(ctx context.Context, c Change) (*notify.Mail, error) {
 	}
 	entry, ok, err := n.entry(ctx, row.UserID)
 	if err != nil || !ok {
-		return nil, err
-	}
-	world, err := n.Source.World(ctx)
-	if err != nil {
 		return nil, err
 	}
 	in := entry.Inputs(n.now(), row.Client(), row.Device, world)
