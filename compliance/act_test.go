@@ -222,7 +222,7 @@ func TestNoticesComeAgain(t *testing.T) {
 func TestRunGoesRound(t *testing.T) {
 	t.Parallel()
 	var ids []mdm.EnrollmentID
-	for i := range 500 {
+	for i := range 1200 {
 		ids = append(ids, mdm.EnrollmentID(string(rune('a'+i/100))+string(rune('0'+i/10%10))+string(rune('0'+i%10))))
 	}
 	store := newShelf(ids...)
@@ -234,7 +234,7 @@ func TestRunGoesRound(t *testing.T) {
 		}
 	}
 	ask(7)
-	if more, err := s.Step(t.Context()); !more || err != nil || store.run.Done != 200 {
+	if more, err := s.Step(t.Context()); !more || err != nil || store.run.Done != 500 {
 		t.Fatalf("%t, %v, %+v", more, err, store.run)
 	}
 	store.policies = slices.Clone(store.policies)
@@ -245,7 +245,7 @@ func TestRunGoesRound(t *testing.T) {
 		t.Fatalf("%+v", store.run)
 	}
 	runAll(t, s)
-	if p, err := s.Progress(t.Context()); err != nil || p.Open() || p.Done != 500 || p.Total != 500 {
+	if p, err := s.Progress(t.Context()); err != nil || p.Open() || p.Done != 1200 || p.Total != 1200 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	for _, id := range ids {
@@ -260,7 +260,7 @@ func TestRunGoesRound(t *testing.T) {
 		t.Errorf("%d verdicts were written though nothing had changed", store.saved-saved)
 	}
 	store.overtake = func() { store.overtake = nil; store.trouble = errors.New("disk full") }
-	store.passcodeOff(ids[499])
+	store.passcodeOff(ids[1199])
 	ask(10)
 	var err error
 	for more := true; more && err == nil; {
@@ -271,8 +271,8 @@ func TestRunGoesRound(t *testing.T) {
 		t.Fatalf("%v, %+v", err, store.run)
 	}
 	runAll(t, s) // it goes on where it was
-	if store.verdicts[ids[499]].State != compliance.InGrace || store.run.Done != 500 {
-		t.Errorf("%s, %+v", store.verdicts[ids[499]].State, store.run)
+	if store.verdicts[ids[1199]].State != compliance.InGrace || store.run.Done != 1200 {
+		t.Errorf("%s, %+v", store.verdicts[ids[1199]].State, store.run)
 	}
 }
 

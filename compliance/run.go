@@ -61,9 +61,9 @@ type RunStore interface {
 	SaveRun(ctx context.Context, before, after Run) error
 }
 
-// runSize is how many are evaluated and saved in one go: the writer is held for a
-// few milliseconds, and then whoever waits has its turn.
-const runSize = 200
+// runSize is how many are evaluated and saved in one go: the writer is held for some
+// ten milliseconds, and then whoever waits has its turn.
+const runSize = 500
 
 // Step is a part of the run: it evaluates the next few, and says whether there
 // are more. A process that dies meanwhile loses no more than that part.

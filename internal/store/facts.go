@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"sallyport/enroll"
 	"sallyport/mdm"
@@ -122,42 +121,4 @@ func scanFact(row scanner) (enroll.Fact, error) {
 		return f, fmt.Errorf("report of %s: %w", e.ID, err)
 	}
 	return f, nil
-}
-
-// judgedPart reads of a report what compliance looks at: the certificates of a
-// phone, half of its report, are passed over.
-func judgedPart(text string) (r mdm.Report, err error) {
-	begin, end, found := cutGroup(text, `,"certificates":{`)
-	if found {
-		text = text[:begin] + text[end:]
-	}
-	err = json.Unmarshal([]byte(text), &r)
-	r.Certificates = nil
-	return r, err
-}
-
-// cutGroup finds a group of a report, from its comma to its last brace. The key
-// stands at the top of the report alone: within a text its quotes have backslashes.
-func cutGroup(text, key string) (begin, end int, found bool) {
-	begin = strings.Index(text, key)
-	if begin < 0 {
-		return 0, 0, false
-	}
-	depth, quoted := 0, false
-	for i := begin + len(key) - 1; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{':
-			depth++
-		case c == '}':
-			if depth--; depth == 0 {
-				return begin, i + 1, true
-			}
-		}
-	}
-	return 0, 0, false
 }

@@ -109,6 +109,9 @@ func (t *tx) insertVerdict(ctx context.Context, r verdictRow) (int64, error) {
 // may fall into the same microsecond.
 func (t *tx) replaceVerdict(ctx context.Context, r verdictRow) (int64, error) {
 	before, after := r.before, r.after
+	if before.State == after.State && before.ValidUntil.Equal(after.ValidUntil) {
+		return t.renameVerdict(ctx, r)
+	}
 	return t.change(ctx, `UPDATE compliance_verdicts SET state = $2, since = $3, at = $4, valid_until = $5,
 			grace_until = $6, policy = $7, findings = $8,
 			changed_at = CASE WHEN state = $2 THEN changed_at ELSE $4 END
@@ -118,6 +121,17 @@ func (t *tx) replaceVerdict(ctx context.Context, r verdictRow) (int64, error) {
 		micros(after.GraceUntil), after.Policy, r.is,
 		before.State, micros(before.Since), micros(before.At), micros(before.ValidUntil),
 		micros(before.GraceUntil), before.Policy, r.was)
+}
+
+// renameVerdict is replaceVerdict where no column of an index changes, which
+// SQLite would write anew all the same.
+func (t *tx) renameVerdict(ctx context.Context, r verdictRow) (int64, error) {
+	before, after := r.before, r.after
+	return t.change(ctx, `UPDATE compliance_verdicts SET since = $2, at = $3, grace_until = $4, policy = $5, findings = $6
+		WHERE enrollment_id = $1 AND state = $7 AND since = $8 AND at = $9 AND valid_until = $10
+			AND grace_until = $11 AND policy = $12 AND findings = $13`,
+		after.EnrollmentID, micros(after.Since), micros(after.At), micros(after.GraceUntil), after.Policy, r.is,
+		before.State, micros(before.Since), micros(before.At), micros(before.ValidUntil), micros(before.GraceUntil), before.Policy, r.was)
 }
 
 // DueVerdicts returns enrolments whose verdict's ValidUntil is before now, the
