@@ -21,15 +21,25 @@ const maxMet = 100
 type asking struct {
 	e      *Engine
 	ctx    context.Context
-	began  time.Duration
+	began  time.Duration   // on the monotonic clock
+	now    time.Duration   // likewise; storage moves it on
+	wall   time.Time       // at now
 	limit  context.Context // of storage; made when it is needed first
 	cancel context.CancelFunc
 	sure   bool // that the Set may be asked
 }
 
 func (e *Engine) ask(ctx context.Context) *asking {
-	return &asking{e: e, ctx: ctx, began: e.elapsed()}
+	a := &asking{e: e, ctx: ctx}
+	a.look()
+	a.began = a.now
+	return a
 }
+
+// look reads the clocks: once for a question, and again where time went by.
+func (a *asking) look() { a.now, a.wall = a.e.elapsed(), a.e.now() }
+
+func (a *asking) clock() time.Time { return a.e.clock(a.wall, a.now) }
 
 func (a *asking) end() {
 	if a.cancel != nil {
@@ -64,15 +74,25 @@ func within(err error, i int) error {
 
 // decide answers one client and notes the answer.
 func (a *asking) decide(c Client) Decision {
-	in, trouble := a.inputs(c, true)
+	if !a.current() {
+		return a.refuse(reasonStale())
+	}
+	g := a.e.set.grounds(c.User)
+	if known, ok := a.e.memos.find(&c, g, a.clock()); ok {
+		a.e.counts.add(known.answer)
+		a.e.records.contact(&known.met, &c, known.answer.Effect, a.clock())
+		return a.bound(known.answer)
+	}
+	in, trouble := a.inputs(&g, c, true)
 	if trouble != nil {
-		d := a.refuse(trouble)
-		a.e.counts.add(d)
-		return d
+		return a.refuse(trouble)
 	}
 	d := in.Decide()
 	a.e.counts.add(d)
-	a.e.note(&in, d)
+	met := a.e.note(&in, d)
+	if d.Effect == Allow && len(g.more) == 0 {
+		a.e.memos.keep(memo{client: c, code: g.one, world: g.world, at: in.At, answer: d, met: met})
+	}
 	if d.Effect != Allow && in.Device.ID != "" && a.e.Why != nil {
 		d.Why = a.e.Why(in.Device.ID)
 	}
@@ -80,12 +100,9 @@ func (a *asking) decide(c Client) Decision {
 }
 
 // inputs gathers what the decision rests on. trouble says why that cannot be done.
-func (a *asking) inputs(c Client, meet bool) (in Inputs, trouble *Reason) {
-	if !a.current() {
-		return Inputs{At: a.e.clock(), Client: c}, reasonStale()
-	}
-	people := a.e.set.Find(c.User)
-	in = Gather(people, a.e.set.World(), c, a.e.clock())
+func (a *asking) inputs(g *grounds, c Client, meet bool) (in Inputs, trouble *Reason) {
+	people := g.people()
+	in = g.inputs(people, c, a.clock())
 	if meet && len(people) == 1 && in.Device.ID == "" && len(people[0].Devices) < maxMet {
 		if !a.meet(people[0], &in) {
 			return in, reasonUnmet()
@@ -112,7 +129,7 @@ func (a *asking) current() bool {
 			e.behind.Store(true)
 		}
 	}
-	a.sure = e.fresh() || a.catchUp(func() bool { return time.Duration(e.confirmed.Load()) >= a.began })
+	a.sure = e.left(a.now) > 0 || a.catchUp(func() bool { return time.Duration(e.confirmed.Load()) >= a.began })
 	return a.sure
 }
 
@@ -132,6 +149,7 @@ func (a *asking) catchUp(wanted func() bool) bool {
 // Once storage has let the time pass, nobody waits for it for a while.
 func (a *asking) storage(what string, do func(ctx context.Context) error) bool {
 	e := a.e
+	defer a.look()
 	if time.Duration(e.mute.Load()) > e.elapsed() {
 		return false
 	}
@@ -199,8 +217,7 @@ func (a *asking) renew(in *Inputs, p *Phone) {
 // bound ends a decision no later than the Set would count: and that by the wall
 // clock, even where the decision was made by another.
 func (a *asking) bound(d Decision) Decision {
-	now := a.e.now()
-	last := now.Add(min(maxValid, max(a.e.left(), 0))).Truncate(time.Microsecond)
+	last := a.wall.Add(min(maxValid, max(a.e.left(a.now), 0))).Truncate(time.Microsecond)
 	if d.ValidUntil.After(last) {
 		d.ValidUntil = last
 	}
@@ -212,9 +229,10 @@ const again = 10 * time.Second
 
 // refuse is the answer where nothing can be decided: nobody is let in.
 func (a *asking) refuse(trouble *Reason) Decision {
-	now := a.e.now()
-	trouble.Since = now
-	return Decision{Effect: Block, Step: StepUnavailable, Reasons: []Reason{*trouble}, ValidUntil: now.Add(again)}
+	trouble.Since = a.wall
+	d := Decision{Effect: Block, Step: StepUnavailable, Reasons: []Reason{*trouble}, ValidUntil: a.wall.Add(again)}
+	a.e.counts.add(d)
+	return d
 }
 
 // ruleUnavailable names what Reasons of StepUnavailable rest on.

@@ -63,6 +63,7 @@ type Engine struct {
 	mute      atomic.Int64  // until when nobody waits for storage
 	behind    atomic.Bool   // somebody waited for the Set in vain, and it has not caught up since
 
+	memos   memos
 	records records
 	counts  counts
 }
@@ -102,11 +103,13 @@ func (e *Engine) Explain(ctx context.Context, c Client) (Inputs, Decision, []Tra
 	}
 	a := e.ask(ctx)
 	defer a.end()
-	in, trouble := a.inputs(c, false)
-	if trouble != nil {
+	if !a.current() {
+		trouble := reasonStale()
 		line := TraceLine{Step: StepUnavailable, Outcome: OutcomeApplies, Fact: trouble.Fact}
-		return in, a.refuse(trouble), []TraceLine{line}, nil
+		return Inputs{At: a.clock(), Client: c}, a.refuse(trouble), []TraceLine{line}, nil
 	}
+	g := e.set.grounds(c.User)
+	in, _ := a.inputs(&g, c, false)
 	d, trace := in.Explain()
 	return in, a.bound(d), trace, nil
 }
@@ -125,18 +128,14 @@ func (e *Engine) elapsed() time.Duration { return time.Since(e.base) }
 
 // clock is the time by which a decision is made. The wall clock may be set back
 // while storage is away: what expires then does so all the same.
-func (e *Engine) clock() time.Time {
-	now := e.now()
-	if least := time.Unix(0, e.anchor.Load()).Add(e.elapsed()).UTC().Truncate(time.Microsecond); now.Before(least) {
+func (e *Engine) clock(now time.Time, elapsed time.Duration) time.Time {
+	if least := time.Unix(0, e.anchor.Load()).Add(elapsed).UTC().Truncate(time.Microsecond); now.Before(least) {
 		return least
 	}
 	return now
 }
 
-// fresh reports whether what the Set says counts without asking storage.
-func (e *Engine) fresh() bool { return e.left() > 0 }
-
 // left is how long the Set counts without another word from storage.
-func (e *Engine) left() time.Duration {
-	return time.Duration(e.confirmed.Load()) + e.MaxStale - e.elapsed()
+func (e *Engine) left(elapsed time.Duration) time.Duration {
+	return time.Duration(e.confirmed.Load()) + e.MaxStale - elapsed
 }

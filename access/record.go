@@ -78,15 +78,28 @@ func (q *waiting[K, V]) take(n int) []V {
 	return list
 }
 
+// contact is one of whom with which device; without an ID none is on record.
+type contact struct {
+	user   directory.UserID
+	device DeviceID
+	key    DeviceKey
+}
+
 // note takes down a contact of a device on record, and a refusal.
-func (e *Engine) note(in *Inputs, d Decision) {
+func (e *Engine) note(in *Inputs, d Decision) (met contact) {
 	r := &e.records
 	if in.Device.ID != "" {
-		r.contact(in, d.Effect)
+		met = contact{in.People[0].ID, in.Device.ID, in.Device.Key}
+		r.contact(&met, &in.Client, d.Effect, in.At)
 	}
-	if d.Effect == Allow || len(in.People) == 0 && !r.stranger(e.elapsed()) {
-		return
+	if d.Effect != Allow && (len(in.People) > 0 || r.stranger(e.elapsed())) {
+		r.denial(in, d)
 	}
+	return met
+}
+
+// denial queues a refusal, or counts one that waits.
+func (r *records) denial(in *Inputs, d Decision) {
 	relevant := in.Relevant()
 	key := denialKey(&relevant, d)
 	r.mu.Lock()
@@ -143,30 +156,32 @@ func (r *records) stranger(now time.Duration) bool {
 
 // contact queues what is new in a contact: to the minute, what the client said of
 // itself, and how it was answered.
-func (r *records) contact(in *Inputs, effect Effect) {
-	s := Sighting{UserID: in.People[0].ID, Key: in.Device.Key, Client: in.Client, Effect: effect, At: in.At}
+func (r *records) contact(met *contact, c *Client, effect Effect, at time.Time) {
+	if met.device == "" {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.met == nil {
 		r.met, r.seed = map[uint32]uint32{}, maphash.MakeSeed()
 	}
-	device, news := uint32(maphash.String(r.seed, string(in.Device.ID))), r.news(&s)
+	device, news := uint32(maphash.String(r.seed, string(met.device))), r.news(c, effect, at)
 	if before, ok := r.met[device]; ok && before == news {
 		return
 	}
 	r.met[device] = news
+	s := Sighting{UserID: met.user, Key: met.key, Client: *c, Effect: effect, At: at}
 	r.sightings.put(sightingKey{s.UserID, s.Key}, s, maxSightings)
 }
 
-func (r *records) news(s *Sighting) uint32 {
+func (r *records) news(c *Client, effect Effect, at time.Time) uint32 {
 	var h maphash.Hash
 	h.SetSeed(r.seed)
-	c := &s.Client
-	for _, text := range [...]string{c.DeviceID, c.DeviceType, c.UserAgent, c.Protocol, c.Model, c.OS, c.Address, string(s.Effect)} {
+	for _, text := range [...]string{c.DeviceID, c.DeviceType, c.UserAgent, c.Protocol, c.Model, c.OS, c.Address, string(effect)} {
 		_, _ = h.WriteString(text)
 		_ = h.WriteByte(0)
 	}
-	minute := s.At.Unix() / 60
+	minute := at.Unix() / 60
 	for shift := 0; shift < 32; shift += 8 {
 		_ = h.WriteByte(byte(minute >> shift))
 	}

@@ -33,14 +33,6 @@ type Set struct {
 // SetWorld replaces what all decisions rest on. w must not be changed any more.
 func (s *Set) SetWorld(w World) { s.world.Store(&w) }
 
-// World is the newest one.
-func (s *Set) World() World {
-	if w := s.world.Load(); w != nil {
-		return *w
-	}
-	return World{}
-}
-
 // begin makes the zero Set ready for a writer.
 func (s *Set) begin() {
 	if s.first == nil {
@@ -89,29 +81,61 @@ func (s *Set) Remove(id directory.UserID) {
 	}
 }
 
-// Find returns whom a login names, in the order of ID: nobody, one, or several.
-func (s *Set) Find(login string) []*Entry {
-	if login == "" { // people without a domain have an empty one
-		return nil
+// grounds are what the Set has on a login: not looked into yet.
+type grounds struct {
+	login string // folded
+	one   string // an entry; "" is none
+	more  []string
+	words []string
+	world *World
+}
+
+func (s *Set) grounds(login string) grounds {
+	g := grounds{login: directory.Fold(login), world: s.world.Load()}
+	if login != "" { // people without a domain have an empty one
+		g.one, g.more, g.words = s.candidates(g.login)
 	}
-	login = directory.Fold(login)
+	return g
+}
+
+// people are those whose login it is, in the order of ID. Their Logins are left out.
+func (g *grounds) people() []*Entry {
 	var found []*Entry
-	codes, words := s.candidates(login)
-	for _, code := range codes {
-		if answersTo(words, code, login) {
-			found = append(found, decode(words, code))
+	if g.one != "" && answersTo(g.words, g.one, g.login) {
+		found = append(found, decode(g.words, g.one, false))
+	}
+	for _, code := range g.more {
+		if answersTo(g.words, code, g.login) {
+			found = append(found, decode(g.words, code, false))
 		}
 	}
-	slices.SortFunc(found, func(a, b *Entry) int { return strings.Compare(string(a.Person.ID), string(b.Person.ID)) })
+	if len(found) > 1 {
+		slices.SortFunc(found, func(a, b *Entry) int { return strings.Compare(string(a.Person.ID), string(b.Person.ID)) })
+	}
 	return found
+}
+
+func (g *grounds) inputs(people []*Entry, c Client, now time.Time) Inputs {
+	w := World{}
+	if g.world != nil {
+		w = *g.world
+	}
+	return Gather(people, w, c, now)
+}
+
+// Find returns whom a login names, in the order of ID: nobody, one, or several. Their
+// Logins are left out.
+func (s *Set) Find(login string) []*Entry {
+	g := s.grounds(login)
+	return g.people()
 }
 
 // Person returns one; nil when that person is not in the set.
 func (s *Set) Person(id directory.UserID) *Entry {
-	codes, words := s.candidates(string(id))
-	for _, code := range codes {
-		if isOf(words, code, string(id)) {
-			return decode(words, code)
+	one, more, words := s.candidates(string(id))
+	for _, code := range append([]string{one}, more...) {
+		if code != "" && isOf(words, code, string(id)) {
+			return decode(words, code, true)
 		}
 	}
 	return nil
@@ -127,7 +151,7 @@ func (s *Set) Renew(id directory.UserID, of mdm.EnrollmentID, before, after comp
 	if !ok {
 		return
 	}
-	e := decode(words, s.people[at])
+	e := decode(words, s.people[at], true)
 	i := slices.IndexFunc(e.Phones, func(p Phone) bool { return p.EnrollmentID == of })
 	if i >= 0 && e.Phones[i].Verdict.At.Equal(before.At) && e.Phones[i].Verdict.State == before.State {
 		e.Phones[i].Verdict = after
@@ -137,36 +161,35 @@ func (s *Set) Renew(id directory.UserID, of mdm.EnrollmentID, before, after comp
 
 // Inputs gathers what a decision about a client rests on.
 func (s *Set) Inputs(c Client, now time.Time) Inputs {
-	return Gather(s.Find(c.User), s.World(), c, now)
+	g := s.grounds(c.User)
+	return g.inputs(g.people(), c, now)
 }
 
 // candidates are the entries under a hash; whether they are meant is to be seen.
-func (s *Set) candidates(name string) (codes, words []string) {
+func (s *Set) candidates(name string) (one string, more, words []string) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.first == nil {
-		return nil, nil
+		return "", nil, nil
 	}
 	hash := s.hash(name)
 	at, ok := s.first[hash]
 	if !ok {
-		return nil, nil
+		return "", nil, nil
 	}
-	codes = append(codes, s.people[at])
 	for _, at := range s.more[hash] {
-		codes = append(codes, s.people[at])
+		more = append(more, s.people[at])
 	}
-	return codes, s.lexicon.all() // under the lock: it holds all their words
+	return s.people[at], more, s.lexicon.all() // under the lock: it holds all their words
 }
 
 func (s *Set) hash(name string) uint32 { return uint32(maphash.String(s.seed, name) >> 32) }
 
 // hashes are those of an entry's ID and logins, each once.
 func (s *Set) hashes(words []string, code string) []uint32 {
-	r := &reader{words, code}
-	id, _, logins := r.head()
-	list := []uint32{s.hash(id)}
-	for prefix, rest := range logins {
+	r := reader{words, code}
+	list := []uint32{s.hash(r.id())}
+	for prefix, rest := range r.logins(r.text()) {
 		if prefix+rest != "" {
 			list = append(list, s.hash(prefix+rest))
 		}
@@ -181,9 +204,9 @@ func isOf(words []string, code, id string) bool {
 }
 
 func answersTo(words []string, code, login string) bool {
-	r := &reader{words, code}
-	_, _, logins := r.head()
-	for prefix, rest := range logins {
+	r := reader{words, code}
+	r.skipID()
+	for prefix, rest := range r.logins(r.text()) {
 		if len(login) == len(prefix)+len(rest) && login[:len(prefix)] == prefix && login[len(prefix):] == rest {
 			return true
 		}
@@ -243,7 +266,7 @@ func (s *Set) unlink(words []string, at uint32) {
 		}
 	}
 	s.count--
-	s.devices -= len(decode(words, code).Devices)
+	s.devices -= len(decode(words, code, false).Devices)
 }
 
 // compact leaves out what no decision rests on: of a device when and from where it

@@ -181,6 +181,14 @@ func (r *reader) id() string {
 	return id.String()
 }
 
+func (r *reader) skipID() {
+	if r.take(1) == "\x00" {
+		r.text()
+		return
+	}
+	r.take(len(uuid.UUID{}))
+}
+
 func (r *reader) hash() string {
 	if r.take(1) == "\x00" {
 		return r.text()
@@ -318,10 +326,10 @@ func (w *writer) verdict(v *compliance.Verdict) {
 	}
 }
 
-// head reads as far as the logins.
-func (r *reader) head() (id, upn string, logins func(yield func(prefix, rest string) bool)) {
-	id, upn = r.id(), r.text()
-	return id, upn, func(yield func(prefix, rest string) bool) {
+// logins reads them, each as the beginning that it has in common with the UPN, and
+// the rest.
+func (r *reader) logins(upn string) func(yield func(prefix, rest string) bool) {
+	return func(yield func(prefix, rest string) bool) {
 		folded := directory.Fold(upn)
 		for range r.count() {
 			same := r.count()
@@ -332,24 +340,37 @@ func (r *reader) head() (id, upn string, logins func(yield func(prefix, rest str
 	}
 }
 
-// decode reads a whole entry.
-func decode(words []string, code string) *Entry {
+// decode reads a whole entry; without its logins, where nobody asks for them.
+func decode(words []string, code string, logins bool) *Entry {
 	r := &reader{words, code}
-	id, upn, logins := r.head()
-	e := &Entry{Person: Person{ID: directory.UserID(id), UPN: upn}}
-	for prefix, rest := range logins {
-		e.Logins = append(e.Logins, prefix+rest)
+	e := &Entry{Person: Person{ID: directory.UserID(r.id()), UPN: r.text()}}
+	if logins {
+		for prefix, rest := range r.logins(e.Person.UPN) {
+			e.Logins = append(e.Logins, prefix+rest)
+		}
+	} else {
+		for range r.count() {
+			r.count()
+			r.text()
+		}
 	}
-	for range r.count() {
-		e.Person.Groups = append(e.Person.Groups, r.text())
+	if n := r.count(); n > 0 {
+		e.Person.Groups = make([]string, n)
+		for i := range e.Person.Groups {
+			e.Person.Groups[i] = r.text()
+		}
 	}
 	if r.count() == 1 {
 		off := r.note()
 		e.Person.MailOff = &off
 	}
-	bound := r.devices(e)
-	for range r.count() {
-		e.Phones = append(e.Phones, r.phone(e.Devices))
+	var some [4]int
+	bound := r.devices(e, some[:0])
+	if n := r.count(); n > 0 {
+		e.Phones = make([]Phone, n)
+		for i := range e.Phones {
+			r.phone(&e.Phones[i], e.Devices)
+		}
 	}
 	for i, at := range bound {
 		if at >= boundPhone {
@@ -363,35 +384,36 @@ func decode(words []string, code string) *Entry {
 }
 
 // devices reads them, but for the phones that they are bound to: those follow.
-func (r *reader) devices(e *Entry) (bound []int) {
+func (r *reader) devices(e *Entry, bound []int) []int {
 	n := r.count()
 	if n == 0 {
-		return nil
+		return bound
 	}
-	e.Devices, bound = make([]Device, n), make([]int, n)
+	e.Devices = make([]Device, n)
 	for i := range e.Devices {
 		d := &e.Devices[i]
 		*d = Device{ID: DeviceID(r.id()), UserID: e.Person.ID, Key: DeviceKey(r.text()), Type: r.text(), Model: r.text(),
 			OS: r.text(), UserAgent: r.text(), Protocol: r.text(), Proof: Proof(r.text())}
-		if bound[i] = r.count(); bound[i] == boundElse {
+		at := r.count()
+		if at == boundElse {
 			d.Bound = mdm.EnrollmentID(r.id())
 		}
+		bound = append(bound, at)
 	}
 	return bound
 }
 
-func (r *reader) phone(devices []Device) Phone {
-	p := Phone{EnrollmentID: mdm.EnrollmentID(r.id()), State: mdm.EnrollmentState(r.text()), Withheld: mdm.Withholding(r.text()),
+func (r *reader) phone(p *Phone, devices []Device) {
+	*p = Phone{EnrollmentID: mdm.EnrollmentID(r.id()), State: mdm.EnrollmentState(r.text()), Withheld: mdm.Withholding(r.text()),
 		Platform: mdm.Platform(r.text()), Ownership: mdm.Ownership(r.text()), Product: r.text(), OSVersion: r.text(), EASKey: r.place(devices)}
 	for range r.count() {
 		p.Certificates = append(p.Certificates, r.hash())
 	}
-	p.Verdict = r.verdict(p.EnrollmentID)
-	return p
+	r.verdict(&p.Verdict, p.EnrollmentID)
 }
 
-func (r *reader) verdict(of mdm.EnrollmentID) compliance.Verdict {
-	v := compliance.Verdict{State: compliance.State(r.text()), Policy: r.text(), Since: r.time(), At: r.time(), ValidUntil: r.time(), GraceUntil: r.time()}
+func (r *reader) verdict(v *compliance.Verdict, of mdm.EnrollmentID) {
+	*v = compliance.Verdict{State: compliance.State(r.text()), Policy: r.text(), Since: r.time(), At: r.time(), ValidUntil: r.time(), GraceUntil: r.time()}
 	if v.State != "" {
 		v.EnrollmentID = of
 	}
@@ -399,5 +421,4 @@ func (r *reader) verdict(of mdm.EnrollmentID) compliance.Verdict {
 		v.Findings = append(v.Findings, compliance.Finding{Rule: compliance.RuleName(r.text()), State: compliance.RuleState(r.text()),
 			Fact: r.text(), Expected: r.text(), Since: r.time(), Fix: r.text()})
 	}
-	return v
 }

@@ -3,6 +3,7 @@ package directory
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Fold gives logins that differ by case alone the same text. It is simpler than
@@ -10,6 +11,9 @@ import (
 // from outside ASCII into it, where it could make two names into one (the Kelvin
 // sign is no k).
 func Fold(s string) string {
+	if folded(s) {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		lower := unicode.ToLower(r)
 		if r > unicode.MaxASCII && lower <= unicode.MaxASCII {
@@ -17,4 +21,14 @@ func Fold(s string) string {
 		}
 		return lower
 	}, s)
+}
+
+// folded says quickly of most names that there is nothing to do.
+func folded(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || c >= 'A' && c <= 'Z' {
+			return false
+		}
+	}
+	return true
 }

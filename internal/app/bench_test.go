@@ -25,7 +25,7 @@ func prepared(b *testing.B) *App {
 	return a
 }
 
-// A decision as a gate asks for it, from the database, without HTTP.
+// A decision as a gate asks for it, without HTTP.
 func BenchmarkDecide(b *testing.B) {
 	a := prepared(b)
 	client := access.Client{User: "alice@example.test", DeviceID: "ABC123", DeviceType: "iPhone"}

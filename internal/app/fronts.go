@@ -29,7 +29,20 @@ func (a *App) openFronts(cfg config.Config) error {
 			return fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	handlers, err := server.New(server.Config{
+	handlers, err := server.New(a.frontConfig(cfg, registry))
+	if err != nil {
+		return err
+	}
+	a.open("listen", handlers.Public, a.tls.asking(func() []*x509.Certificate { return append(r.authority.Intermediates(), r.authority.Anchors()...) }))
+	a.open("admin_listen", handlers.Admin, a.tls.config())
+	a.open("listen_http", plainPaths(handlers.Public), nil)
+	return nil
+}
+
+// frontConfig gives the handlers the rooms behind them.
+func (a *App) frontConfig(cfg config.Config, registry *prometheus.Registry) server.Config {
+	r := a.rooms
+	return server.Config{
 		Device: deviceapi.Deps{
 			Enroll: r.enroll, SCEP: r.scep, CRLs: r.crls, MDM: r.apple, Reasons: a.reasons(),
 			PublicURL: a.publicURL, Organization: r.authority.Organization(), Now: a.now,
@@ -57,14 +70,7 @@ func (a *App) openFronts(cfg config.Config) error {
 		Rehearsal:   a.rehearsal,
 		Log:         a.room("server"),
 		Now:         a.now,
-	})
-	if err != nil {
-		return err
 	}
-	a.open("listen", handlers.Public, a.tls.asking(func() []*x509.Certificate { return append(r.authority.Intermediates(), r.authority.Anchors()...) }))
-	a.open("admin_listen", handlers.Admin, a.tls.config())
-	a.open("listen_http", plainPaths(handlers.Public), nil)
-	return nil
 }
 
 // open serves h on the address of a setting, where one was bound; conf is nil
