@@ -182,9 +182,8 @@ func (n *Notices) begin(ctx context.Context) error {
 	return n.Store.BeginNotices(ctx, newest)
 }
 
-// noted says what a row means. Only who could read mail, or was never heard of,
-// becomes blocked or quarantined by it: between the two nothing changes for the
-// owner that a second mail would be worth.
+// noted says what a row means. Whoever becomes blocked or quarantined is told, also
+// who was the other one before: an owner who waits must hear of a no.
 func (n *Notices) noted(c Change) Noted {
 	one := Noted{Change: c, DueAt: c.At.Add(noticeSettle)}
 	switch {
@@ -194,7 +193,7 @@ func (n *Notices) noted(c Change) Noted {
 	case c.Decision.Effect == Allow:
 		one.Move = NoticeEnd
 		return one
-	case c.Before == Allow, c.Before == "":
+	case c.Before != c.Decision.Effect:
 		one.Move = NoticeBegin
 	default:
 		one.Move = NoticeTurn

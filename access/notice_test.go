@@ -56,7 +56,7 @@ func TestNoticeMoves(t *testing.T) {
 		want          NoticeMove
 	}{
 		{"", Block, false, NoticeBegin}, {"", Quarantine, false, NoticeBegin}, {Allow, Block, false, NoticeBegin}, {Allow, Quarantine, false, NoticeBegin},
-		{Block, Quarantine, false, NoticeTurn}, {Quarantine, Block, false, NoticeTurn}, {Block, Block, false, NoticeTurn},
+		{Block, Quarantine, false, NoticeBegin}, {Quarantine, Block, false, NoticeBegin}, {Block, Block, false, NoticeTurn},
 		{Block, Allow, false, NoticeEnd}, {"", Allow, false, NoticeEnd}, {Block, Block, true, NoticeForget},
 	} {
 		got := n.noted(Change{At: asked, DeviceID: "d", Before: c.before, Decision: Decision{Effect: c.after}, Removed: c.removed})

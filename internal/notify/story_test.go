@@ -169,12 +169,12 @@ func TestOneMailPerChange(t *testing.T) {
 	}
 	s.say(phone, access.Block)
 	s.pass(2 * time.Hour)
-	s.count(alice, 1, "still shut out, after a restart")
+	s.count(alice, 2, "no longer waiting but blocked, after a restart")
 	s.say(phone, access.Allow)
 	s.pass(time.Hour)
 	s.say(phone, access.Block)
 	s.pass(time.Minute)
-	s.count(alice, 2, "let in, and blocked again")
+	s.count(alice, 3, "let in, and blocked again")
 
 	s.say(phone, access.Allow)
 	s.work()
@@ -184,10 +184,10 @@ func TestOneMailPerChange(t *testing.T) {
 	s.work()
 	s.say(phone, access.Block)
 	s.pass(time.Minute)
-	s.count(alice, 2, "flapping within the hour")
+	s.count(alice, 3, "flapping within the hour")
 	s.pass(time.Hour)
-	s.count(alice, 3, "flapping, an hour later")
-	if last := s.to(alice)[2]; !strings.Contains(last.body, "may not read the mailbox now") {
+	s.count(alice, 4, "flapping, an hour later")
+	if last := s.to(alice)[3]; !strings.Contains(last.body, "may not read the mailbox now") {
 		t.Errorf("the last state does not win: %s", last.body)
 	}
 	s.say(phone, access.Allow)
@@ -196,7 +196,7 @@ func TestOneMailPerChange(t *testing.T) {
 	s.work()
 	s.say(phone, access.Allow)
 	s.pass(2 * time.Hour)
-	s.count(alice, 3, "blocked for a moment")
+	s.count(alice, 4, "blocked for a moment")
 	s.checkWords(s.to(alice)[0])
 }
 
