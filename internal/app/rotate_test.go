@@ -15,10 +15,12 @@ import (
 	"syscall"
 	"testing"
 
+	"sallyport/access"
 	"sallyport/internal/app"
 	"sallyport/internal/config"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
+	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
 	"sallyport/internal/store"
 )
@@ -66,6 +68,7 @@ func newRotating(t *testing.T, inEnvironment bool) *rotating {
 	c.put("/api/v1/secrets/mail-password", adminapi.SecretInput{Kind: "password", Value: mailPassword})
 	c.put("/api/v1/secrets/alice-p12", adminapi.SecretInput{Kind: "pkcs12", User: alice, Value: filePassword, Data: file})
 	c.post("/api/v1/smime/issue", adminapi.SMIMEIssueRequest{User: alice, Usages: []string{"signing", "encryption"}}, &adminapi.SMIMEKeys{})
+	c.post("/api/v1/webhooks", accessapi.WebhookInput{URL: "https://localhost:9/hook"}, &access.NewWebhook{}) // nobody is there: its secret is what counts
 	phone := newPhone(t, r.phone, c.root, "")
 	must(t, phone.Enroll(t.Context(), c.invite(adminapi.InvitationRequest{User: alice}).URL))
 	r.device = c.theDevice().ID
