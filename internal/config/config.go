@@ -28,7 +28,7 @@ type Config struct {
 	// holds the key-encryption key and what the command line needs; several
 	// servers may share it. Its password does not belong on the command line.
 	Database DatabaseURL
-	// DatabaseMaxConnections bounds the connections of this process to PostgreSQL, beside the one that listens.
+	// DatabaseMaxConnections bounds the connections of this process to PostgreSQL, beside one that listens and one for locks.
 	DatabaseMaxConnections int
 	// Listen is where HTTPS is served: "host:port".
 	Listen string

@@ -38,7 +38,7 @@ type Options struct {
 	Database string
 	// MustExist refuses an empty PostgreSQL database: ErrEmpty.
 	MustExist      bool
-	MaxConnections int // to PostgreSQL, beside the one that listens; 0 means 10, fewer than 4 are made 4
+	MaxConnections int // to PostgreSQL, beside one that listens and one for locks; 0 means 10, fewer than 4 are made 4
 
 	Sealer *secret.Sealer // opens and seals the secret columns; required
 	Now    func() time.Time

@@ -55,6 +55,7 @@ type postgres struct {
 	required bool   // an empty database is refused
 	node     string // tells our own notifications from those of other processes
 	listener *listener
+	locks    *locks
 }
 
 // openPostgres opens a pool that readers and writers share.
@@ -70,17 +71,18 @@ func openPostgres(ctx context.Context, o Options) (*sql.DB, *postgres, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+	prepare := stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, sessionSettings)
 		return err
-	}))
+	})
+	db := stdlib.OpenDB(*config, prepare)
 	db.SetMaxOpenConns(o.MaxConnections)
 	db.SetMaxIdleConns(o.MaxConnections)
 	db.SetConnMaxLifetime(connectionLife)
 	db.SetConnMaxIdleTime(connectionIdle)
-	p := &postgres{db: db, place: fmt.Sprintf("%s on %s", config.Database, config.Host), node: node, required: o.MustExist}
+	p := &postgres{db: db, locks: newLocks(stdlib.OpenDB(*config, prepare)), place: fmt.Sprintf("%s on %s", config.Database, config.Host), node: node, required: o.MustExist}
 	if err := db.PingContext(ctx); err != nil {
-		return nil, nil, errors.Join(refuseUnreachable(p.place, err), db.Close())
+		return nil, nil, errors.Join(refuseUnreachable(p.place, err), p.close())
 	}
 	if o.OnNotify != nil {
 		p.listener = listen(config, node, o.OnNotify)
@@ -177,25 +179,12 @@ func (p *postgres) rewrite(ctx context.Context, tables []string) error {
 	return nil
 }
 
-// alone holds a lock on a connection of its own: it ends with the process, or
-// with the connection. In that case another process may begin while fn is still
-// at work, which is why fn must bear that, as it bears being run twice.
 func (p *postgres) alone(ctx context.Context, name string, fn func(context.Context) error) (bool, error) {
-	conn, err := p.db.Conn(ctx)
-	if err != nil {
+	release, err := p.locks.take(ctx, name)
+	if release == nil || err != nil {
 		return false, err
 	}
-	defer func() { _ = conn.Close() }()
-	var mine bool
-	if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(`+aloneKey+`)`, name).Scan(&mine); err != nil || !mine {
-		return false, err
-	}
-	defer func() {
-		_, err := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(`+aloneKey+`)`, name)
-		if err != nil { // the lock would live as long as the connection
-			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-		}
-	}()
+	defer release()
 	return true, fn(ctx)
 }
 
@@ -208,7 +197,7 @@ func (p *postgres) close() error {
 	if p.listener != nil {
 		p.listener.close()
 	}
-	return p.db.Close()
+	return errors.Join(p.locks.close(), p.db.Close())
 }
 
 func postgresCode(err error) string {

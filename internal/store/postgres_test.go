@@ -457,3 +457,36 @@ func templateOf(source string) templates.Revision {
 func secretOf(name string) templates.Secret {
 	return templates.Secret{Name: name, Kind: templates.SecretPassword, Revision: name, Value: secret.New("x"), CreatedAt: time.Now()}
 }
+
+// TestStepsLeaveConnections: more steps than the pool has connections hold their
+// locks at once, and each of them still gets at the database.
+func TestStepsLeaveConnections(t *testing.T) {
+	t.Parallel()
+	db := process(t, onPostgres(t, store.Options{}).Database, store.Options{MaxConnections: 4})
+	const steps = 12
+	var all sync.WaitGroup
+	var inside atomic.Int32
+	together := make(chan struct{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for i := range steps {
+		all.Go(func() {
+			_, err := db.Shared(fmt.Sprint("step ", i), func(ctx context.Context) (bool, error) {
+				if inside.Add(1) == steps {
+					close(together)
+				}
+				select {
+				case <-together:
+				case <-ctx.Done():
+					return false, ctx.Err()
+				}
+				_, err := db.Audit().List(ctx, audit.Filter{})
+				return false, err
+			})(ctx)
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
