@@ -37,7 +37,9 @@ var accessUnits = []unit{
 	}},
 	{"remove webhook", func(w *world) func(context.Context) error {
 		w.ok(w.addWebhook(w.ctx, "h"))
-		return func(ctx context.Context) error { return w.DB.Access().RemoveWebhook(ctx, "h", w.entry("webhook.remove", "h")) }
+		return func(ctx context.Context) error {
+			return w.DB.Access().RemoveWebhook(ctx, "h", w.entry("webhook.remove", "h"))
+		}
 	}},
 	{"switch webhook", func(w *world) func(context.Context) error {
 		w.ok(w.addWebhook(w.ctx, "h"))
@@ -52,7 +54,9 @@ var accessUnits = []unit{
 	{"note delivery", func(w *world) func(context.Context) error {
 		w.ok(w.addWebhook(w.ctx, "h"))
 		w.ok(w.DB.Access().Enqueue(w.ctx, "h", 0, 1, delivery("h", "d", 1)))
-		return func(ctx context.Context) error { return w.DB.Access().Delivered(ctx, delivery("h", "d", 1)[0], w.now()) }
+		return func(ctx context.Context) error {
+			return w.DB.Access().Delivered(ctx, delivery("h", "d", 1)[0], w.now())
+		}
 	}},
 	{"note failed delivery", func(w *world) func(context.Context) error {
 		w.ok(w.addWebhook(w.ctx, "h"))
