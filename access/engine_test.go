@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ type ledger struct {
 	mu        sync.Mutex
 	world     access.World
 	people    map[directory.UserID]access.Entry
+	sorted    []directory.UserID // the keys, for whoever loads them all
 	events    []mdm.Event
 	verdicts  map[mdm.EnrollmentID]compliance.Verdict
 	denials   map[string]access.Denial
@@ -80,15 +82,12 @@ func (b *ledger) Entries(ctx context.Context, after directory.UserID, limit int)
 	err := b.trouble(ctx, "Entries")
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var ids []directory.UserID
-	for id := range b.people {
-		if id > after {
-			ids = append(ids, id)
-		}
+	if len(b.sorted) != len(b.people) {
+		b.sorted = slices.Sorted(maps.Keys(b.people))
 	}
-	slices.Sort(ids)
+	first, _ := slices.BinarySearch(b.sorted, after+"\x00")
 	var page []access.Entry
-	for _, id := range ids[:min(limit, len(ids))] {
+	for _, id := range b.sorted[first:min(first+limit, len(b.sorted))] {
 		page = append(page, b.people[id])
 	}
 	return page, err
