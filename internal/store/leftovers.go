@@ -68,12 +68,6 @@ func (t *tx) nameKey(ctx context.Context, sha256 string) (int, error) {
 	return int(n), err
 }
 
-// endedHolder is an enrolment that has ended and has a valid certificate.
-type endedHolder struct {
-	certs.Certificate
-	state mdm.EnrollmentState
-}
-
 // RevokeEnded ends what outlived its enrolment.
 func (s *Certificates) RevokeEnded(ctx context.Context, now time.Time, entry audit.Entry) (int, error) {
 	n, last := 0, certs.Certificate{NotAfter: now, SHA256: afterAll}
