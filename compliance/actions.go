@@ -24,8 +24,6 @@ type Actions struct {
 // minRetire leaves time to take a wrong policy back before it empties a fleet.
 const minRetire = Duration(24 * time.Hour)
 
-func (a Actions) none() bool { return a == Actions{} }
-
 // grace is how long a rule may stay failed before it blocks.
 func (s Spec) grace() Duration {
 	if s.Actions.Block != nil {
