@@ -159,7 +159,7 @@ func neverErased(t *testing.T, secondOwner bool) {
 	}
 	enroll(corporate, alice, "corporate")
 
-	rounds, requests := 3, 350
+	rounds, requests := 3, 400
 	if testing.Short() {
 		rounds = 1
 	}

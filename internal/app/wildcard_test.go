@@ -64,6 +64,9 @@ func newWildcard(t *testing.T, seed uint64) *wildcard {
 	must(t, err)
 	w := &wildcard{r: rand.New(rand.NewPCG(seed, seed)), pool: map[string][]string{}, raw: eraseSpellings(), tried: map[string]int{}}
 	for path, item := range doc.Paths.Map() {
+		if path == "/api/v1/access/stream" { // it has no end, and takes nothing that could be about a phone
+			continue
+		}
 		for method := range item.Operations() {
 			w.routes = append(w.routes, method+" "+path)
 		}
