@@ -36,10 +36,10 @@ test: ## every test; tells loudly what was skipped and how to get it (RACE=1: ra
 	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 14m ./...
 
 .PHONY: race
-race: ## the race detector over rooms where things run at once, and the phone scenarios (on both engines: make soak)
+race: ## the race detector over rooms where things run at once, and phones through the whole house (all scenarios, both engines: make soak)
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run 'InParallel|AtOnce|ParallelUses' ./certs/...
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m ./access ./compliance ./enroll/... ./internal/auth ./internal/cms ./internal/server/... ./internal/work ./mdm/apple/...
-	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run '^TestScenarios$$' ./internal/app
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run '^(TestStory|TestTemplateChange|TestLeave)$$' ./internal/app
 
 .PHONY: bench
 bench: ## CPU time: poll and delivery beside a bare handler on both engines, decision, render, signing, check of 10,000 users, preview, enrolment, a certificate by SCEP
