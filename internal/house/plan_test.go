@@ -48,7 +48,7 @@ func plan() map[string]room {
 	for _, path := range []string{
 		"api", "enroll/directory",
 		"internal/appleschema", "internal/audit", "internal/auth", "internal/bounded", "internal/cms", "internal/cms/openssltest", "internal/config",
-		"internal/house", "internal/lapse", "internal/logkey", "internal/notify", "internal/refusal", "internal/secret", "internal/web",
+		"internal/house", "internal/lapse", "internal/logkey", "internal/notify", "internal/notify/notifytest", "internal/refusal", "internal/secret", "internal/web",
 		"internal/work", "internal/yamldoc",
 	} {
 		rooms[path] = room{floor: leaf}
@@ -77,7 +77,7 @@ func keepers() []keeper {
 
 // testOnly are packages that only tests may import.
 func testOnly() []string {
-	return []string{"internal/appleschema", "internal/cms/openssltest", "internal/store/storetest", "internal/store/postgrestest", "internal/house"}
+	return []string{"internal/appleschema", "internal/cms/openssltest", "internal/store/storetest", "internal/store/postgrestest", "internal/notify/notifytest", "internal/house"}
 }
 
 // ownSide reports whether the package is the phone's half of the world. It uses

@@ -2,26 +2,19 @@ package notify_test
 
 import (
 	"crypto/x509"
-	"io"
 	"mime"
-	"mime/quotedprintable"
 	"net"
-	"net/mail"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport/internal/notify"
+	"sallyport/internal/notify/notifytest"
 	"sallyport/internal/secret"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-
-func decoded(m *mail.Message) (string, error) {
-	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
-	return strings.ReplaceAll(string(body), "\r\n", "\n"), err
-}
 
 // at is the server of a URL. tls is for "tls" and "starttls", which on loopback
 // only tests know: the URL of a server there means a way without TLS.
@@ -48,13 +41,13 @@ func at(t testing.TB, scheme, address string) notify.Server {
 
 func TestSend(t *testing.T) {
 	t.Parallel()
-	cert, roots := certificate(t)
+	cert, roots := notifytest.Certificate(t)
 	for _, way := range []string{"smtp", "starttls", "smtps"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			s := &server{t: t, cert: cert, starts: way == "starttls", at: way == "smtps", secret: "canary-4711"}
-			address := s.start("")
-			defer s.stop()
+			s := &notifytest.Server{T: t, Cert: cert, StartTLS: way == "starttls", TLS: way == "smtps", Secret: "canary-4711"}
+			address := s.Start("")
+			defer s.Stop()
 			sender := &notify.Sender{Server: at(t, way, address), User: "sallyport", Password: secret.New("canary-4711"), From: "mdm@example.test",
 				Roots: roots, Now: func() time.Time { return noon }}
 			reply, err := sender.Send(t.Context(), notify.Mail{Key: "k1", To: "alice@example.test", Locale: "de",
@@ -62,19 +55,19 @@ func TestSend(t *testing.T) {
 			if err != nil || !strings.Contains(reply, "queued as 4711") {
 				t.Fatalf("%q, %v", reply, err)
 			}
-			got := s.got()
-			if len(got) != 1 || got[0].private != (way != "smtp") || got[0].user != "sallyport" || got[0].from != "mdm@example.test" || got[0].to != "alice@example.test" {
+			got := s.Got()
+			if len(got) != 1 || got[0].Private != (way != "smtp") || got[0].User != "sallyport" || got[0].From != "mdm@example.test" || got[0].To != "alice@example.test" {
 				t.Fatalf("took %+v", got)
 			}
 			checkHeaders(t, got[0])
-			if want := "Schöne Grüße\n.\n.Punkt \n" + strings.Repeat("lang ", 300); strings.TrimRight(got[0].body, "\n") != want {
-				t.Errorf("text came as %q", got[0].body)
+			if want := "Schöne Grüße\n.\n.Punkt \n" + strings.Repeat("lang ", 300); strings.TrimRight(got[0].Body, "\n") != want {
+				t.Errorf("text came as %q", got[0].Body)
 			}
 		})
 	}
 }
 
-func checkHeaders(t *testing.T, m taken) {
+func checkHeaders(t *testing.T, m notifytest.Taken) {
 	t.Helper()
 	for key, want := range map[string]string{
 		"Auto-Submitted": "auto-generated", "Content-Language": "de", "From": "<mdm@example.test>", "To": "<alice@example.test>", "Bcc": "",
@@ -92,10 +85,10 @@ func checkHeaders(t *testing.T, m taken) {
 
 func TestSendRefused(t *testing.T) {
 	t.Parallel()
-	cert, roots := certificate(t)
+	cert, roots := notifytest.Certificate(t)
 	tests := []struct {
 		name      string
-		server    *server
+		server    *notifytest.Server
 		way       string
 		to        string
 		roots     *x509.CertPool
@@ -103,19 +96,19 @@ func TestSendRefused(t *testing.T) {
 		code      int
 		says      string
 	}{
-		{name: "unknown mailbox", server: &server{answers: map[string]string{"RCPT": "550 5.1.1 nobody there"}}, permanent: true, code: 550, says: "550 5.1.1 nobody there"},
-		{name: "greylisted", server: &server{answers: map[string]string{"RCPT": "451 4.7.1 come again"}}, code: 451, says: "come again"},
-		{name: "content refused", server: &server{answers: map[string]string{"DATA": "554 5.7.1 spam"}}, permanent: true, code: 554, says: "spam"},
-		{name: "sign in first", server: &server{answers: map[string]string{"MAIL": "530 5.7.0 sign in"}}, says: "sign in"},
-		{name: "wrong password", server: &server{secret: "other"}, says: "who are you?"},
-		{name: "no STARTTLS", server: &server{}, way: "starttls", says: "STARTTLS"},
-		{name: "certificate that nobody trusts", server: &server{at: true}, way: "smtps", roots: x509.NewCertPool(), says: "certificate"},
-		{name: "no address", server: &server{}, to: "alice", permanent: true, code: 553, says: "not a mail address"},
+		{name: "unknown mailbox", server: &notifytest.Server{Answers: map[string]string{"RCPT": "550 5.1.1 nobody there"}}, permanent: true, code: 550, says: "550 5.1.1 nobody there"},
+		{name: "greylisted", server: &notifytest.Server{Answers: map[string]string{"RCPT": "451 4.7.1 come again"}}, code: 451, says: "come again"},
+		{name: "content refused", server: &notifytest.Server{Answers: map[string]string{"DATA": "554 5.7.1 spam"}}, permanent: true, code: 554, says: "spam"},
+		{name: "sign in first", server: &notifytest.Server{Answers: map[string]string{"MAIL": "530 5.7.0 sign in"}}, says: "sign in"},
+		{name: "wrong password", server: &notifytest.Server{Secret: "other"}, says: "who are you?"},
+		{name: "no STARTTLS", server: &notifytest.Server{}, way: "starttls", says: "STARTTLS"},
+		{name: "certificate that nobody trusts", server: &notifytest.Server{TLS: true}, way: "smtps", roots: x509.NewCertPool(), says: "certificate"},
+		{name: "no address", server: &notifytest.Server{}, to: "alice", permanent: true, code: 553, says: "not a mail address"},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.server.t, c.server.cert = t, cert
+			c.server.T, c.server.Cert = t, cert
 			if c.way == "" {
 				c.way = "smtp"
 			}
@@ -125,10 +118,10 @@ func TestSendRefused(t *testing.T) {
 			if c.roots == nil {
 				c.roots = roots
 			}
-			address := c.server.start("")
-			defer c.server.stop()
+			address := c.server.Start("")
+			defer c.server.Stop()
 			sender := &notify.Sender{Server: at(t, c.way, address), From: "mdm@example.test", Roots: c.roots, Now: time.Now}
-			if c.server.secret != "" {
+			if c.server.Secret != "" {
 				sender.User, sender.Password = "sallyport", secret.New("canary-4711")
 			}
 			_, err := sender.Send(t.Context(), notify.Mail{Key: "k", To: c.to, Subject: "s", Text: "t"})

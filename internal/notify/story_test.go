@@ -15,6 +15,7 @@ import (
 	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
 	"sallyport/internal/notify"
+	"sallyport/internal/notify/notifytest"
 	"sallyport/internal/secret"
 	"sallyport/internal/store"
 	"sallyport/internal/web"
@@ -25,7 +26,7 @@ import (
 type story struct {
 	*testing.T
 	db      *store.DB
-	smtp    *server
+	smtp    *notifytest.Server
 	address string
 	clock   time.Time
 	log     *bytes.Buffer
@@ -42,9 +43,9 @@ func newStory(t *testing.T) *story {
 	s.db, err = store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "sallyport.db"), Sealer: sealer, Now: s.now})
 	s.ok(err)
 	t.Cleanup(func() { s.ok(s.db.Close()) })
-	s.smtp = &server{t: t, secret: "canary-4711"}
-	s.address = s.smtp.start("")
-	t.Cleanup(s.smtp.stop)
+	s.smtp = &notifytest.Server{T: t, Secret: "canary-4711"}
+	s.address = s.smtp.Start("")
+	t.Cleanup(s.smtp.Stop)
 	s.restart()
 	users, err := s.db.Users().SaveUsers(t.Context(), []directory.User{{UPN: "alice@corp.test", Email: "alice@example.test", CreatedAt: noon, UpdatedAt: noon}}, nil)
 	s.ok(err)
@@ -121,10 +122,10 @@ func (s *story) say(id access.DeviceID, e access.Effect) {
 }
 
 // to are the mails that somebody got.
-func (s *story) to(address string) []taken {
-	var list []taken
-	for _, m := range s.smtp.got() {
-		if m.to == address {
+func (s *story) to(address string) []notifytest.Taken {
+	var list []notifytest.Taken
+	for _, m := range s.smtp.Got() {
+		if m.To == address {
 			list = append(list, m)
 		}
 	}
@@ -187,8 +188,8 @@ func TestOneMailPerChange(t *testing.T) {
 	s.count(alice, 3, "flapping within the hour")
 	s.pass(time.Hour)
 	s.count(alice, 4, "flapping, an hour later")
-	if last := s.to(alice)[3]; !strings.Contains(last.body, "may not read the mailbox now") {
-		t.Errorf("the last state does not win: %s", last.body)
+	if last := s.to(alice)[3]; !strings.Contains(last.Body, "may not read the mailbox now") {
+		t.Errorf("the last state does not win: %s", last.Body)
 	}
 	s.say(phone, access.Allow)
 	s.work()
@@ -200,14 +201,14 @@ func TestOneMailPerChange(t *testing.T) {
 	s.checkWords(s.to(alice)[0])
 }
 
-func (s *story) checkWords(m taken) {
+func (s *story) checkWords(m notifytest.Taken) {
 	s.Helper()
 	for _, words := range []string{
 		"may not read the mailbox yet", "darf das Postfach noch nicht lesen", "Call the help desk: 4711.\nBring the phone.", "Device: iPhone", "Gerät: iPhone",
 		"This device is not enrolled for this mailbox", "What to do: Enrol the phone", "Was Sie tun können: ", "https://mdm.example.test/access/why/", "Example Org",
 	} {
-		if !strings.Contains(m.body, words) {
-			s.Errorf("the mail lacks %q:\n%s", words, m.body)
+		if !strings.Contains(m.Body, words) {
+			s.Errorf("the mail lacks %q:\n%s", words, m.Body)
 		}
 	}
 	if got := m.Header.Get("Content-Language"); got != "en, de" {
@@ -224,8 +225,8 @@ func TestDigest(t *testing.T) {
 	s.work()
 	s.pass(time.Minute)
 	s.count(ops, 1, "the first after a quiet day")
-	if m := s.to(ops)[0]; !strings.Contains(m.body, "sallyport access device approve "+string(first)+" --reason TEXT") || !strings.Contains(m.body, "alice@corp.test, PHONE1") {
-		t.Errorf("digest: %s", m.body)
+	if m := s.to(ops)[0]; !strings.Contains(m.Body, "sallyport access device approve "+string(first)+" --reason TEXT") || !strings.Contains(m.Body, "alice@corp.test, PHONE1") {
+		t.Errorf("digest: %s", m.Body)
 	}
 	for i := range 3 {
 		s.say(s.meet(fmt.Sprint("OTHER", i)), access.Quarantine)
@@ -243,8 +244,8 @@ func TestDigest(t *testing.T) {
 	s.pass(2 * time.Hour)
 	s.count(ops, 2, "a day later")
 	m := s.to(ops)[1]
-	if strings.Contains(m.body, "PHONE1") || strings.Contains(m.body, "GONE1") || strings.Count(m.body, ", OTHER") != 6 || strings.Count(m.body, "bob@corp.test, ") != 2 {
-		t.Errorf("digest in two languages: %s", m.body)
+	if strings.Contains(m.Body, "PHONE1") || strings.Contains(m.Body, "GONE1") || strings.Count(m.Body, ", OTHER") != 6 || strings.Count(m.Body, "bob@corp.test, ") != 2 {
+		t.Errorf("digest in two languages: %s", m.Body)
 	}
 	s.pass(48 * time.Hour)
 	s.count(ops, 2, "nothing new")
@@ -260,7 +261,7 @@ func TestServerDownThenUp(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
 	s.work()
-	s.smtp.stop()
+	s.smtp.Stop()
 	s.say(s.meet("PHONE1"), access.Quarantine)
 	_, err := s.notices.Step(t.Context())
 	s.ok(err)
@@ -279,7 +280,7 @@ func TestServerDownThenUp(t *testing.T) {
 	if st.Waiting != 2 || st.Tried != 2 || st.Sent != 0 || !strings.Contains(st.Reply, "refused") {
 		t.Errorf("while it is down: %+v", st)
 	}
-	s.smtp.start(s.address)
+	s.smtp.Start(s.address)
 	s.restart()
 	s.pass(time.Hour)
 	s.count(alice, 1, "up again")
@@ -294,7 +295,7 @@ func TestServerDownThenUp(t *testing.T) {
 func TestRefusedForGoodAndForNow(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
-	s.smtp.answers = map[string]string{"RCPT " + alice: "550 5.1.1 no such mailbox", "RCPT " + ops: "451 4.7.1 later"}
+	s.smtp.Answers = map[string]string{"RCPT " + alice: "550 5.1.1 no such mailbox", "RCPT " + ops: "451 4.7.1 later"}
 	s.work()
 	s.say(s.meet("PHONE1"), access.Quarantine)
 	s.work()

@@ -1,4 +1,4 @@
-package notify_test
+package notifytest
 
 import (
 	"bufio"
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"mime/quotedprintable"
 	"net"
 	"net/mail"
 	"net/textproto"
@@ -21,40 +22,40 @@ import (
 	"time"
 )
 
-// taken is a mail as the server took it.
-type taken struct {
-	from, to, user string
-	private        bool
+// Taken is a mail as the server took it.
+type Taken struct {
+	From, To, User string
+	Private        bool // it came through TLS
 	*mail.Message
-	body string
+	Body string
 }
 
-// server is a strict mail server on loopback. Whatever RFC 5321 does not let a
+// Server is a strict mail server on loopback. Whatever RFC 5321 does not let a
 // client say here fails the test.
-type server struct {
-	t       testing.TB
-	cert    tls.Certificate
-	starts  bool // offers STARTTLS
-	at      bool // TLS from the first byte
-	secret  string
-	answers map[string]string // in place of 250, by command and, after a blank, by address
+type Server struct {
+	T        testing.TB
+	Cert     tls.Certificate
+	StartTLS bool              // it is offered
+	TLS      bool              // from the first byte
+	Secret   string            // the password that it asks for; empty: none
+	Answers  map[string]string // in place of 250, by command and, after a blank, by address
 
 	mu       sync.Mutex
-	mails    []taken
+	mails    []Taken
 	listener net.Listener
 	open     map[net.Conn]bool
 	all      sync.WaitGroup
 }
 
-// start lets it listen; an empty address is a new one.
-func (s *server) start(address string) string {
-	s.t.Helper()
+// Start lets it listen; an empty address is a new one.
+func (s *Server) Start(address string) string {
+	s.T.Helper()
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	s.listener, s.open = l, map[net.Conn]bool{}
 	s.all.Go(func() {
@@ -69,7 +70,7 @@ func (s *server) start(address string) string {
 			s.all.Go(func() {
 				defer conn.Close()
 				if err := s.serve(conn); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-					s.t.Errorf("mail server: %v", err)
+					s.T.Errorf("mail server: %v", err)
 				}
 			})
 		}
@@ -77,7 +78,8 @@ func (s *server) start(address string) string {
 	return l.Addr().String()
 }
 
-func (s *server) stop() {
+// Stop ends it and every connection.
+func (s *Server) Stop() {
 	_ = s.listener.Close()
 	s.mu.Lock()
 	for conn := range s.open {
@@ -87,15 +89,16 @@ func (s *server) stop() {
 	s.all.Wait()
 }
 
-func (s *server) got() []taken {
+// Got are the mails that it took so far.
+func (s *Server) Got() []Taken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]taken(nil), s.mails...)
+	return append([]Taken(nil), s.mails...)
 }
 
 // talk is one connection.
 type talk struct {
-	*server
+	*Server
 	conn    net.Conn
 	text    *textproto.Conn
 	private bool
@@ -105,9 +108,9 @@ type talk struct {
 	to      []string
 }
 
-func (s *server) serve(conn net.Conn) error {
-	t := &talk{server: s, conn: conn}
-	if s.at {
+func (s *Server) serve(conn net.Conn) error {
+	t := &talk{Server: s, conn: conn}
+	if s.TLS {
 		shielded := tls.Server(conn, s.conf())
 		if shielded.Handshake() != nil {
 			return nil // the client trusts somebody else
@@ -131,8 +134,8 @@ func (s *server) serve(conn net.Conn) error {
 	}
 }
 
-func (s *server) conf() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{s.cert}, MinVersion: tls.VersionTLS12}
+func (s *Server) conf() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{s.Cert}, MinVersion: tls.VersionTLS12}
 }
 
 func (t *talk) say(line string) error { return t.text.PrintfLine("%s", line) }
@@ -142,7 +145,7 @@ func (t *talk) command(verb, rest string) (done bool, err error) {
 	case verb == "EHLO" && rest != "":
 		t.greeted = true
 		return false, t.say("250-standin\r\n" + t.offers() + "250-8BITMIME\r\n250 ENHANCEDSTATUSCODES")
-	case verb == "STARTTLS" && t.starts && !t.private && rest == "":
+	case verb == "STARTTLS" && t.StartTLS && !t.private && rest == "":
 		if err := t.say("220 go ahead"); err != nil {
 			return true, err
 		}
@@ -152,16 +155,16 @@ func (t *talk) command(verb, rest string) (done bool, err error) {
 		}
 		t.conn, t.text, t.private, t.greeted = shielded, textproto.NewConn(shielded), true, false
 		return false, nil
-	case verb == "AUTH" && t.secret != "" && t.user == "":
+	case verb == "AUTH" && t.Secret != "" && t.user == "":
 		return t.auth(rest)
-	case verb == "*" && t.secret != "" && t.user == "": // the library takes AUTH back after it was refused, too
+	case verb == "*" && t.Secret != "" && t.user == "": // the library takes AUTH back after it was refused, too
 		return false, t.say("501 5.7.0 cancelled")
 	case verb == "QUIT" && rest == "":
 		return true, t.say("221 bye")
 	case verb == "RSET" && rest == "":
 		t.from, t.to = "", nil
 		return false, t.say("250 forgotten")
-	case verb == "MAIL" && t.greeted && t.from == "" && (t.secret == "" || t.user != ""):
+	case verb == "MAIL" && t.greeted && t.from == "" && (t.Secret == "" || t.user != ""):
 		t.from = between(rest, "FROM:<")
 		return false, t.answer("MAIL", t.from)
 	case verb == "RCPT" && t.from != "":
@@ -175,9 +178,9 @@ func (t *talk) command(verb, rest string) (done bool, err error) {
 
 func (t *talk) offers() string {
 	switch {
-	case t.starts && !t.private:
+	case t.StartTLS && !t.private:
 		return "250-STARTTLS\r\n"
-	case t.secret != "":
+	case t.Secret != "":
 		return "250-AUTH PLAIN LOGIN\r\n"
 	}
 	return ""
@@ -207,7 +210,7 @@ func (t *talk) answer(verb, address string) error {
 func (t *talk) reply(key string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.answers[key]
+	return t.Answers[key]
 }
 
 func (t *talk) auth(rest string) (bool, error) {
@@ -216,7 +219,7 @@ func (t *talk) auth(rest string) (bool, error) {
 	if err != nil || len(parts) != 3 {
 		return true, fmt.Errorf("no AUTH PLAIN: %q", rest)
 	}
-	if parts[2] != t.secret {
+	if parts[2] != t.Secret {
 		return false, t.say("535 5.7.8 who are you?")
 	}
 	t.user = parts[1]
@@ -238,19 +241,20 @@ func (t *talk) data() error {
 	if err != nil {
 		return fmt.Errorf("no mail: %w", err)
 	}
-	body, err := decoded(m)
+	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
 	if err != nil {
 		return err
 	}
+	text := strings.ReplaceAll(string(body), "\r\n", "\n")
 	t.mu.Lock()
-	t.mails = append(t.mails, taken{t.from, t.to[0], t.user, t.private, m, body})
+	t.mails = append(t.mails, Taken{t.from, t.to[0], t.user, t.private, m, text})
 	t.mu.Unlock()
 	t.from, t.to = "", nil
 	return t.say("250 2.0.0 queued as 4711")
 }
 
-// certificate is the server's own, for 127.0.0.1.
-func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
+// Certificate is the server's own, for 127.0.0.1.
+func Certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
