@@ -45,43 +45,70 @@ func (l ReportLine) Cells() []string {
 		l.State, l.Compliance, l.Access, l.Step, l.Since, l.FirstAt, l.LastAt, l.SyncAt, l.Connector}
 }
 
+// ReportRow is what a ReportLine tells, before it is put into words: a mail client
+// with the phone that it is on (the zero Phone where none is known), or a phone whose
+// mail client has not come yet (a Device with nothing but a Key).
+type ReportRow struct {
+	Person Person
+	Device Device
+	Phone  Phone
+}
+
 // Reporter lists what is on record of people's devices.
 type Reporter struct{ Source Source }
 
 // Lines returns those of up to limit people after the cursor, in the order of their
 // ID, and the cursor of the next page: empty after the last one.
 func (r *Reporter) Lines(ctx context.Context, after directory.UserID, limit int) ([]ReportLine, directory.UserID, error) {
+	rows, next, err := r.Rows(ctx, after, limit)
+	lines := make([]ReportLine, len(rows))
+	for i, row := range rows {
+		lines[i] = line(row.Person, row.Device, row.Phone)
+	}
+	return lines, next, err
+}
+
+// Rows are Lines before they are put into words.
+func (r *Reporter) Rows(ctx context.Context, after directory.UserID, limit int) ([]ReportRow, directory.UserID, error) {
 	entries, err := r.Source.Entries(ctx, after, limit)
 	if err != nil {
 		return nil, "", fmt.Errorf("report devices: %w", err)
 	}
-	lines := []ReportLine{}
-	for _, e := range entries {
-		lines = append(lines, linesOf(e)...)
-	}
+	rows := rowsOf(entries)
 	if len(entries) < limit {
-		return lines, "", nil
+		return rows, "", nil
 	}
-	return lines, entries[len(entries)-1].Person.ID, nil
+	return rows, entries[len(entries)-1].Person.ID, nil
 }
 
-// linesOf lists each mail client, and then the phones that none of them is on. An
-// enrolment that has ended is nobody's phone any more.
-func linesOf(e Entry) []ReportLine {
-	var lines []ReportLine
-	for _, d := range e.Devices {
-		var p Phone
-		if i := slices.IndexFunc(e.Phones, func(p Phone) bool { return onPhone(d, p) }); i >= 0 {
-			p = e.Phones[i]
-		}
-		lines = append(lines, line(e.Person, d, p))
+// RowsOf are the rows of these people; of one who is not on record there is none.
+func (r *Reporter) RowsOf(ctx context.Context, ids []directory.UserID) ([]ReportRow, error) {
+	entries, err := r.Source.EntriesOf(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("report devices: %w", err)
 	}
-	for _, p := range e.Phones {
-		if !p.State.Ended() && !slices.ContainsFunc(e.Devices, func(d Device) bool { return onPhone(d, p) }) {
-			lines = append(lines, line(e.Person, Device{Key: p.EASKey}, p))
+	return rowsOf(entries), nil
+}
+
+// rowsOf lists each mail client of each person, and then the phones that none of
+// them is on. An enrolment that has ended is nobody's phone any more.
+func rowsOf(entries []Entry) []ReportRow {
+	var rows []ReportRow
+	for _, e := range entries {
+		for _, d := range e.Devices {
+			var p Phone
+			if i := slices.IndexFunc(e.Phones, func(p Phone) bool { return onPhone(d, p) }); i >= 0 {
+				p = e.Phones[i]
+			}
+			rows = append(rows, ReportRow{e.Person, d, p})
+		}
+		for _, p := range e.Phones {
+			if !p.State.Ended() && !slices.ContainsFunc(e.Devices, func(d Device) bool { return onPhone(d, p) }) {
+				rows = append(rows, ReportRow{e.Person, Device{Key: p.EASKey}, p})
+			}
 		}
 	}
-	return lines
+	return rows
 }
 
 func onPhone(d Device, p Phone) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,16 @@ func (s listed) Entries(_ context.Context, after directory.UserID, limit int) ([
 		}
 	}
 	return page, s.trouble
+}
+
+func (s listed) EntriesOf(_ context.Context, ids []directory.UserID) ([]Entry, error) {
+	var found []Entry
+	for _, e := range s.entries {
+		if slices.Contains(ids, e.Person.ID) {
+			found = append(found, e)
+		}
+	}
+	return found, s.trouble
 }
 
 func TestReport(t *testing.T) {
@@ -79,6 +90,11 @@ func TestReport(t *testing.T) {
 		t.Errorf("got %v, next %q, %v", lines, next, err)
 	}
 
+	rows, err := r.RowsOf(t.Context(), []directory.UserID{"u1", "nobody"})
+	if err != nil || len(rows) != 4 || rows[0].Phone.EnrollmentID != "e1" || rows[2].Phone.EnrollmentID != "" || rows[3].Device.ID != "" {
+		t.Errorf("rows of one: %+v, %v", rows, err)
+	}
+
 	names := reflect.TypeFor[ReportLine]()
 	for i, cell := range want[0].Cells() {
 		name, _, _ := strings.Cut(names.Field(i).Tag.Get("json"), ",")
@@ -91,6 +107,9 @@ func TestReport(t *testing.T) {
 	}
 	r.Source = listed{trouble: errors.New("gone")}
 	if _, _, err := r.Lines(t.Context(), "", 2); err == nil {
+		t.Error("trouble is lost")
+	}
+	if _, err := r.RowsOf(t.Context(), nil); err == nil {
 		t.Error("trouble is lost")
 	}
 }

@@ -245,3 +245,29 @@ func TestRefusedTokensAreNotRemembered(t *testing.T) {
 		}
 	})
 }
+
+// Who keeps only a token's hash learns of its end all the same.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, s *auth.Service, store *slow, id, text string) {
+		hash := auth.Hash(text)
+		if p, err := s.Again(t.Context(), hash); err != nil || p.TokenID != id || p.Owner != "gate" {
+			t.Errorf("%+v, %v", p, err)
+		}
+		if _, err := s.Again(t.Context(), auth.Hash("spt_")); !errors.Is(err, auth.ErrUnauthenticated) {
+			t.Errorf("hash of nothing: %v", err)
+		}
+		store.trouble = errors.New("database is away")
+		time.Sleep(time.Minute)
+		if _, err := s.Again(t.Context(), hash); err != nil {
+			t.Errorf("in an outage: %v", err)
+		}
+		store.trouble = nil
+		if err := s.Revoke(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Again(t.Context(), hash); !errors.Is(err, auth.ErrUnauthenticated) {
+			t.Errorf("revoked: %v", err)
+		}
+	})
+}
