@@ -14,6 +14,7 @@ type Report struct {
 	Applications *ApplicationFacts `json:"applications,omitempty"`
 	Managed      *ManagedFacts     `json:"managed_applications,omitempty"`
 	Restrictions *RestrictionFacts `json:"restrictions,omitempty"`
+	Policy       *PolicyFacts      `json:"policy,omitempty"`
 	// AskedAt is when an admin asked for all of it anew: what is older is stale.
 	// No phone reports it.
 	AskedAt time.Time `json:"asked_at,omitzero"`
@@ -42,7 +43,20 @@ type SecurityFacts struct {
 	PasscodeCompliant             *bool     `json:"passcode_compliant,omitempty"`
 	PasscodeCompliantWithProfiles *bool     `json:"passcode_compliant_with_profiles,omitempty"`
 	HardwareEncryptionCaps        *int      `json:"hardware_encryption_caps,omitempty"`
+	Encrypted                     *bool     `json:"encrypted,omitempty"` // Android: storage is encrypted
+	Posture                       Posture   `json:"posture,omitempty"`   // Android: whether it was broken into; empty where nobody can tell
+	Risks                         []string  `json:"risks,omitempty"`     // Android: why the posture is not secure, as Google names it
 }
+
+// Posture is what Google makes of an Android device's integrity
+// (https://developers.google.com/android/management/reference/rest/v1/enterprises.devices#DevicePosture).
+type Posture string
+
+const (
+	PostureSecure      Posture = "secure"
+	PostureAtRisk      Posture = "at_risk"                 // may be vulnerable to malicious actors
+	PostureCompromised Posture = "potentially_compromised" // may be broken into; its data may be read by others
+)
 
 // ProfileFacts answer ProfileList: all of it, every time.
 type ProfileFacts struct {
@@ -106,6 +120,36 @@ type RestrictionFacts struct {
 	AccountModification *bool `json:"account_modification,omitempty"`
 }
 
+// PolicyFacts are what an Android device has made of the policy that Google
+// holds for it: all of it, every time.
+type PolicyFacts struct {
+	At        time.Time       `json:"at"`
+	Name      string          `json:"name,omitempty"`    // last part of the policy's name that the device should have
+	Applied   string          `json:"applied,omitempty"` // last part of the name of the policy that it has
+	Version   int64           `json:"version,omitempty"` // of the applied policy
+	Compliant *bool           `json:"compliant,omitempty"`
+	Broken    []Nonconformity `json:"broken,omitempty"`
+	AppStates []AppState      `json:"app_states,omitempty"`
+}
+
+// Nonconformity is one setting of the policy that the device does not keep.
+type Nonconformity struct {
+	Setting string `json:"setting"`           // top-level field of the policy
+	Field   string `json:"field,omitempty"`   // path inside it
+	Package string `json:"package,omitempty"` // the app concerned
+	Reason  string `json:"reason"`            // as Google names it: "USER_ACTION"
+	Plain   string `json:"plain"`             // the same for people
+}
+
+// AppState is what an app says of one key of its managed configuration.
+type AppState struct {
+	Package string    `json:"package"`
+	Key     string    `json:"key"`
+	Error   bool      `json:"error,omitempty"` // false: information
+	Message string    `json:"message,omitempty"`
+	At      time.Time `json:"at,omitzero"`
+}
+
 // Merge returns r with every group of delta that is present replaced.
 func (r Report) Merge(delta Report) Report {
 	if delta.Device != nil {
@@ -128,6 +172,9 @@ func (r Report) Merge(delta Report) Report {
 	}
 	if delta.Restrictions != nil {
 		r.Restrictions = delta.Restrictions
+	}
+	if delta.Policy != nil {
+		r.Policy = delta.Policy
 	}
 	return r
 }
