@@ -67,3 +67,25 @@ func (a *App) Pass(ctx context.Context) error {
 	a.rooms.push.wake.Notify()
 	return nil
 }
+
+// MailsByHand takes mails from the work behind the requests, before Run: they are
+// written and sent when step is called, and not meanwhile, so that a test can count
+// them. began is false until what happens is told to anybody.
+func (a *App) MailsByHand() (step func(ctx context.Context) (began bool, err error)) {
+	real := a.rooms.mails
+	idle := *real
+	idle.sender, idle.forget = nil, func(context.Context) error { return nil }
+	a.rooms.mails = &idle
+	return func(ctx context.Context) (bool, error) {
+		for _, c := range real.consumers() {
+			for more := true; more; {
+				var err error
+				if more, err = c.Step(ctx); err != nil {
+					return false, fmt.Errorf("%s: %w", c.Name, err)
+				}
+			}
+		}
+		_, began, err := a.db.Mails().NoticeCursor(ctx)
+		return began, err
+	}
+}

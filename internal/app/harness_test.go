@@ -163,6 +163,27 @@ func (c *client) decided(user, deviceID string, want access.Effect) access.Decis
 	}
 }
 
+// opens reads a reason page as its owner would, in the language.
+func (c *client) opens(t testing.TB, link, language string, status int, words ...string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+	must(t, err)
+	r.Header.Set("Accept-Language", language)
+	resp, err := c.http.Do(r)
+	must(t, err)
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if resp.StatusCode != status {
+		t.Errorf("reason page: %s", resp.Status)
+	}
+	for _, word := range words {
+		if !strings.Contains(string(page), word) {
+			t.Errorf("reason page lacks %q:\n%s", word, page)
+		}
+	}
+}
+
 func trusting(root *x509.Certificate) *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(root)

@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -262,8 +261,8 @@ func (s *gateScene) passcode(t *testing.T) {
 	if !strings.Contains(string(a.body), link) {
 		t.Errorf("the answer does not tell of %q:\n%s", link, a.body)
 	}
-	s.reads(t, link, http.StatusOK, "Vorerst keine Mail auf diesem Gerät", "Es ist kein Code eingerichtet", "Richten Sie einen Code ein", "iPhone")
-	s.reads(t, link[:len(link)-1], http.StatusNotFound, "Dieser Link führt nirgendwohin")
+	s.c.opens(t, link, "de-DE", http.StatusOK, "Vorerst keine Mail auf diesem Gerät", "Es ist kein Code eingerichtet", "Richten Sie einen Code ein", "iPhone")
+	s.c.opens(t, link[:len(link)-1], "de-DE", http.StatusNotFound, "Dieser Link führt nirgendwohin")
 	if a := s.status(t, s.with(func(m *mailClient) { m.password = "no" })); a.status != http.StatusUnauthorized {
 		t.Errorf("blocked, with a wrong password: status %d, want 401", a.status)
 	}
@@ -271,28 +270,7 @@ func (s *gateScene) passcode(t *testing.T) {
 	must(t, s.phone.Connect(t.Context()))
 	s.until(t, http.StatusOK)
 	s.syncs(t, s.mail)
-	s.reads(t, link, http.StatusOK, "Ihre Mail funktioniert auf diesem Gerät")
-}
-
-// reads opens a reason page as its owner would, in German.
-func (s *gateScene) reads(t *testing.T, link string, status int, words ...string) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
-	must(t, err)
-	r.Header.Set("Accept-Language", "de-DE")
-	resp, err := s.c.http.Do(r)
-	must(t, err)
-	defer resp.Body.Close()
-	page, err := io.ReadAll(resp.Body)
-	must(t, err)
-	if resp.StatusCode != status {
-		t.Errorf("reason page: %s", resp.Status)
-	}
-	for _, word := range words {
-		if !strings.Contains(string(page), word) {
-			t.Errorf("reason page lacks %q:\n%s", word, page)
-		}
-	}
+	s.c.opens(t, link, "de-DE", http.StatusOK, "Ihre Mail funktioniert auf diesem Gerät")
 }
 
 // until asks until the gate answers so. What a phone reports travels behind its

@@ -78,7 +78,8 @@ type stage struct {
 	app     *app.App
 	clock   *clock
 	keys    *agent.KeyPool
-	commits work.Wake // told of each one
+	commits work.Wake        // told of each one
+	before  func(a *app.App) // a server begins to run; may be nil
 
 	standIn   *agent.PushService // nil without
 	authority *agent.PushAuthority
@@ -162,6 +163,9 @@ func (st *stage) run(t *testing.T, cfg config.Config) (a *app.App, stop func()) 
 		}
 	}})
 	must(t, err)
+	if st.before != nil {
+		st.before(a)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
