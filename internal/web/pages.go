@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-//go:embed templates/*.html texts/*.json sentences/*.json assets/style.css
+//go:embed templates/*.html texts/*.json sentences/*.json assets/*.css
 var embedded embed.FS
 
 // Kind is the variant of the enrolment page for what reads it.
@@ -72,8 +72,10 @@ type Pages struct {
 	locales    *locales
 	sentences  map[string]*sentences         // by locale
 	templates  map[string]*template.Template // by locale and page
-	style      []byte
-	stylesheet string
+	styles     map[string][]byte             // by name
+	stylesheet string                        // name of that of every page
+
+	consoleStylesheet string // of what the console has besides
 }
 
 // New reads the embedded pages.
@@ -88,17 +90,17 @@ func read(files fs.FS) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	style, err := fs.ReadFile(files, "assets/style.css")
-	if err != nil {
-		return nil, fmt.Errorf("read style: %w", err)
-	}
-	sum := sha256.Sum256(style)
 	p := &Pages{
-		locales:    l,
-		sentences:  said,
-		templates:  make(map[string]*template.Template),
-		style:      style,
-		stylesheet: "style-" + hex.EncodeToString(sum[:8]) + ".css",
+		locales:   l,
+		sentences: said,
+		templates: make(map[string]*template.Template),
+		styles:    make(map[string][]byte),
+	}
+	if p.stylesheet, err = p.readStyle(files, "style"); err != nil {
+		return nil, err
+	}
+	if p.consoleStylesheet, err = p.readStyle(files, "console"); err != nil {
+		return nil, err
 	}
 	for _, locale := range l.names {
 		words := template.FuncMap{"t": func(key string, pairs ...string) string { return l.text(locale, key, pairs...) }}
@@ -109,17 +111,33 @@ func read(files fs.FS) (*Pages, error) {
 			}
 			p.templates[locale+"/"+name] = t
 		}
+		if err := p.readConsole(files, locale); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
+}
+
+// readStyle returns the name under which pages ask for a stylesheet.
+func (p *Pages) readStyle(files fs.FS, name string) (string, error) {
+	style, err := fs.ReadFile(files, "assets/"+name+".css")
+	if err != nil {
+		return "", fmt.Errorf("read style: %w", err)
+	}
+	sum := sha256.Sum256(style)
+	file := name + "-" + hex.EncodeToString(sum[:8]) + ".css"
+	p.styles[file] = style
+	return file, nil
 }
 
 // Asset returns a file under /assets/ by name and its type; ok is false when
 // there is none. Names hold a hash of the content, so a file may be kept for ever.
 func (p *Pages) Asset(name string) (body []byte, contentType string, ok bool) {
-	if name != p.stylesheet {
+	style, ok := p.styles[name]
+	if !ok {
 		return nil, "", false
 	}
-	return p.style, "text/css; charset=utf-8", true
+	return style, "text/css; charset=utf-8", true
 }
 
 // Home renders the page at the root.
