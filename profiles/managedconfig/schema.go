@@ -9,6 +9,8 @@ const (
 	GmailPackage    Package = "com.google.android.gm"
 	OutlookPackage  Package = "com.microsoft.office.outlook" // Android
 	OutlookBundleID Package = "com.microsoft.Office.Outlook" // iOS
+	SamsungPackage  Package = "com.samsung.android.email.provider"
+	NinePackage     Package = "com.ninefolders.hd3.work"
 )
 
 // Platform is the system that an app runs on.
@@ -23,9 +25,14 @@ const (
 type Type string
 
 const (
-	String  Type = "STRING"
-	Bool    Type = "BOOL"
-	Integer Type = "INTEGER"
+	String      Type = "STRING"
+	Bool        Type = "BOOL"
+	Integer     Type = "INTEGER"
+	Choice      Type = "CHOICE"
+	MultiSelect Type = "MULTISELECT"
+	Hidden      Type = "HIDDEN"
+	BundleType  Type = "BUNDLE"
+	BundleArray Type = "BUNDLE_ARRAY"
 )
 
 // Confidence says how sure a key's name is.
@@ -34,6 +41,9 @@ type Confidence string
 // Documented is a name that the vendor or a device manager publishes. Keys that
 // are known by their label only, or from one observation, are in no table.
 const Documented Confidence = "documented"
+
+// Published is a name that the app's own schema has told.
+const Published Confidence = "published"
 
 // Where the keys are published.
 const (
@@ -59,6 +69,8 @@ type Key struct {
 	Platforms  []Platform // nil: wherever the app runs
 	Confidence Confidence
 	Source     []string
+	Title      string // what the app calls it; live schemas only
+	Nested     []Key  // keys of a bundle, or of each bundle of an array
 }
 
 // Keys returns the table of an app, none for an app without one. An app on a
