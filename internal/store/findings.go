@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sallyport/compliance"
 )
@@ -16,8 +17,8 @@ import (
 
 // findingsText is the stored form, in which equal findings have equal text.
 func findingsText(findings []compliance.Finding) (string, error) {
-	text := make([]byte, 0, 256*len(findings)+2)
-	text = append(text, '[')
+	var room [2048]byte // most need no more
+	text := append(room[:0], '[')
 	for i, f := range findings {
 		if !plainText(f.Fact) || !plainText(f.Expected) || !plainText(f.Fix) || !plainText(string(f.Rule)) || !plainText(string(f.State)) {
 			return wholeText(findings)
@@ -64,6 +65,9 @@ func plainText(s string) bool {
 
 // quoted appends a text with those backslashes.
 func quoted[T ~string](text []byte, s T) []byte {
+	if !strings.ContainsAny(string(s), `"\\`) {
+		return append(text, s...)
+	}
 	for i := range len(s) {
 		if s[i] == '"' || s[i] == '\\' {
 			text = append(text, '\\')
@@ -126,29 +130,36 @@ func usualFindings(text string) ([]compliance.Finding, bool) {
 	}
 }
 
-// member reads one text; rest is text where there is none, or one with escapes
-// that quoted does not make.
+// member reads one text, which is a part of what is read where it has no escapes;
+// rest is text where there is none, or one with escapes that quoted does not make.
 func member(text, key string, to *string) (rest string, ok bool) {
 	value, ok := strings.CutPrefix(text, key)
 	if !ok {
 		return text, false
 	}
 	var unquoted []byte
-	begin := 0
+	begin, ascii := 0, true // after the last escape
 	for i := 0; i < len(value); i++ {
-		switch value[i] {
-		case '"':
-			if !plainText(value[:i]) {
+		switch c := value[i]; {
+		case c == '"':
+			*to = value[begin:i]
+			if begin > 0 {
+				*to = string(append(unquoted, value[begin:i]...))
+			}
+			if !ascii && !utf8.ValidString(*to) {
 				return text, false
 			}
-			*to = string(append(unquoted, value[begin:i]...))
 			return value[i+1:], true
-		case '\\':
+		case c == '\\':
 			if i+1 == len(value) || value[i+1] != '"' && value[i+1] != '\\' {
 				return text, false
 			}
 			unquoted = append(unquoted, value[begin:i]...)
 			begin, i = i+1, i+1
+		case c < ' ':
+			return text, false
+		case c >= utf8.RuneSelf:
+			ascii = false
 		}
 	}
 	return text, false

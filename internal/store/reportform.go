@@ -106,8 +106,8 @@ func (f *form) skip(key string) {
 	f.bad = true
 }
 
-// usualReport is false for whatever it was not made for: a report with apps, one
-// that an admin asked for, or one with texts beyond ASCII.
+// usualReport is false for whatever it was not made for: a report with apps, or one
+// that an admin asked for.
 func usualReport(text string) (mdm.Report, bool) {
 	f := &form{rest: text}
 	f.must("{")

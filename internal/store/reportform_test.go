@@ -69,7 +69,7 @@ func TestJudgedPart(t *testing.T) {
 		}
 		same(t, string(text), got)
 	})
-	usual := `{"device":{"at":"2026-11-21T09:00:00Z","product":"iPhone14,5","supervised":false},"security":{"at":"2026-11-21T09:00:00Z","hardware_encryption_caps":3},"profiles":{"at":"2026-11-21T09:00:00Z","items":[{"identifier":"a","uuid":"B","managed":true}]},"certificates":{"at":"2026-11-21T09:00:00Z","items":[{"common_name":"}\"{"}]},"restrictions":{"at":"2026-11-21T09:00:00Z","account_modification":true}}`
+	usual := `{"device":{"at":"2026-11-21T09:00:00Z","name":"Zoë’s iPhone","product":"iPhone14,5","supervised":false},"security":{"at":"2026-11-21T09:00:00Z","hardware_encryption_caps":3},"profiles":{"at":"2026-11-21T09:00:00Z","items":[{"identifier":"a","uuid":"B","managed":true}]},"certificates":{"at":"2026-11-21T09:00:00Z","items":[{"common_name":"}\"{"}]},"restrictions":{"at":"2026-11-21T09:00:00Z","account_modification":true}}`
 	if _, ok := usualReport(usual); !ok {
 		t.Error("a usual report is not read the short way")
 	}
