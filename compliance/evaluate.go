@@ -19,6 +19,9 @@ const (
 	maxClockStep = 24 * time.Hour
 )
 
+// usualRules is how many outcomes need no memory of their own.
+const usualRules = 8
+
 // Evaluate says how a phone stands under policy (nil when none applies; make
 // one of several by Strictest). Expected and report must be of the enrolment
 // itself, so that facts of an earlier enrolment of the same phone never count.
@@ -41,7 +44,8 @@ func Evaluate(policy *Policy, expected Expected, report mdm.Report, previous Ver
 	now = now.UTC().Truncate(time.Microsecond)
 	v := Verdict{EnrollmentID: expected.EnrollmentID, At: now, ValidUntil: now.Add(maxValid)}
 	enrolled := ruleEnrolled(expected)
-	outcomes := []outcome{enrolled}
+	var room [usualRules]outcome
+	outcomes := append(room[:0], enrolled)
 	switch {
 	case enrolled.State == Failed:
 		v.State, v.ValidUntil = NotCompliant, now.Add(settled)
@@ -52,8 +56,9 @@ func Evaluate(policy *Policy, expected Expected, report mdm.Report, previous Ver
 		v.State = NotEvaluated
 	default:
 		v.Policy = policy.Label()
-		outcomes = append(outcomes, ask(policy.Spec.Rules, expected, report, now)...)
+		outcomes = ask(outcomes, policy.Spec.Rules, expected, report, now)
 	}
+	v.Findings = make([]Finding, 0, len(outcomes))
 	for _, o := range outcomes {
 		o.Since = since(o.Finding, previous, now)
 		v.Findings = append(v.Findings, o.Finding)
@@ -110,9 +115,9 @@ func (v *Verdict) decide(spec Spec, watched Watched, now time.Time) {
 	}
 }
 
-// ask puts the policy's questions in the order in which they are shown.
-func ask(rules Rules, e Expected, r mdm.Report, now time.Time) []outcome {
-	var outcomes []outcome
+// ask puts the policy's questions in the order in which they are shown, and appends
+// what comes out.
+func ask(outcomes []outcome, rules Rules, e Expected, r mdm.Report, now time.Time) []outcome {
 	if rules.MailProfile {
 		outcomes = append(outcomes, ruleMail(e, r, now))
 	}

@@ -22,7 +22,7 @@ const (
 
 // groups are the parts of the report that the rules rest on.
 func (r Rules) groups() []group {
-	var list []group
+	list := make([]group, 0, 4)
 	add := func(asked bool, g group) {
 		if asked && !slices.Contains(list, g) {
 			list = append(list, g)

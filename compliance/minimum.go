@@ -184,6 +184,9 @@ func (d Demand) narrow() int {
 // beside that; nil where there is none. known is false where that depends on a
 // model which the phone has not told.
 func (m MinimumOS) required(p mdm.Platform, device *mdm.DeviceFacts, now time.Time) (force, next *Demand, known bool) {
+	if _, ok := m.plain(); ok {
+		return &m[0], nil, true
+	}
 	groups := map[int][]Demand{}
 	for _, d := range m {
 		selected, known := d.selects(p, device)
