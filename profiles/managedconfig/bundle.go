@@ -17,7 +17,8 @@ var ErrSchema = errors.New("managed configuration does not fit the app")
 // maxValue bounds one text. The longest that an account holds is a login.
 const maxValue = 1024
 
-// Bundle is the managed configuration of one app: key to string, bool or int.
+// Bundle is the managed configuration of one app: key to string, bool, int, list
+// of strings, Bundle or list of Bundles.
 type Bundle map[string]any
 
 // Encode returns the bundle as JSON, sorted by key: same bundle, same bytes.
@@ -39,10 +40,10 @@ func (b Bundle) Encode() ([]byte, error) {
 func (b Bundle) Validate(app Package) error {
 	keys := Keys(app)
 	if len(keys) == 0 {
-		return refusal.New(ErrSchema, "package", "is no app that Sallyport can configure", fmt.Sprintf("use %s or %s", GmailPackage, OutlookPackage))
+		return refusal.New(ErrSchema, "package", "is no app that Sallyport can configure", fmt.Sprintf("use %s, %s or %s", GmailPackage, OutlookPackage, NinePackage))
 	}
 	if len(b) == 0 {
-		return refusal.New(ErrSchema, "", "the managed configuration is blank and would wipe the app's settings", "send none at all")
+		return blank()
 	}
 	table := make(map[string]Key, len(keys))
 	var list refusal.List

@@ -25,8 +25,13 @@ Android. Outlook is Outlook on Android and, where nothing else is said, on iOS. 
 is on premises and signs in with a password. An app takes one account: a template's second one reaches Apple's Mail only.
 No key is sent that its vendor, or a device manager's documentation, does not name. Nothing here has been tried with the real apps.
 
-| setting | value | Apple | Gmail | Outlook |
-| --- | --- | --- | --- | --- |
+Samsung Email publishes what its settings are called, not the names of their keys, and Nine Work the names of a few. The other
+names are read from the app's own schema, which Google tells once Android is set up: two columns for each app, without that
+schema and with it. An app's own schema also overrules the built-in tables of Gmail and Outlook: a key that it lacks is not
+sent, and the report says so. Without a companion app on the phone no certificate reaches an app; see docs/android-agent.md.
+
+| setting | value | Apple | Gmail | Outlook | Samsung Email | Samsung Email, with its schema | Nine Work | Nine Work, with its schema |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `
 
 // TestSettingsPageIsCurrent compares docs/android-settings.md with what the code
@@ -68,7 +73,8 @@ func docsRow(e example) string {
 	if cells[2] != cells[1] {
 		cells[1] += "; on iOS " + cells[2]
 	}
-	return fmt.Sprintf("| `%s` | \x00 | %s | %s | %s |\n", e.field, cell(mobileconfig.Fidelity(a, ""), a.Validate(), e.field), cells[0], cells[1])
+	return fmt.Sprintf("| `%s` | \x00 | %s | %s | %s | %s | %s | %s | %s |\n", e.field, cell(mobileconfig.Fidelity(a, ""), a.Validate(), e.field),
+		cells[0], cells[1], cells[3], cells[6], cells[4], cells[7])
 }
 
 func cell(report profiles.Report, err error, field string) string {

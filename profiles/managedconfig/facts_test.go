@@ -64,7 +64,7 @@ func TestKeysAreTheFacts(t *testing.T) {
 	if g, o := facts.Apps["gmail"], facts.Apps["outlook"]; g.Package != string(GmailPackage) || o.Package != string(OutlookPackage) || o.IOSBundle != string(OutlookBundleID) {
 		t.Errorf("the packages of the facts are %s, %s and %s", g.Package, o.Package, o.IOSBundle)
 	}
-	for app, ours := range map[string][]Key{"gmail": gmailKeys(), "outlook": outlookKeys()} {
+	for app, ours := range map[string][]Key{"gmail": gmailKeys(), "outlook": outlookKeys(), "nine_work": nineKeys(), "samsung_email": nil} {
 		table := map[string]Key{}
 		for _, k := range ours {
 			if _, double := table[k.Name]; double {
@@ -206,7 +206,7 @@ func TestRowsAreTheFacts(t *testing.T) {
 			t.Errorf("the test does not know the row %s", row.Row)
 			continue
 		}
-		for app, target := range map[string]target{"gmail": targets()[0], "outlook": targets()[1]} {
+		for app, target := range map[string]target{"gmail": targets()[0], "outlook": targets()[1], "samsung": targets()[3], "nine": targets()[4]} {
 			fact := row.Android[app]
 			seen, written := outcomes(target, field)
 			if !keyWritten(app, field, fact.Status) && written[fact.Key] {

@@ -1,11 +1,19 @@
 package managedconfig
 
+// ExchangeDeviceID is the key by which Gmail is told which ActiveSync DeviceId to
+// present to the server.
+const ExchangeDeviceID = "exchange_device_id"
+
 const (
 	emailAddress   = "email_address"
 	exchangeHost   = "exchange_host"     // host, host:port or host:port/path
 	exchangeUser   = "exchange_username" // user or DOMAIN\user
 	exchangeSSL    = "exchange_ssl_required"
 	exchangeWindow = "default_exchange_sync_window"
+	exchangeAlias  = "exchange_login_certificate_alias"
+	// exchangeDeviceID is the EAS DeviceId that Gmail presents: at most 32 letters
+	// and digits, and other names of it are wrong.
+	exchangeDeviceID = "exchange_device_id"
 )
 
 // gmailKeys is the schema of Gmail. Its "Authentication types" are missing: the
@@ -15,10 +23,10 @@ func gmailKeys() []Key {
 		stringKey(emailAddress, sourceGoogle, sourceObserved).required(),
 		stringKey(exchangeHost, sourceGoogle, sourceIvanti, sourceObserved).required(),
 		stringKey(exchangeUser, sourceGoogle, sourceObserved).required(),
-		stringKey("exchange_device_id", sourceGoogle, sourceKaspersky, sourceObserved),
+		stringKey(ExchangeDeviceID, sourceGoogle, sourceKaspersky, sourceObserved),
 		boolKey(exchangeSSL, true, sourceGoogle, sourceKaspersky),
 		boolKey("exchange_trust_all_certificates", false, sourceGoogle, sourceKaspersky, sourceIvanti),
-		stringKey("exchange_login_certificate_alias", sourceGoogle, sourceIvanti),
+		stringKey(exchangeAlias, sourceGoogle, sourceIvanti),
 		boolKey("allow_unmanaged_accounts", true, sourceKaspersky, sourceIvanti, sourceObserved),
 		stringKey("default_signature", sourceGoogle, sourceIvanti, sourceObserved),
 		Key{Name: exchangeWindow, Type: Integer, Confidence: Documented, Source: []string{sourceTinyMDM, sourceIvanti, sourceObserved}}.

@@ -130,17 +130,78 @@ type target struct {
 	name string
 	app  Package
 	make func(account) (Bundle, profiles.Report, error)
+	in   Inputs
 }
 
 func targets() []target {
 	outlook := func(p Platform) func(account) (Bundle, profiles.Report, error) {
 		return func(a account) (Bundle, profiles.Report, error) { return Outlook(a, p) }
 	}
-	return []target{
-		{"gmail", GmailPackage, Gmail},
-		{"outlook-android", OutlookPackage, outlook(Android)},
-		{"outlook-ios", OutlookBundleID, outlook(IOS)},
+	draft := func(name string, app App, in Inputs) target {
+		return target{name, app.Package(), func(a account) (Bundle, profiles.Report, error) {
+			r, err := Draft(app, a, in)
+			return r.Bundle, r.Report, err
+		}, in}
 	}
+	return []target{
+		{"gmail", GmailPackage, Gmail, Inputs{}},
+		{"outlook-android", OutlookPackage, outlook(Android), Inputs{}},
+		{"outlook-ios", OutlookBundleID, outlook(IOS), Inputs{}},
+		draft("samsung", AppSamsung, Inputs{}),
+		draft("nine", AppNine, Inputs{}),
+		draft("gmail-schema", AppGmail, liveInputs(GmailPackage)),
+		draft("samsung-schema", AppSamsung, liveInputs(SamsungPackage)),
+		draft("nine-schema", AppNine, liveInputs(NinePackage)),
+	}
+}
+
+// liveInputs are those of a phone with a companion app, and with the app's own
+// schema as these tests make it up: the machine keys of Samsung Email and of most
+// of Nine Work are not published.
+func liveInputs(app Package) Inputs {
+	in := Inputs{DeviceID: "sply0123456789abcdef0123456789ab", Alias: "sallyport-mail"}
+	switch app {
+	case GmailPackage:
+		s := gmailSchema()
+		in.Schema = &s
+	case SamsungPackage:
+		s := samsungSchema()
+		in.Schema = &s
+	case NinePackage:
+		s := nineSchema()
+		in.Schema = &s
+	}
+	return in
+}
+
+func gmailSchema() Schema {
+	keys := append(gmailKeys(), Key{Name: "madeup_authentication", Title: "Authentication types", Type: MultiSelect,
+		Entries: []any{"m", "b"}, Labels: []string{"Modern token-based (default)", "Basic"}})
+	for i := range keys {
+		keys[i].Confidence = Published
+		if keys[i].Name == exchangeWindow { // stores show numbers as they are, or as choices
+			keys[i].Entries = nil
+		}
+	}
+	return Schema{App: GmailPackage, Keys: keys, Live: true}
+}
+
+func samsungSchema() Schema {
+	text := func(name, title string) Key { return Key{Name: name, Title: title, Type: String} }
+	return Schema{App: SamsungPackage, Live: true, Keys: []Key{{Name: "accounts", Title: samsungAccounts, Type: BundleArray, Nested: []Key{
+		text("k1", samsungEmail), text("k2", samsungUser), text("k3", "Account password"), text("k4", samsungDomain), text("k5", samsungHost),
+		{Name: "k6", Title: samsungSSL, Type: Bool}, {Name: "k7", Title: "Trust all", Type: Bool}, text("k8", samsungAlias), text("k9", samsungName),
+		{Name: "k10", Title: samsungPeriod, Type: Choice, Entries: []any{"0", "1", "2", "3", "4", "5"},
+			Labels: []string{"All time", "1 day", "3 days", "1 week", "2 weeks", "1 month"}},
+	}}}}
+}
+
+func nineSchema() Schema {
+	keys := nineKeys()
+	for _, label := range []string{"Username", "Email", "Domain", "DisplayName"} {
+		keys = append(keys, Key{Name: "madeup" + label, Title: label, Type: String})
+	}
+	return Schema{App: NinePackage, Live: true, Keys: append(keys, Key{Name: "madeupSSL", Title: "UseSSL", Type: Bool})}
 }
 
 // above walks up to the directory that holds path, and skips the test, loudly,

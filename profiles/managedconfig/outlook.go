@@ -13,6 +13,10 @@ import (
 // what became of every setting. It refuses an account that Outlook could not
 // set up.
 func Outlook(a profiles.ExchangeAccount, p Platform) (Bundle, profiles.Report, error) {
+	return outlook(a, p, Inputs{})
+}
+
+func outlook(a profiles.ExchangeAccount, p Platform, in Inputs) (Bundle, profiles.Report, error) {
 	var app Package
 	switch p {
 	case Android:
@@ -29,8 +33,8 @@ func Outlook(a profiles.ExchangeAccount, p Platform) (Bundle, profiles.Report, e
 		return nil, nil, err
 	}
 	b := outlookAccount(a)
-	report := apply(a, outlookRules(p), b)
-	if err := b.Validate(app); err != nil {
+	report := in.apply(app, a, outlookRules(p), b)
+	if err := in.schema(app).Validate(b); err != nil {
 		return nil, nil, err
 	}
 	return b, report, nil

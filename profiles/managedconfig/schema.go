@@ -54,6 +54,7 @@ const (
 	sourceObserved  = "gmail-observed-behaviour"                 // behaviour of Gmail builds of 2017 to 2019
 	sourceOnline    = "officedocs-exchange-exo-intune"           // Microsoft, "Deploying Outlook for iOS and Android app configuration settings", July 2021
 	sourceOnPrem    = "officedocs-exchange-onprem-account-setup" // Microsoft, "Account setup in Outlook for iOS and Android" for Exchange Server
+	sourceNine      = "9folders-15362"                           // 9Folders, Nine Work for managed configurations
 	sourceFixture   = "tf-microsoft365-fixture"                  // a test's sample of an Intune payload for Android
 )
 
@@ -69,8 +70,9 @@ type Key struct {
 	Platforms  []Platform // nil: wherever the app runs
 	Confidence Confidence
 	Source     []string
-	Title      string // what the app calls it; live schemas only
-	Nested     []Key  // keys of a bundle, or of each bundle of an array
+	Title      string   // what the app calls it; live schemas only
+	Labels     []string // what it calls each of Entries; live schemas only
+	Nested     []Key    // keys of a bundle, or of each bundle of an array
 }
 
 // Keys returns the table of an app, none for an app without one. An app on a
@@ -83,6 +85,8 @@ func Keys(app Package) []Key {
 		return on(Android, outlookKeys())
 	case OutlookBundleID:
 		return on(IOS, outlookKeys())
+	case NinePackage:
+		return nineKeys()
 	}
 	return nil
 }

@@ -80,6 +80,19 @@ func apply(a profiles.ExchangeAccount, rules map[string]rule, b Bundle) profiles
 	return report
 }
 
+// apply is apply for an app whose own schema may be known: what a rule writes
+// and the schema lacks is left out.
+func (in Inputs) apply(app Package, a profiles.ExchangeAccount, rules map[string]rule, b Bundle) profiles.Report {
+	held := make(map[string]rule, len(rules))
+	for field, r := range rules {
+		held[field] = func(a profiles.ExchangeAccount, b Bundle) profiles.Fidelity {
+			written := Bundle{}
+			return in.keep(app, written, b, r(a, written))
+		}
+	}
+	return apply(a, held, b)
+}
+
 // checkAccount refuses an account that no phone could use, and one whose
 // variables nobody has expanded.
 func checkAccount(a profiles.ExchangeAccount) error {
