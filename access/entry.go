@@ -36,9 +36,5 @@ func (e *Entry) bound(d Device, c Client) []Phone {
 
 // client is what the device would say if it asked now, as far as it is on record.
 func (d *Device) client(user string) Client {
-	id := string(d.Key)
-	if len(d.Spellings) > 0 {
-		id = d.Spellings[0]
-	}
-	return Client{User: user, DeviceID: id, DeviceType: d.Type, UserAgent: d.UserAgent, Protocol: d.Protocol, Model: d.Model, OS: d.OS, Address: d.Address}
+	return Client{User: user, DeviceID: d.Spelling(), DeviceType: d.Type, UserAgent: d.UserAgent, Protocol: d.Protocol, Model: d.Model, OS: d.OS, Address: d.Address}
 }

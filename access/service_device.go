@@ -130,12 +130,13 @@ func (s *Service) Unbind(ctx context.Context, id DeviceID, reason string) error 
 	return nil
 }
 
-// Remove forgets a device until it comes again. Words about it stay.
+// Remove forgets a device until it comes again. Words about it stay, and no phone is
+// un-enrolled by it: one that is enrolled is refused.
 func (s *Service) Remove(ctx context.Context, id DeviceID, reason string) error {
 	if fault := checkReason(reason); fault != nil {
 		return fault
 	}
-	row, err := s.device(ctx, id)
+	row, err := s.PlanRemove(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -144,4 +145,27 @@ func (s *Service) Remove(ctx context.Context, id DeviceID, reason string) error 
 		return fmt.Errorf("remove device %s: %w", id, err)
 	}
 	return nil
+}
+
+// PlanRemove is the device that Remove would forget, and does nothing.
+func (s *Service) PlanRemove(ctx context.Context, id DeviceID) (DeviceRow, error) {
+	row, e, err := s.whole(ctx, id)
+	if err != nil {
+		return DeviceRow{}, err
+	}
+	for _, p := range e.bound(row.Device, row.Client()) {
+		if p.Proof.Counts() && p.State.Active() {
+			return DeviceRow{}, refusal.New(ErrConflict, "id", "this mail client is on an enrolled phone, and would be back at its next contact",
+				"end the management of the phone instead: sallyport device retire "+row.Spelling()+"; where an admin's word binds it: sallyport access device unbind "+string(id))
+		}
+	}
+	return row, nil
+}
+
+// Spelling is the DeviceId as its client wrote it first.
+func (d *Device) Spelling() string {
+	if len(d.Spellings) > 0 {
+		return d.Spellings[0]
+	}
+	return string(d.Key)
 }

@@ -408,10 +408,51 @@ func TestListAndRemove(t *testing.T) {
 	if rows, err := s.List(boss(t), access.DeviceFilter{}); err != nil || len(rows) != 3 {
 		t.Errorf("%+v, %v", rows, err)
 	}
-	if err := s.Remove(boss(t), "d2", "sold"); err != nil || len(b.entries[1].Devices) != 0 {
+	left := func() int {
+		rows, err := s.List(boss(t), access.DeviceFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(rows)
+	}
+	if row, err := s.PlanRemove(boss(t), "d3"); err != nil || row.ID != "d3" || left() != 3 {
+		t.Errorf("%+v, %v", row, err)
+	}
+	if err := s.Remove(boss(t), "d3", "sold"); err != nil || left() != 2 {
 		t.Error(err)
 	}
-	b.trailed(t, "access.remove_device", "d2", "sold")
+	b.trailed(t, "access.remove_device", "d3", "sold")
+}
+
+// TestRemoveLeavesPhonesAlone: a mail client on an enrolled phone goes with its
+// management; one that was guessed to be on it, or was on one, may be forgotten.
+func TestRemoveLeavesPhonesAlone(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		state   mdm.EnrollmentState
+		proof   access.Proof
+		refused bool
+	}{
+		{"the phone tells of it", mdm.Configured, access.ProofReported, true},
+		{"an admin's word", mdm.Enrolled, access.ProofConfirmed, true},
+		{"a guess", mdm.Configured, access.ProofProbable, false},
+		{"a phone that was", mdm.CheckedOut, access.ProofReported, false},
+	}
+	for _, tt := range tests {
+		b, s := office()
+		e := b.entries[0]
+		e.Phones[0].State, e.Phones[0].EASKey = tt.state, ""
+		if tt.proof == access.ProofReported {
+			e.Phones[0].EASKey = e.Devices[0].Key
+		} else {
+			e.Devices[0].Bound, e.Devices[0].Proof = e.Phones[0].EnrollmentID, tt.proof
+		}
+		err := s.Remove(boss(t), "d1", "old")
+		if tt.refused != errors.Is(err, access.ErrConflict) || tt.refused != (err != nil) || tt.refused && !strings.Contains(refusal.All(err)[0].Remedy, "device retire") {
+			t.Errorf("%s: got %v", tt.name, err)
+		}
+	}
 }
 
 func TestHints(t *testing.T) {

@@ -91,6 +91,7 @@ var table = []row{
 	{enroll.ErrAction, http.StatusConflict, "action", "Not possible with this device"},
 	{enroll.ErrForeign, http.StatusConflict, "conflict", "Device is enrolled for another user"},
 	{enroll.ErrConflict, http.StatusConflict, "conflict", "State changed meanwhile"},
+	{access.ErrConflict, http.StatusConflict, "conflict", "The device is on an enrolled phone"},
 	{access.ErrGone, http.StatusGone, "cursor-gone", "The cursor is too old"},
 	{enroll.ErrInvitationUsed, http.StatusGone, "invitation-used", "Invitation already used"},
 	{enroll.ErrInvitationExpired, http.StatusGone, "invitation-expired", "Invitation expired"},
