@@ -99,7 +99,8 @@ type MailStore interface {
 	// user. ErrNotFound for a user who is not on record.
 	SetMail(ctx context.Context, user directory.UserID, off *Note, entry audit.Entry) error
 	// RemoveDevice forgets a partnership and appends a Change that says so; personal
-	// words about it stay. ErrNotFound.
+	// words about it stay. The user's phones that are not set up yet (Enrolled) get an
+	// EventUserChanged: they may have waited for the place. ErrNotFound.
 	RemoveDevice(ctx context.Context, id DeviceID, entry audit.Entry) error
 }
 

@@ -72,9 +72,14 @@ func ruleMail(e Expected, r mdm.Report, now time.Time) outcome {
 }
 
 // refusedBy gives the phone's own words instead of ours, where it said why the
-// profile is not there.
+// profile is not there, and the reason where we have not sent it yet.
 func refusedBy(want ExpectedProfile, o outcome) outcome {
-	if o.State != Met && want.Refused != "" {
+	switch {
+	case o.State == Met:
+	case want.Waits != "" && want.UUID != "":
+		o.Fact = fmt.Sprintf("mail profile %q waits: %s", want.Name, want.Waits)
+		o.Fix = cmp.Or(want.Fix, o.Fix)
+	case want.Refused != "":
 		o.Fact = fmt.Sprintf("the phone refused mail profile %q: %s", want.Name, want.Refused)
 		o.Fix = cmp.Or(want.Fix, fixRefused)
 	}

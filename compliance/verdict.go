@@ -128,7 +128,8 @@ type ExpectedProfile struct {
 	UUID           string    // top-level PayloadUUID of the current revision, upper case
 	AcknowledgedAt time.Time // when the phone last acknowledged our InstallProfile of exactly this UUID; zero when never
 	Refused        string    // why the phone refused it, when the newest InstallProfile of this UUID failed
-	Fix            string    // what the user should do about Refused; empty: the general advice
+	Waits          string    // why it is not sent to the phone yet
+	Fix            string    // what the user should do about Refused or Waits; empty: the general advice
 	// Previous are revisions that differ from the current one in nothing but an
 	// S/MIME key that we renewed by ourselves. A phone that holds one is as it should
 	// be until then: nobody is to lose a mailbox over what nobody asked for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,8 +131,27 @@ func (s *Service) assign(ctx context.Context, w *job) (err error) {
 	}
 	w.want = s.want(w.assigned)
 	w.want.UserRemoved, w.want.EnrollmentRevision = removed, s.enrollmentRevision(w.have)
-	w.want.Apps, err = s.asksApps(ctx, w.have)
-	return err
+	if w.want.Apps, err = s.asksApps(ctx, w.have); err != nil {
+		return err
+	}
+	return s.hold(ctx, w)
+}
+
+// hold has the mail profiles wait while the mailbox has no place for this phone.
+func (s *Service) hold(ctx context.Context, w *job) error {
+	if !slices.ContainsFunc(w.want.Profiles, func(p WantedProfile) bool { return p.Mail }) {
+		return nil
+	}
+	why, err := s.crowded(ctx, w.have)
+	if err != nil || why == nil {
+		return err
+	}
+	for i := range w.want.Profiles {
+		w.want.Profiles[i].Waits = w.want.Profiles[i].Mail
+	}
+	s.log().InfoContext(ctx, "mail profile waits: the mailbox is full", logkey.Enrollment, w.have.Enrollment.ID,
+		logkey.User, w.have.User.ID, "devices", why.used, "limit", why.limit)
+	return nil
 }
 
 // unknownResult notes the result of a command that this enrolment was never

@@ -18,6 +18,7 @@ type Deployment struct {
 	Installed int    `json:"installed"`
 	Older     int    `json:"older"`   // another revision of it is there, and this one is on its way
 	Pending   int    `json:"pending"` // none is there, or nobody has told
+	Waiting   int    `json:"waiting"` // none is there, as the mailbox has as many devices as its server takes
 	Refused   int    `json:"refused"` // by the phone, when it was last sent
 	Unmade    int    `json:"unmade"`  // it cannot be made for the phone's user
 }
@@ -70,6 +71,8 @@ func (d *Deployment) count(want compliance.ExpectedProfile, listed *mdm.ProfileF
 		d.Refused++
 	case there:
 		d.Older++
+	case want.Waits != "":
+		d.Waiting++
 	default:
 		d.Pending++
 	}

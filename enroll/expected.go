@@ -72,7 +72,22 @@ func (s *Service) expected(ctx context.Context, have Have, identity compliance.E
 			Previous:       previous[w.Identifier],
 		})
 	}
-	return expected, nil
+	return expected, s.sayWaits(ctx, have, expected.Mail)
+}
+
+// sayWaits says of mail profiles that wait for a place in the mailbox why they do.
+func (s *Service) sayWaits(ctx context.Context, have Have, mail []compliance.ExpectedProfile) error {
+	if len(mail) == 0 {
+		return nil
+	}
+	why, err := s.crowded(ctx, have)
+	if err != nil || why == nil {
+		return err
+	}
+	for i := range mail {
+		mail[i].Waits, mail[i].Fix = why.fact(), why.fix()
+	}
+	return nil
 }
 
 // mailOf renders the mail profiles for one phone, with the revisions that still

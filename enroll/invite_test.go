@@ -320,8 +320,8 @@ func TestListAndRevoke(t *testing.T) {
 
 func TestValidateNamesEveryGap(t *testing.T) {
 	t.Parallel()
-	err := (&Service{InquiryMaxAge: -1}).Validate()
-	if err == nil || strings.Count(err.Error(), "\n") != 23 {
+	err := (&Service{InquiryMaxAge: -1, MailboxLimit: -1}).Validate()
+	if err == nil || strings.Count(err.Error(), "\n") != 25 {
 		t.Errorf("got %v", err)
 	}
 }

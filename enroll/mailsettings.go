@@ -33,6 +33,7 @@ const (
 	MailOutdated  MailProfileState = "outdated"  // the phone lists another revision
 	MailMissing   MailProfileState = "missing"   // the phone does not list it
 	MailRefused   MailProfileState = "refused"   // the phone was asked to install it and would not
+	MailWaiting   MailProfileState = "waiting"   // the mailbox has no place for another device
 	MailUnmade    MailProfileState = "unmade"    // it cannot be made for this user: Faults say why
 	MailUnknown   MailProfileState = "unknown"   // the phone has listed nothing yet
 )
@@ -96,8 +97,30 @@ func (s *Service) MailSettings(ctx context.Context, id mdm.DeviceID) (MailSettin
 	}
 	if len(won) == 0 {
 		m.Warnings = append(m.Warnings, "No mail template is assigned to this user.")
+		return m, nil
 	}
-	return m, nil
+	return m, s.warnOfMailbox(ctx, &m, have)
+}
+
+// warnOfMailbox says where the mailbox runs out of places for devices.
+func (s *Service) warnOfMailbox(ctx context.Context, m *MailSettings, have Have) error {
+	why, err := s.crowded(ctx, have)
+	if err != nil {
+		return err
+	}
+	box, err := s.mailbox(ctx, have.User)
+	if err != nil {
+		return err
+	}
+	if warning := box.Warning(); warning != "" {
+		m.Warnings = append(m.Warnings, warning)
+	}
+	for i := range m.Profiles {
+		if p := &m.Profiles[i]; why != nil && p.State != MailUnmade {
+			p.State = MailWaiting
+		}
+	}
+	return nil
 }
 
 // warn says what about the phone explains that it shows something else.

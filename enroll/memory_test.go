@@ -44,6 +44,7 @@ type memory struct {
 	ttl         map[string]time.Duration
 	hand        map[string]string // who else may be that owner of tokens
 	certs       map[string]certs.Certificate
+	clients     map[directory.UserID][]MailClient
 	rights      map[string]int // of the grants of identities
 	retired     int            // how often predecessors were asked to be retired
 	beforePin   func()         // called, locked, before an enrolment is pinned anew
@@ -66,6 +67,7 @@ func newMemory() *memory {
 		grants:      map[string]certs.Grant{},
 		ttl:         map[string]time.Duration{},
 		certs:       map[string]certs.Certificate{},
+		clients:     map[directory.UserID][]MailClient{},
 		rights:      map[string]int{},
 	}
 }

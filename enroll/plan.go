@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,7 @@ type WantedProfile struct {
 	Identifier string
 	UUID       string // top-level PayloadUUID, upper case; empty when it could not be rendered for the user
 	Mail       bool   // carries the mailbox; a security policy does not
+	Waits      bool   // is not to be installed yet: the mailbox has no place for another device
 }
 
 // renders tells whether there is anything to install.
@@ -121,7 +123,7 @@ func (p *planner) plan() {
 // provide installs a wanted profile unless the phone has it or may have it. It
 // returns since when the phone's own list may be out of date.
 func (p *planner) provide(profile WantedProfile) (doubt time.Time) {
-	if !profile.renders() {
+	if !profile.renders() || profile.Waits {
 		return time.Time{}
 	}
 	if at, done := p.removed(profile.Identifier); done {
@@ -143,13 +145,14 @@ func (p *planner) provide(profile WantedProfile) (doubt time.Time) {
 }
 
 // release lets a phone go on whose set-up assistant waits for us, once it has
-// everything that it should have.
+// everything that it should have by now: what waits for somebody else may come later.
 func (p *planner) release() {
 	device := p.have.Report.Device
 	if device == nil || device.AwaitingConfiguration == nil || !*device.AwaitingConfiguration {
 		return
 	}
-	if len(p.want.Profiles) > 0 && !Confirmed(p.want, p.have.Report) {
+	now := Want{Profiles: slices.DeleteFunc(slices.Clone(p.want.Profiles), func(w WantedProfile) bool { return w.Waits })}
+	if len(now.Profiles) > 0 && !Confirmed(now, p.have.Report) {
 		return
 	}
 	if past := p.past(deviceConfigured, ""); len(past) > 0 && past[0].State == mdm.Acknowledged && !past[0].DoneAt.Before(p.at(askDevice)) {

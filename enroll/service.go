@@ -73,7 +73,8 @@ type Service struct {
 	Hands        Hands
 	SMIME        SMIMESource // nil: templates that ask for S/MIME certificates are not delivered
 	Demands      Demands     // nil: no policy asks for more than usual
-	Audit        audit.Log   // refusals; everything else is written with its act
+	Mailboxes    MailboxStore
+	Audit        audit.Log // refusals; everything else is written with its act
 
 	// Root is the first root that this installation ever had. On the phone its
 	// payload keeps the place that it has had since then.
@@ -91,6 +92,7 @@ type Service struct {
 	PublicURL     string        // "https://mdm.example.com", no slash at the end; never changes
 	Organization  string        // shown on the phone
 	SecondOwner   bool          // wipe and retire wait for the token of another owner
+	MailboxLimit  int           // how many devices a mailbox's server takes; 0: nobody knows, and nothing waits
 	InquiryMaxAge time.Duration // facts older than this, seen from the beginning of a connection, are asked again; 0 asks in every connection
 
 	Now func() time.Time // nil means time.Now
@@ -136,12 +138,14 @@ func (s *Service) Validate() error {
 	need(s.Wakes != nil, "Wakes")
 	need(s.Renewals != nil, "Renewals")
 	need(s.Hands != nil, "Hands")
+	need(s.Mailboxes != nil, "Mailboxes")
 	need(s.Audit != nil, "Audit")
 	need(s.Root != nil, "Root")
 	need(s.Signer != nil, "Signer")
 	need(s.MAC != nil, "MAC")
 	need(s.Topic != nil, "Topic")
 	need(s.PublicURL != "", "PublicURL")
+	need(s.MailboxLimit >= 0, "MailboxLimit (not negative)")
 	need(s.InquiryMaxAge >= 0, "InquiryMaxAge (not negative)")
 	return errors.Join(faults...)
 }

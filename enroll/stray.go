@@ -11,7 +11,12 @@ import (
 // ours reports whether a profile is one that this server makes from templates
 // and security policies.
 func ours(identifier string) bool {
-	return strings.HasPrefix(identifier, templates.IdentifierPrefix) || strings.HasPrefix(identifier, templates.SecurityIdentifierPrefix)
+	return carriesMail(identifier) || strings.HasPrefix(identifier, templates.SecurityIdentifierPrefix)
+}
+
+// carriesMail reports whether it is one of those that carry a mailbox.
+func carriesMail(identifier string) bool {
+	return strings.HasPrefix(identifier, templates.IdentifierPrefix)
 }
 
 // removeStrays takes away what we once installed and what is not wanted any

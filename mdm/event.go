@@ -13,7 +13,7 @@ const (
 	EventEnrolled       EventKind = "enrolled"        // TokenUpdate made an enrolment active
 	EventReported       EventKind = "reported"        // a contact changed what we know: facts, results
 	EventEnded          EventKind = "ended"           // checked out or replaced
-	EventUserChanged    EventKind = "user_changed"    // one for each active enrolment of that user, whose data or S/MIME keys are others
+	EventUserChanged    EventKind = "user_changed"    // one for each active enrolment of that user, whose data, S/MIME keys or devices are others
 	EventUserRemoved    EventKind = "user_removed"    // one for each enrolment of that user
 	EventPolicyChanged  EventKind = "policy_changed"  // EnrollmentID is empty: all are concerned
 	EventTemplateChange EventKind = "template_change" // EnrollmentID is empty: all are concerned

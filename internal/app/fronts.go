@@ -53,7 +53,7 @@ func (a *App) frontConfig(cfg config.Config, registry *prometheus.Registry) serv
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
 			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
 			SMIME: r.smime, SMIMEExports: r.smime, Access: a.accessAdmin(),
-			DeviceReport: &access.Reporter{Source: a.db.Access()}, DeploymentReport: r.enroll,
+			DeviceReport: &access.Reporter{Source: a.db.Access()}, DeploymentReport: r.enroll, Mailboxes: r.enroll,
 			Audit: a.db.Audit(), Authority: r.authority, Rollover: rollover{r.rollover, a}, Endings: r.watch, Backup: backups{a.db}, Now: a.now,
 		},
 		Access: accessapi.Deps{Engine: r.access, Logins: r.access, Devices: r.enroll, Verdicts: r.compliance, Explains: r.explainer, Feed: r.feed, Tokens: r.tokens, Webhooks: r.webhooks},

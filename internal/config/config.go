@@ -72,6 +72,9 @@ type Config struct {
 	SecondOwner bool
 	// AccessMaxStale is how long decisions about mailboxes go on without a word from the database; 0 = each asks it first.
 	AccessMaxStale time.Duration
+	// MailboxDeviceLimit is how many devices the mail server takes for one mailbox: at
+	// that many a new phone's mail profile waits; 0 = nobody knows, and nothing waits.
+	MailboxDeviceLimit int
 	// WebhookPrivate lets webhooks be sent into private networks and to this machine.
 	WebhookPrivate bool
 	// SMTPURL is the mail server that takes mails to users and admins: smtp:// with
@@ -101,6 +104,8 @@ func Default() Config {
 		WakeInterval:  4 * time.Hour,
 
 		AccessMaxStale: 300 * time.Second,
+
+		MailboxDeviceLimit: 10, // EasMaxDevices of Exchange 2010 and 2013
 
 		DatabaseMaxConnections: 10,
 

@@ -15,6 +15,8 @@ import (
 
 const (
 	maxInquiryAge = 30 * 24 * time.Hour
+
+	maxMailboxDevices = 1000
 	// A phone may be off for a week; and what is renewed after half a year is renewed for ever.
 	minRenewalWindow = 7 * 24 * time.Hour
 	maxRenewalWindow = 180 * 24 * time.Hour
@@ -51,6 +53,9 @@ func (c Config) Validate() error {
 	}
 	if c.AccessMaxStale < 0 || c.AccessMaxStale > time.Hour {
 		refuse("access_max_stale", "must be between 0 and 1h", "300s is a good value; 0 asks the database before every decision")
+	}
+	if c.MailboxDeviceLimit < 0 || c.MailboxDeviceLimit > maxMailboxDevices {
+		refuse("mailbox_device_limit", "must be between 0 and 1000", "use what the mail server takes: 10 on Exchange 2010 and 2013; 0 is no limit")
 	}
 	checkPush(refuse, c)
 	faults = append(faults, c.checkMail()...)

@@ -178,6 +178,9 @@ func (s *Access) RemoveDevice(ctx context.Context, id access.DeviceID, entry aud
 			return err
 		}
 		t.emitUser(mdm.EventAccess, d.UserID, t.db.now())
+		if err := t.places(ctx, d.UserID); err != nil {
+			return err
+		}
 		return t.forget(ctx, access.StepUnavailable, access.Reason{Rule: "device", Fact: "the device was removed from the list",
 			Fix: "Open the mail app once more: the device is then looked at anew."}, d)
 	})

@@ -47,6 +47,9 @@ func TestQueryPlans(t *testing.T) {
 		{"installations", installQuery, []any{"", ""}, "enroll_commands_recent", true},
 		{"due spells", dueSpells, []any{1, 1}, "compliance_spells_next", false},
 		{"commands of a device", listCommands, []any{"", 1, 1}, "enroll_commands_older", true},
+		{"phones of a mailbox", mailboxPhones, []any{""}, "enroll_enrollments_user", true},
+		{"phones of a mailbox: commands", mailboxPhones, []any{""}, "enroll_commands_recent", true},
+		{"phones that wait for a place", waitingPhones, []any{""}, "enroll_enrollments_user", false},
 		{"one device", device, []any{""}, "enroll_enrollments_device", true},
 	}
 	for _, tt := range tests {

@@ -24,6 +24,9 @@ func testClients(t *testing.T, make Maker) {
 	t.Run("personal words", testPersonal(make))
 	t.Run("mail off and on", testMailOff(make))
 	t.Run("denials", testDenials(make))
+	t.Run("who shares a mailbox", testMailbox(make))
+	t.Run("crowded mailboxes", testCrowded(make))
+	t.Run("a place in a mailbox", testPlaces(make))
 }
 
 func sighting(u directory.User, spelling string, at time.Time) access.Sighting {
