@@ -62,16 +62,8 @@ func (c *accessDeviceListCmd) Run(p *program) error {
 	}
 	const header = "ID USER DECISION LAST DEVICE"
 	return list(p, c.Output, all, header, fitted(header, all, func(d access.DeviceRow) []string {
-		return []string{string(d.ID), d.UPN, string(d.Effect), stamp(d.LastAt), strings.TrimSpace(d.Type + " " + spelled(d.Device))}
+		return []string{string(d.ID), d.UPN, string(d.Effect), stamp(d.LastAt), strings.TrimSpace(d.Type + " " + d.Spelling())}
 	}, terminalWidth(p.stdout), 4))
-}
-
-// spelled is the DeviceId as its client wrote it.
-func spelled(d access.Device) string {
-	if len(d.Spellings) > 0 {
-		return d.Spellings[0]
-	}
-	return string(d.Key)
 }
 
 type accessDeviceShowCmd struct {
@@ -126,6 +118,12 @@ func personalLine(w access.Personal) string {
 type accessDeviceRemoveCmd struct {
 	ID string `arg:"" name:"id" help:"ID of the mail client: see access device list."`
 	Reasoned
+	Rehearsed
+}
+
+// Help is the detail under the usage line.
+func (*accessDeviceRemoveCmd) Help() string {
+	return `It gives up a place in the mailbox: where a phone waits for one, its mail profile is sent. Remove the device at the mail server, too. One that is on an enrolled phone is refused: end the phone's management with device retire.`
 }
 
 func (c *accessDeviceRemoveCmd) Run(p *program) error {
@@ -133,7 +131,17 @@ func (c *accessDeviceRemoveCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := api.call(p.ctx, http.MethodDelete, because(accessDevicePath(c.ID), c.Reason), "", nil, nil); err != nil {
+	path := because(accessDevicePath(c.ID), c.Reason)
+	if c.DryRun {
+		var row access.DeviceRow
+		if err := api.call(p.ctx, http.MethodDelete, path+"&dry_run=true", "", nil, &row); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "would forget %s of %s, last seen %s\n", cell(strings.TrimSpace(row.Type+" "+row.Spelling())), cell(row.UPN), stamp(row.LastAt))
+		p.nothingDone()
+		return nil
+	}
+	if err := api.call(p.ctx, http.MethodDelete, path, "", nil, nil); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "mail client %s is forgotten; what was said of it stays\n", cell(c.ID))

@@ -213,6 +213,7 @@ func serverChecks(p *program) []check {
 		checks = append(checks, endingChecks(p, api)...)
 		checks = append(checks, pushChecks(p, api)...)
 		checks = append(checks, mailChecks(ctx, api)...)
+		checks = append(checks, mailboxChecks(ctx, api)...)
 	}
 	if p.server() != "" {
 		return append(checks, check{"rehearsal gaps", warn, "not visible from elsewhere", "run doctor --data DIR on the server's own machine"})

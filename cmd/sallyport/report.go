@@ -15,6 +15,7 @@ const reportsPath = "/api/v1/reports/"
 type reportCmd struct {
 	Devices    reportDevicesCmd    `cmd:"" help:"Mail clients and phones with access, last sync, compliance and owner."`
 	Deployment reportDeploymentCmd `cmd:"" help:"How far the newest revision of each mail template has got."`
+	Mailboxes  reportMailboxesCmd  `cmd:"" help:"Mailboxes that have, or will soon have, as many devices as their mail server takes."`
 }
 
 // ReportOutput is the -o flag of a report.
@@ -73,10 +74,10 @@ func (c *reportDeploymentCmd) Run(p *program) error {
 	if err := api.get(p.ctx, reportsPath+"deployment", nil, &all); err != nil {
 		return err
 	}
-	const header = "TEMPLATE REVISION PHONES INSTALLED OLDER PENDING REFUSED UNMADE"
+	const header = "TEMPLATE REVISION PHONES INSTALLED OLDER PENDING WAITING REFUSED UNMADE"
 	return list(p, Output(c.ReportOutput), all.Templates, header, func(d enroll.Deployment) []string {
 		row := []string{d.Template}
-		for _, n := range []int{d.Revision, d.Phones, d.Installed, d.Older, d.Pending, d.Refused, d.Unmade} {
+		for _, n := range []int{d.Revision, d.Phones, d.Installed, d.Older, d.Pending, d.Waiting, d.Refused, d.Unmade} {
 			row = append(row, strconv.Itoa(n))
 		}
 		return row

@@ -184,11 +184,19 @@ func (c *userShowCmd) Run(p *program) error {
 	if c.json() {
 		return printJSON(p.stdout, u)
 	}
-	return facts(p.stdout,
+	var box adminapi.Mailbox
+	if err := api.get(p.ctx, userPath(c.UPN)+"/mailbox", nil, &box); err != nil {
+		return err
+	}
+	err = facts(p.stdout,
 		fact{"UPN", u.UPN}, fact{"Email", u.Email}, fact{"Username", u.Username}, fact{"Domain name", u.DomainName},
 		fact{"Display name", u.DisplayName}, fact{"First name", u.FirstName}, fact{"Middle name", u.MiddleName},
 		fact{"Last name", u.LastName}, fact{"Groups", strings.Join(u.Groups, ";")}, fact{"Shared mailbox", shared(u)},
-		fact{"Added", stamp(u.CreatedAt)}, fact{"Changed", stamp(u.UpdatedAt)})
+		fact{"Devices", devicesOf(box)}, fact{"Added", stamp(u.CreatedAt)}, fact{"Changed", stamp(u.UpdatedAt)})
+	if err == nil && box.Warning != "" {
+		fmt.Fprintf(p.stdout, "warning: %s\n", cell(box.Warning))
+	}
+	return err
 }
 
 // shared is said where it is so, and nowhere else.

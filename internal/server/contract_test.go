@@ -148,6 +148,8 @@ var examples = map[string]example{
 	"POST /api/v1/ca/issuing/{fingerprint}/retire":       {path: "/api/v1/ca/issuing/" + issuedHash + "/retire", body: `{"force":true}`, contentType: jsonType, status: 200},
 	"GET /api/v1/reports/devices":                        {path: "/api/v1/reports/devices?format=json&after=u0&limit=1", status: 200},
 	"GET /api/v1/reports/deployment":                     {path: "/api/v1/reports/deployment", status: 200},
+	"GET /api/v1/reports/mailboxes":                      {path: "/api/v1/reports/mailboxes?format=json&limit=1", status: 200},
+	"GET /api/v1/users/{upn}/mailbox":                    {path: "/api/v1/users/alice@example.test/mailbox", status: 200},
 	"GET /api/v1/backup":                                 {path: "/api/v1/backup", status: 200},
 	"GET /api/v1/openapi.yaml":                           {path: "/api/v1/openapi.yaml", status: 200},
 

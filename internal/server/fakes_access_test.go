@@ -121,6 +121,10 @@ func (f accessFake) TakeBack(context.Context, access.Word) error { return f.w.di
 
 func (f accessFake) Remove(context.Context, access.DeviceID, string) error { return f.w.did(true) }
 
+func (f accessFake) PlanRemove(_ context.Context, id access.DeviceID) (access.DeviceRow, error) {
+	return access.DeviceRow{Device: access.Device{ID: id, Spellings: []string{}}}, f.w.did(false)
+}
+
 func (f accessFake) SetMail(_ context.Context, upn string, _ bool, _ string) error {
 	if upn != alice.UPN {
 		return directory.ErrNotFound

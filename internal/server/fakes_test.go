@@ -107,7 +107,7 @@ func (w *world) config() Config {
 	c.Admin.Actions, c.Admin.Devices, c.Admin.Held = enroller{w}, enroller{w}, enroller{w}
 	c.Admin.Push, c.Admin.Access, c.Admin.Mails = pushFake{w}, accessFake{w}, mailsFake{w}
 	c.Admin.SMIME, c.Admin.SMIMEExports = smimeFake{w}, smimeFake{w}
-	c.Admin.DeviceReport, c.Admin.DeploymentReport = reportFake{w}, reportFake{w}
+	c.Admin.DeviceReport, c.Admin.DeploymentReport, c.Admin.Mailboxes = reportFake{w}, reportFake{w}, reportFake{w}
 	c.Admin.Certificates, c.Admin.People, c.Admin.Hand = caFake{w}, caFake{w}, caFake{w}
 	c.Admin.Authority, c.Admin.Rollover, c.Admin.Endings = authorityFake{w}, rolloverFake{w}, rolloverFake{w}
 	c.Admin.Backup, c.Admin.Now = backup{w}, w.clock

@@ -84,6 +84,7 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/users/{upn}", plane: adminPlane, roles: readers, handler: f.admin.GetUser},
 		{method: "DELETE", pattern: "/api/v1/users/{upn}", plane: adminPlane, roles: operators, handler: f.admin.RemoveUser},
 
+		{method: "GET", pattern: "/api/v1/users/{upn}/mailbox", plane: adminPlane, roles: readers, handler: f.admin.Mailbox},
 		{method: "PUT", pattern: "/api/v1/users/{upn}/mail", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SwitchMail},
 
 		{method: "GET", pattern: "/api/v1/templates", plane: adminPlane, roles: readers, handler: f.admin.ListTemplates},
@@ -201,6 +202,7 @@ func (f *front) table() []route {
 		{method: "POST", pattern: "/api/v1/ca/issuing/{fingerprint}/retire", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.RetireIssuing},
 		{method: "GET", pattern: "/api/v1/reports/devices", plane: adminPlane, roles: readers, handler: f.admin.ReportDevices},
 		{method: "GET", pattern: "/api/v1/reports/deployment", plane: adminPlane, roles: readers, handler: f.admin.ReportDeployment},
+		{method: "GET", pattern: "/api/v1/reports/mailboxes", plane: adminPlane, roles: readers, handler: f.admin.ReportMailboxes},
 
 		{method: "GET", pattern: "/api/v1/backup", plane: adminPlane, roles: admins, handler: f.admin.StreamBackup},
 		{method: "GET", pattern: "/api/v1/openapi.yaml", plane: adminPlane, roles: everyRole, handler: openAPI},

@@ -45,6 +45,7 @@ type AccessPlans interface {
 	PlanDefault(ctx context.Context, e access.Effect) (access.Impact, error)
 	PlanPolicy(ctx context.Context, source []byte) (access.Impact, []*refusal.Error, error)
 	PlanWord(ctx context.Context, w access.Word) ([]access.Shift, error)
+	PlanRemove(ctx context.Context, id access.DeviceID) (access.DeviceRow, error)
 }
 
 // AccessDevices shows mail clients and the phones that they are on.

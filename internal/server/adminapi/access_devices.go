@@ -74,11 +74,23 @@ func (a *API) GetAccessDevice(w http.ResponseWriter, r *http.Request) error {
 
 // RemoveAccessDevice answers DELETE /api/v1/access/devices/{id}?reason=….
 func (a *API) RemoveAccessDevice(w http.ResponseWriter, r *http.Request) error {
-	values, err := wire.Query(r, "reason")
+	values, err := wire.Query(r, "reason", "dry_run")
 	if err != nil {
 		return err
 	}
-	return decided(w, a.d.Access.Remove(r.Context(), access.DeviceID(r.PathValue("id")), values["reason"]))
+	dry, err := isDry(values["dry_run"])
+	if err != nil {
+		return err
+	}
+	id := access.DeviceID(r.PathValue("id"))
+	if !dry {
+		return decided(w, a.d.Access.Remove(r.Context(), id, values["reason"]))
+	}
+	row, err := a.d.Access.PlanRemove(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, http.StatusOK, row)
 }
 
 // ApproveAccess answers POST /api/v1/access/devices/approve.

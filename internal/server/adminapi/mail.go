@@ -26,7 +26,7 @@ type MailProfile struct {
 	Identifier  string           `json:"identifier"`
 	UUID        string           `json:"uuid,omitempty"`         // of the current revision; empty when it cannot be made
 	DisplayName string           `json:"display_name,omitempty"` // in Settings > General > VPN & Device Management
-	State       string           `json:"state"`                  // installed, outdated, missing, refused, unmade, unknown
+	State       string           `json:"state"`                  // installed, outdated, missing, refused, waiting, unmade, unknown
 	Reason      string           `json:"reason,omitempty"`       // why the phone refused it
 	Fix         string           `json:"fix,omitempty"`          // what the user should do about it
 	Faults      []*refusal.Error `json:"faults,omitempty"`       // why it cannot be made

@@ -110,10 +110,10 @@ func (a *API) ReportDeployment(w http.ResponseWriter, r *http.Request) error {
 	if !spreadsheet {
 		return wire.WriteJSON(w, http.StatusOK, Deployments{Templates: wire.List(list)})
 	}
-	rows := [][]string{{"template", "revision", "phones", "installed", "older", "pending", "refused", "unmade"}}
+	rows := [][]string{{"template", "revision", "phones", "installed", "older", "pending", "waiting", "refused", "unmade"}}
 	for _, d := range list {
 		row := []string{d.Template}
-		for _, n := range []int{d.Revision, d.Phones, d.Installed, d.Older, d.Pending, d.Refused, d.Unmade} {
+		for _, n := range []int{d.Revision, d.Phones, d.Installed, d.Older, d.Pending, d.Waiting, d.Refused, d.Unmade} {
 			row = append(row, strconv.Itoa(n))
 		}
 		rows = append(rows, row)

@@ -117,6 +117,7 @@ type Deps struct {
 
 	DeviceReport     DeviceReport
 	DeploymentReport DeploymentReport
+	Mailboxes        MailboxService
 
 	Now func() time.Time // nil means time.Now
 }
