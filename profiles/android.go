@@ -29,8 +29,8 @@ type AndroidEnforcement struct {
 	WipeAfterDays  *int `yaml:"wipe_after_days" json:"wipe_after_days"`   // the work profile is removed, or a company's phone erased, after so many
 }
 
-// maxEnforcement bounds both days.
-const maxEnforcement = 365
+// MaxEnforcementDays bounds both days.
+const MaxEnforcementDays = 365
 
 // apiLevels is the API level of each version of Android
 // (https://developer.android.com/tools/releases/platforms).
@@ -39,20 +39,21 @@ var apiLevels = map[string]int{
 }
 
 // APILevel is the API level of MinimumOS; 0 where none is asked for.
-func (p AndroidPolicy) APILevel() int { return apiLevels[strings.TrimSuffix(p.MinimumOS, ".0")] }
+func (p AndroidPolicy) APILevel() int { return apiLevels[p.MinimumOS] }
 
 // Validate refuses, by field, what no phone could be held to.
 func (p AndroidPolicy) Validate() error {
 	var list refusal.List
 	if p.MinimumOS != "" && p.APILevel() == 0 {
-		list.Add(refusal.New(ErrInvalidAndroid, "minimum_os", "is no version of Android that is known", "use one of "+knownAndroid()))
+		list.Add(refusal.New(ErrInvalidAndroid, "minimum_os", "is no version of Android that is known", "use one of "+strings.Join(AndroidVersions(), ", ")))
 	}
 	list.Add(p.Enforcement.validate()...)
 	return list.OrNil()
 }
 
-func knownAndroid() string {
-	return strings.Join(slices.SortedFunc(maps.Keys(apiLevels), func(a, b string) int { return apiLevels[a] - apiLevels[b] }), ", ")
+// AndroidVersions are those that MinimumOS may name, the oldest first.
+func AndroidVersions() []string {
+	return slices.SortedFunc(maps.Keys(apiLevels), func(a, b string) int { return apiLevels[a] - apiLevels[b] })
 }
 
 func (e *AndroidEnforcement) validate() refusal.List {
@@ -66,11 +67,11 @@ func (e *AndroidEnforcement) validate() refusal.List {
 		list.Add(refusal.New(ErrInvalidAndroid, "enforcement.block_after_days", "is missing: Android takes both days or none", both))
 	case e.WipeAfterDays == nil:
 		list.Add(refusal.New(ErrInvalidAndroid, "enforcement.wipe_after_days", "is missing: Android takes both days or none", both))
-	case *e.BlockAfterDays < 0 || *e.BlockAfterDays > maxEnforcement:
-		list.Add(refusal.New(ErrInvalidAndroid, "enforcement.block_after_days", "is "+strconv.Itoa(*e.BlockAfterDays), fmt.Sprintf("use 0 to %d days", maxEnforcement)))
-	case *e.WipeAfterDays <= *e.BlockAfterDays || *e.WipeAfterDays > maxEnforcement:
+	case *e.BlockAfterDays < 0 || *e.BlockAfterDays > MaxEnforcementDays:
+		list.Add(refusal.New(ErrInvalidAndroid, "enforcement.block_after_days", "is "+strconv.Itoa(*e.BlockAfterDays), fmt.Sprintf("use 0 to %d days", MaxEnforcementDays)))
+	case *e.WipeAfterDays <= *e.BlockAfterDays || *e.WipeAfterDays > MaxEnforcementDays:
 		list.Add(refusal.New(ErrInvalidAndroid, "enforcement.wipe_after_days", fmt.Sprintf("is %d", *e.WipeAfterDays),
-			fmt.Sprintf("use more days than block_after_days, and at most %d", maxEnforcement)))
+			fmt.Sprintf("use more days than block_after_days, and at most %d", MaxEnforcementDays)))
 	}
 	return list
 }

@@ -45,6 +45,7 @@ func meaning(s Spec) Spec {
 		accounts[i] = account
 	}
 	s.Accounts = accounts
+	s.Android.App = s.Android.MailApp()
 	return s
 }
 

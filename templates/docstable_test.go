@@ -280,7 +280,7 @@ func leaves(path string, t reflect.Type, found *[]string) {
 // settingsTable says by trying what becomes of each setting.
 func settingsTable(t *testing.T) string {
 	t.Helper()
-	table := header("Setting", "Apple key", "Apple", "Gmail on Android", "Outlook on Android")
+	table := header("Setting", "Apple key", "Apple", "Gmail on Android", "Outlook on Android", "Samsung Email", "Nine Work")
 	for _, s := range samples() {
 		without, with := sampleAccount(t, s.needs), sampleAccount(t, slices.Concat(s.needs, s.also, []sample{s}))
 		_, gmail, err := managedconfig.Gmail(with)
@@ -292,9 +292,19 @@ func settingsTable(t *testing.T) string {
 			outlook = profiles.Report{{Field: s.field, Status: "refused"}}
 		}
 		keys := appleKeys(t, without, with)
-		table += row("`"+s.field+": "+s.value+"`", keys, became(mobileconfig.Fidelity(with, ""), s.field), became(gmail, s.field), became(outlook, s.field))
+		table += row("`"+s.field+": "+s.value+"`", keys, became(mobileconfig.Fidelity(with, ""), s.field), became(gmail, s.field), became(outlook, s.field),
+			becameIn(managedconfig.AppSamsung, with, s.field), becameIn(managedconfig.AppNine, with, s.field))
 	}
 	return table
+}
+
+// becameIn is what an app makes of a field without its own schema.
+func becameIn(app managedconfig.App, a profiles.ExchangeAccount, field string) string {
+	r, err := managedconfig.Draft(app, a, managedconfig.Inputs{})
+	if err != nil {
+		return "refused"
+	}
+	return became(r.Report, field)
 }
 
 // became finds the entry of a field, or of the setting that it is part of.

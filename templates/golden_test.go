@@ -200,7 +200,8 @@ func (g golden) show(t *testing.T, r Rendered, platform Platform) results {
 		name = goldenApple
 	}
 	out.add(name, p.Body)
-	out.add(string(platform)+".txt", fidelity(p.Fidelity))
+	// What the app needs around it comes after what is warned of everywhere.
+	out.add(string(platform)+".txt", append(fidelity(p.Fidelity), lines(p.Warnings[len(r.Warnings):])...))
 	return out
 }
 
@@ -217,7 +218,7 @@ func (g golden) renderPolicy(t *testing.T, policy []byte, u directory.User, o Op
 	if err != nil {
 		return append(out, refused(t, "when it is rendered", err, ErrRender)...)
 	}
-	out.add("warnings.txt", lines(spec.Settings.Warnings()))
+	out.add("warnings.txt", lines(spec.Warnings()))
 	out.add(goldenApple, encoded(t, profile))
 	out.add("apple.txt", fidelity([]AccountFidelity{{Report: mobileconfig.PasscodeFidelity(spec.Settings)}}))
 	return out

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/enroll/directory"
 	"sallyport/profiles"
+	"sallyport/profiles/managedconfig"
 )
 
 // fieldTexts says of each field of a document what it means: "Type.field" to
@@ -131,6 +132,7 @@ func schemaLimits() map[string]schemaNode {
 		"Spec.display_name": {"maxLength": maxText},
 		"Spec.priority":     {"minimum": -1000, "maximum": 1000, "default": 0},
 		"Spec.accounts":     {"minItems": 1, "maxItems": maxAccounts},
+		"AndroidSpec.app":   {"enum": managedconfig.Apps(), "default": managedconfig.AppGmail},
 
 		"ExchangeAccount": {
 			"required": []string{"name"},
@@ -154,6 +156,10 @@ func schemaLimits() map[string]schemaNode {
 		"SecuritySpec":                          {"required": []string{"name", "settings"}},
 		"SecuritySpec.name":                     {"pattern": templateName.String()},
 		"SecuritySpec.priority":                 {"minimum": -1000, "maximum": 1000, "default": 0},
+		"AndroidPolicy.minimum_os":              {"enum": profiles.AndroidVersions()},
+		"AndroidEnforcement":                    {"required": []string{"block_after_days", "wipe_after_days"}},
+		"AndroidEnforcement.block_after_days":   {"minimum": 0, "maximum": profiles.MaxEnforcementDays - 1},
+		"AndroidEnforcement.wipe_after_days":    {"minimum": 1, "maximum": profiles.MaxEnforcementDays},
 		"SecurityPolicy":                        {"minProperties": 1},
 		"SecurityPolicy.allow_simple":           {"default": true},
 		"SecurityPolicy.minimum_length":         zeroOr(1, 16),

@@ -50,6 +50,7 @@ func (s Spec) Validate() error {
 	}
 	list.Add(audience("assign", s.Assign)...)
 	list.Add(audience("exclude", s.Exclude)...)
+	list.Add(s.Android.validate())
 	list.Add(checkKept(s.Kept, s.Accounts)...)
 	if n := len(s.Accounts); n == 0 || n > maxAccounts {
 		list.Add(refusal.New(ErrInvalid, "accounts", fmt.Sprintf("are %d", n), fmt.Sprintf("describe 1 to %d mail accounts", maxAccounts)))

@@ -47,7 +47,7 @@ accounts:
 		fields[c.Field] = c.After
 	}
 	if diff := cmp.Diff(map[string]string{
-		"name": "mail", "display_name": "mail", "priority": "7", "assign": "groups sales",
+		"name": "mail", "display_name": "mail", "priority": "7", "android.app": "gmail", "assign": "groups sales",
 		"accounts[0].name": "Mail", "accounts[0].host_type": "on_premises", "accounts[0].host": "mail.example.test",
 		"accounts[0].user_name": "%upn%", "accounts[0].email": "%email%", "accounts[0].ssl": "yes", "accounts[0].identity": "none",
 		"accounts[0].password": "secret mail-password", "accounts[0].oauth.enabled": "no", "accounts[0].sync.notes": "off, locked",

@@ -23,11 +23,13 @@ const (
 	PlatformGmail      Platform = "gmail"       // managed configuration of Gmail on Android
 	PlatformOutlook    Platform = "outlook"     // managed configuration of Outlook on Android
 	PlatformOutlookIOS Platform = "outlook-ios" // managed configuration of Outlook on iOS
+	PlatformSamsung    Platform = "samsung"     // managed configuration of Samsung Email
+	PlatformNine       Platform = "nine"        // managed configuration of Nine Work on Android
 )
 
 // Platforms are all of them.
 func Platforms() []Platform {
-	return []Platform{PlatformApple, PlatformGmail, PlatformOutlook, PlatformOutlookIOS}
+	return []Platform{PlatformApple, PlatformGmail, PlatformOutlook, PlatformOutlookIOS, PlatformSamsung, PlatformNine}
 }
 
 // Phones tells what a user's phones have reported. enroll knows it.
@@ -257,10 +259,10 @@ func Show(r Rendered, platform Platform, osVersions ...string) (Preview, error) 
 	case "", PlatformApple:
 		p.Platform = PlatformApple
 		return p, p.apple(r, osVersions)
-	case PlatformGmail, PlatformOutlook, PlatformOutlookIOS:
+	case PlatformGmail, PlatformOutlook, PlatformOutlookIOS, PlatformSamsung, PlatformNine:
 		return p, p.android(r)
 	}
-	return Preview{}, refusal.New(ErrInvalid, "platform", fmt.Sprintf("is %.32q", platform), "use apple, gmail, outlook or outlook-ios")
+	return Preview{}, refusal.New(ErrInvalid, "platform", fmt.Sprintf("is %.32q", platform), "use apple, gmail, outlook, outlook-ios, samsung or nine")
 }
 
 func (p *Preview) apple(r Rendered, osVersions []string) error {
@@ -306,23 +308,28 @@ func (p *Preview) android(r Rendered) error {
 		if err != nil {
 			return underRender(r, err)
 		}
-		if p.Body, err = bundle.Encode(); err != nil {
-			return fmt.Errorf("preview %s: %w", r.TemplateName, err)
+		if bundle != nil {
+			if p.Body, err = bundle.Encode(); err != nil {
+				return fmt.Errorf("preview %s: %w", r.TemplateName, err)
+			}
 		}
 		p.Tree = string(p.Body)
+		if p.Platform != PlatformOutlookIOS {
+			p.Warnings = append(p.Warnings, appWarnings(managedconfig.App(p.Platform), account)...)
+		}
 		p.Fidelity = append(p.Fidelity, AccountFidelity{Account: account.Name, Report: report})
 	}
 	return nil
 }
 
+// managed writes an account for an app by the built-in tables: a preview asks
+// nobody.
 func managed(a profiles.ExchangeAccount, platform Platform) (managedconfig.Bundle, profiles.Report, error) {
-	switch platform {
-	case PlatformOutlook:
-		return managedconfig.Outlook(a, managedconfig.Android)
-	case PlatformOutlookIOS:
+	if platform == PlatformOutlookIOS {
 		return managedconfig.Outlook(a, managedconfig.IOS)
 	}
-	return managedconfig.Gmail(a)
+	r, err := managedconfig.Draft(managedconfig.App(platform), a, managedconfig.Inputs{})
+	return r.Bundle, r.Report, err
 }
 
 // underRender makes an app's refusal one of this rendering, by field of the template.

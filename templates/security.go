@@ -20,6 +20,7 @@ type SecuritySpec struct {
 	Assign   directory.Audience      `yaml:"assign" json:"assign"`               // who gets it: everyone, or groups and users by UPN; nobody where it is left out
 	Exclude  directory.Audience      `yaml:"exclude" json:"exclude,omitzero"`    // who never gets it, whomever assign names
 	Settings profiles.SecurityPolicy `yaml:"settings" json:"settings"`
+	Android  profiles.AndroidPolicy  `yaml:"android" json:"android,omitzero"` // what is asked of Android phones alone
 }
 
 // SecurityRevision is one immutable state of a security policy.
@@ -72,7 +73,23 @@ func (s SecuritySpec) Validate() error {
 	for _, e := range refusal.All(s.Settings.Validate()) {
 		list.Add(refusal.New(ErrInvalid, "settings."+e.Field, e.Reason, e.Remedy))
 	}
+	for _, e := range refusal.All(s.Android.Validate()) {
+		list.Add(refusal.New(ErrInvalid, "android."+e.Field, e.Reason, e.Remedy))
+	}
 	return list.OrNil()
+}
+
+// Warnings are what is allowed in a security policy but hardly meant, or does
+// damage, by field.
+func (s SecuritySpec) Warnings() []*refusal.Error {
+	var list []*refusal.Error
+	for _, w := range s.Settings.Warnings() {
+		list = append(list, refusal.New(w.Err, "settings."+w.Field, w.Reason, w.Remedy))
+	}
+	for _, w := range s.Android.Warnings() {
+		list = append(list, refusal.New(w.Err, "android."+w.Field, w.Reason, w.Remedy))
+	}
+	return list
 }
 
 // ChooseSecurity returns the security policy of a user: the highest priority,

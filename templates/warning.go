@@ -9,8 +9,15 @@ import (
 )
 
 // Warnings are what is allowed in a template but hardly meant, by field: those
-// of each account, and facts of the phone that not every phone tells.
-func (s Spec) Warnings() []*refusal.Error { return append(s.deviceWarnings(), warnings(s.Accounts)...) }
+// of each account, facts of the phone that not every phone tells, and what the
+// mail app that is asked for on Android needs.
+func (s Spec) Warnings() []*refusal.Error {
+	list := append(s.deviceWarnings(), warnings(s.Accounts)...)
+	if s.Android.App != "" && len(s.Accounts) > 0 {
+		list = append(list, appWarnings(s.Android.App, s.Accounts[0])...)
+	}
+	return list
+}
 
 // deviceWarnings name each variable that is a fact of the phone.
 func (s Spec) deviceWarnings() []*refusal.Error {

@@ -22,7 +22,7 @@ import (
 type profileBuildCmd struct {
 	Template     string            `required:"" help:"The template, YAML." placeholder:"FILE"`
 	User         string            `required:"" help:"The user, YAML: the fields of a user, and of the phone below device." placeholder:"FILE"`
-	Platform     string            `help:"apple (a .mobileconfig); gmail or outlook on Android, or outlook-ios (managed configuration, JSON)." enum:"apple,gmail,outlook,outlook-ios" default:"apple"`
+	Platform     string            `help:"apple (a .mobileconfig); gmail, outlook, samsung or nine on Android, or outlook-ios (managed configuration, JSON)." enum:"apple,gmail,outlook,outlook-ios,samsung,nine" default:"apple"`
 	OS           string            `name:"os" help:"Version of the phone's system, for the report on what it lacks (default: that of device in --user, or the newest)." placeholder:"VERSION"`
 	SignCert     string            `help:"Certificate of the signer, PEM, its intermediates after it." placeholder:"FILE"`
 	SignKey      string            `help:"Private key of the signer, PEM: RSA or P-256." placeholder:"FILE"`
@@ -88,6 +88,9 @@ func (c *profileBuildCmd) Run(p *program) error {
 		fmt.Fprintln(p.stderr, place(c.Template, source, levelWarning, w))
 	}
 	p.printFidelity(shown.Fidelity)
+	if len(data) == 0 {
+		return usageError{"there is nothing to write: the names of this app's keys are told by its own schema alone, which the server reads from Google"}
+	}
 	return p.writeFile(c.Out, data)
 }
 

@@ -112,7 +112,7 @@ func lintDocument(source []byte) (warnings []*refusal.Error, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return below("settings.", policy.Settings.Warnings()), nil
+		return policy.Warnings(), nil
 	}
 	spec, err := templates.Parse(source)
 	if err != nil {
@@ -123,15 +123,6 @@ func lintDocument(source []byte) (warnings []*refusal.Error, err error) {
 
 func isSecurityPolicy(source []byte) bool {
 	return yamldoc.Has(source, "settings") && !yamldoc.Has(source, "accounts")
-}
-
-// below moves warnings to where their part stands in the document.
-func below(path string, warnings []*refusal.Error) []*refusal.Error {
-	moved := make([]*refusal.Error, 0, len(warnings))
-	for _, w := range warnings {
-		moved = append(moved, refusal.New(w.Err, path+w.Field, w.Reason, w.Remedy))
-	}
-	return moved
 }
 
 // position is how yamldoc begins a reason.

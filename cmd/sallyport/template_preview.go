@@ -18,7 +18,7 @@ type templatePreviewCmd struct {
 	Name     string `arg:"" optional:"" help:"Name of an applied template."`
 	File     string `short:"f" help:"YAML of a template that is not applied yet, - for standard input." placeholder:"FILE"`
 	User     string `required:"" help:"UPN of the user." placeholder:"UPN"`
-	Platform string `help:"apple, gmail or outlook (on Android), or outlook-ios." enum:"apple,gmail,outlook,outlook-ios" default:"apple"`
+	Platform string `help:"apple, gmail, outlook, samsung or nine (on Android), or outlook-ios." enum:"apple,gmail,outlook,outlook-ios,samsung,nine" default:"apple"`
 	OS       string `name:"os" help:"Version of the phone's system; that of the user's phones when left away." placeholder:"VERSION"`
 	Out      string `short:"O" help:"Also write what would be sent, byte for byte but for challenge and signature." placeholder:"FILE"`
 	Output

@@ -173,7 +173,7 @@ func previewOf(r *http.Request) (templates.PreviewRequest, error) {
 		faults = append(faults, refusal.New(problem.ErrMalformed, "user", "is too long for a UPN", "give the user's own"))
 	}
 	if !slices.Contains(templates.Platforms(), q.Platform) {
-		faults = append(faults, refusal.New(problem.ErrMalformed, "platform", "no such platform", "use apple, gmail, outlook or outlook-ios"))
+		faults = append(faults, refusal.New(problem.ErrMalformed, "platform", "no such platform", "use apple, gmail, outlook, outlook-ios, samsung or nine"))
 	}
 	if len(q.OSVersion) > maxSystem {
 		faults = append(faults, refusal.New(problem.ErrMalformed, "os", "is too long for a version", "for example 18.1"))
