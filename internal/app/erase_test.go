@@ -80,7 +80,7 @@ func newTapped(t *testing.T, c *client) tapped {
 	web := trusting(c.root)
 	wire := &wiretapped{next: web.Transport, told: map[string]int{}}
 	web.Transport = wire
-	p, err := agent.New(agent.Options{CA: []*x509.Certificate{c.root}, HTTP: web, Story: func(string, string) {}})
+	p, err := agent.New(agent.Options{CA: []*x509.Certificate{c.root}, Keys: phoneKeys, HTTP: web, Story: func(string, string) {}})
 	must(t, err)
 	t.Cleanup(p.Close)
 	return tapped{p, wire}

@@ -128,7 +128,7 @@ func enrolMany(t *testing.T, c *client, gate nginxGate, n int) gatedFleet {
 		upn := fmt.Sprintf("user%04d@example.test", i)
 		c.post("/api/v1/users", adminapi.UserInput{UPN: upn, Email: upn, DisplayName: "User"}, &struct{}{})
 		invitation := c.invite(adminapi.InvitationRequest{User: upn})
-		p, err := agent.New(agent.Options{Dir: t.TempDir(), CA: []*x509.Certificate{c.root}, Retry: agent.Retry{First: 20 * time.Millisecond, Max: 200 * time.Millisecond, Attempts: 1000, Total: patience}})
+		p, err := agent.New(agent.Options{Dir: t.TempDir(), Keys: phoneKeys, CA: []*x509.Certificate{c.root}, Retry: agent.Retry{First: 20 * time.Millisecond, Max: 200 * time.Millisecond, Attempts: 1000, Total: patience}})
 		if err != nil {
 			return err
 		}

@@ -192,11 +192,15 @@ func trusting(root *x509.Certificate) *http.Client {
 	return &http.Client{Transport: transport, Timeout: patience}
 }
 
+// phoneKeys are those of the phones of this process, each another one: to find
+// primes for them would cost more than everything else that the tests do.
+var phoneKeys = agent.NewKeyPool()
+
 // newPhone is a phone that trusts the server's root by hand, as a rehearsal needs.
 func newPhone(t testing.TB, dir string, root *x509.Certificate, pin string) *agent.Phone {
 	t.Helper()
 	p, err := agent.New(agent.Options{
-		Dir: dir, CA: []*x509.Certificate{root}, PIN: secret.New(pin),
+		Dir: dir, CA: []*x509.Certificate{root}, PIN: secret.New(pin), Keys: phoneKeys,
 		Story: func(step, text string) { t.Log("phone:", step, text) },
 		Retry: agent.Retry{First: 20 * time.Millisecond, Max: 200 * time.Millisecond, Attempts: 1000, Total: patience},
 	})

@@ -68,7 +68,7 @@ func (k *killing) subscriber(n int) error {
 // buy takes a new phone out of its box.
 func (s *subscriber) buy(dir string) (err error) {
 	s.phone, err = agent.New(agent.Options{
-		Dir: dir, CA: []*x509.Certificate{s.root},
+		Dir: dir, CA: []*x509.Certificate{s.root}, Keys: phoneKeys,
 		Retry: agent.Retry{First: outage, Max: 5 * outage, Attempts: 10_000, Total: patience, Request: patience / 4},
 	})
 	if err != nil {

@@ -57,7 +57,7 @@ type year struct {
 func TestRenewalSoak(t *testing.T) {
 	phones := renewedPhones(t)
 	t.Parallel()
-	st := newStage(t, agent.NewKeyPool(), func(c *config.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+	st := newStage(t, func(c *config.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
 	s := newScene(t, st, "admin@example.test")
 	s.ctx = t.Context()
 	s.lasting()
@@ -130,7 +130,7 @@ func TestRenewalSoak(t *testing.T) {
 func (s *scene) through(n int) *agent.Phone {
 	s.Helper()
 	p, err := agent.New(agent.Options{
-		CA: []*x509.Certificate{s.root}, Keys: s.stage.keys, Now: s.stage.clock.now,
+		CA: []*x509.Certificate{s.root}, Keys: phoneKeys, Now: s.stage.clock.now,
 		HTTP:  &http.Client{Transport: through{s.http.Transport, n}, Timeout: patience},
 		Retry: agent.Retry{First: time.Millisecond, Max: 20 * time.Millisecond, Attempts: 1000, Total: patience},
 	})

@@ -6,7 +6,6 @@ import (
 
 	"sallyport/internal/app"
 	"sallyport/internal/config"
-	"sallyport/mdm/agent"
 )
 
 // restartable is a scene whose server can end, and begin anew on the same data.
@@ -20,7 +19,7 @@ func newRestartable(t *testing.T, before func(*app.App), set func(*config.Config
 	t.Helper()
 	s := &restartable{cfg: testConfig(filepath.Join(t.TempDir(), "data"), freeAddress(t))}
 	set(&s.cfg)
-	st := &stage{clock: &clock{}, keys: agent.NewKeyPool(), before: before}
+	st := &stage{clock: &clock{}, before: before}
 	st.app, s.stop = st.run(t, s.cfg)
 	t.Cleanup(func() { s.stop() })
 	st.client = newClient(t, s.cfg.Data)

@@ -170,7 +170,7 @@ func (s *scene) onTwo() (_ *scene, p *agent.Phone, two *client, other *app.App, 
 	dir := s.TempDir()
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	engine.share(first, second)
-	one := &stage{clock: &clock{}, keys: s.stage.keys}
+	one := &stage{clock: &clock{}}
 	one.start(s.T, first, trusting1Day)
 	key, err := os.ReadFile(filepath.Join(first, app.KeyFile))
 	must(s.T, err)
@@ -183,7 +183,7 @@ func (s *scene) onTwo() (_ *scene, p *agent.Phone, two *client, other *app.App, 
 
 	s = newScene(s.T, one, s.user)
 	way = &elsewhere{next: s.http.Transport}
-	p, err = agent.New(agent.Options{CA: []*x509.Certificate{s.root}, Keys: one.keys, Now: one.clock.now, HTTP: &http.Client{Transport: way, Timeout: patience}})
+	p, err = agent.New(agent.Options{CA: []*x509.Certificate{s.root}, Keys: phoneKeys, Now: one.clock.now, HTTP: &http.Client{Transport: way, Timeout: patience}})
 	must(s.T, err)
 	s.enrolAs(p, s.user)
 	s.configured(p)

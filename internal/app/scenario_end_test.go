@@ -131,7 +131,7 @@ func clockSetBack(s *scene) {
 func serverRestored(s *scene) {
 	dir, address := s.TempDir(), freeAddress(s.T)
 	old, fresh := filepath.Join(dir, "old"), filepath.Join(dir, "fresh")
-	st := &stage{clock: &clock{}, keys: s.stage.keys}
+	st := &stage{clock: &clock{}}
 	stop := st.startAt(s.T, old, address)
 	s = newScene(s.T, st, s.user)
 	p := s.enrol()

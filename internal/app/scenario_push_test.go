@@ -189,7 +189,7 @@ func pushSilent(s *scene) {
 	must(s.T, err)
 	s.Cleanup(func() { _ = deaf.Close() })
 	data := filepath.Join(s.TempDir(), "data")
-	st := &stage{clock: &clock{}, keys: s.stage.keys, authority: s.stage.authority}
+	st := &stage{clock: &clock{}, authority: s.stage.authority}
 	st.start(s.T, data, func(c *config.Config) { c.APNsURL = "https://" + deaf.Addr().String() })
 	st.certify(s.T)
 	s = newScene(s.T, st, s.user)

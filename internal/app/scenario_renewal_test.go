@@ -362,7 +362,7 @@ func rootTold(s *scene) {
 	s.connect(first)
 	is(s, "account", show(s.T, first).Accounts[0].Host, "mail2.example.test")
 	s.quiet(first)
-	third, err := agent.New(agent.Options{CA: []*x509.Certificate{root}, Keys: s.stage.keys, Now: s.stage.clock.now, HTTP: s.http})
+	third, err := agent.New(agent.Options{CA: []*x509.Certificate{root}, Keys: phoneKeys, Now: s.stage.clock.now, HTTP: s.http})
 	must(s.T, err)
 	s.addUser("third-" + s.user)
 	s.enrolAs(third, "third-"+s.user)

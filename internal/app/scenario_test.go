@@ -44,8 +44,7 @@ type scenario struct {
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	all := slices.Concat(enrolScenarios, statusScenarios, wireScenarios, againScenarios, actScenarios, wipeScenarios, pushScenarios, endScenarios, changeScenarios, renewalScenarios, smimeScenarios)
-	keys := agent.NewKeyPool()
-	common := newStage(t, keys, nil)
+	common := newStage(t, nil)
 	names := map[string]bool{}
 	for i, sc := range all {
 		if names[sc.name] {
@@ -57,9 +56,9 @@ func TestScenarios(t *testing.T) {
 			st := common
 			switch {
 			case sc.push:
-				st = newPushStage(t, keys, sc.set)
+				st = newPushStage(t, sc.set)
 			case sc.own || sc.set != nil:
-				st = newStage(t, keys, sc.set)
+				st = newStage(t, sc.set)
 			}
 			sc.play(newScene(t, st, fmt.Sprintf("user%d@example.test", i)))
 		})
@@ -77,7 +76,6 @@ type stage struct {
 	*client
 	app     *app.App
 	clock   *clock
-	keys    *agent.KeyPool
 	commits work.Wake        // told of each one
 	before  func(a *app.App) // a server begins to run; may be nil
 
@@ -85,16 +83,16 @@ type stage struct {
 	authority *agent.PushAuthority
 }
 
-func newStage(t *testing.T, keys *agent.KeyPool, set func(*config.Config)) *stage {
+func newStage(t *testing.T, set func(*config.Config)) *stage {
 	t.Helper()
-	st := &stage{clock: &clock{}, keys: keys}
+	st := &stage{clock: &clock{}}
 	st.start(t, filepath.Join(t.TempDir(), "data"), set)
 	return st
 }
 
-func newPushStage(t *testing.T, keys *agent.KeyPool, set func(*config.Config)) *stage {
+func newPushStage(t *testing.T, set func(*config.Config)) *stage {
 	t.Helper()
-	st := &stage{clock: &clock{}, keys: keys}
+	st := &stage{clock: &clock{}}
 	dir := filepath.Join(t.TempDir(), "apns")
 	var err error
 	st.authority, err = agent.OpenPushAuthority(dir, nil)
@@ -222,11 +220,11 @@ func (s *scene) told(what, got, want string) {
 	}
 }
 
-// phone is a new phone, in memory, with keys of the pool.
+// phone is a new phone, in memory, with keys of the process's pool.
 func (s *scene) phone() *agent.Phone {
 	s.Helper()
 	p, err := agent.New(agent.Options{
-		CA: []*x509.Certificate{s.root}, Keys: s.stage.keys, Now: s.stage.clock.now, HTTP: s.http,
+		CA: []*x509.Certificate{s.root}, Keys: phoneKeys, Now: s.stage.clock.now, HTTP: s.http,
 		Story: func(step, text string) { s.Log("phone:", step, text) },
 		Retry: agent.Retry{First: time.Millisecond, Max: 20 * time.Millisecond, Attempts: 1000, Total: patience},
 	})

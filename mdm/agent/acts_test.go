@@ -60,7 +60,7 @@ func TestLockAndClearPasscode(t *testing.T) {
 func TestErase(t *testing.T) {
 	t.Parallel()
 	f := newFakeServer(t)
-	p, told := enrolled(t, f)
+	p, told := enrolled(t, f, ownKeys)
 	install(f, f.encrypted(f.mailProfile(easUUID, "mail.example.test")))
 	connect(t, p)
 	before := show(t, p)

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -30,7 +29,7 @@ type mailKey struct {
 
 func (ca *fakeCA) mailKey(t testing.TB, usage x509.KeyUsage) mailKey {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	_, key, err := manyKeys.take(2048)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +77,7 @@ func TestMailKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFakeServer(t)
-			p, _ := enrolled(t, f)
+			p, _ := enrolled(t, f, ownKeys)
 			sign, first := f.ca.mailKey(t, x509.KeyUsageDigitalSignature), f.ca.mailKey(t, x509.KeyUsageKeyEncipherment)
 			install(f, f.encrypted(f.smimeProfile(t, encoder, sign, first)))
 			connect(t, p)

@@ -43,10 +43,17 @@ func (s *story) has(t *testing.T, want string) {
 	t.Errorf("the story does not say %q:\n%s", want, strings.Join(s.lines, "\n"))
 }
 
+// manyKeys are those of all phones here, each another one: to find primes costs more
+// than the rest of a test.
+var manyKeys = NewKeyPool()
+
+// ownKeys are kept in files, as those of a phone that is alone are.
+func ownKeys(o *Options) { o.Keys = nil }
+
 func newPhone(t testing.TB, f *fakeServer, change ...func(*Options)) (*Phone, *story) {
 	t.Helper()
 	s := &story{}
-	o := Options{Dir: t.TempDir(), CA: []*x509.Certificate{f.ca.root}, Story: s.tell, Retry: quick}
+	o := Options{Dir: t.TempDir(), CA: []*x509.Certificate{f.ca.root}, Keys: manyKeys, Story: s.tell, Retry: quick}
 	for _, c := range change {
 		c(&o)
 	}
@@ -58,9 +65,9 @@ func newPhone(t testing.TB, f *fakeServer, change ...func(*Options)) (*Phone, *s
 	return p, s
 }
 
-func enrolled(t *testing.T, f *fakeServer) (*Phone, *story) {
+func enrolled(t *testing.T, f *fakeServer, change ...func(*Options)) (*Phone, *story) {
 	t.Helper()
-	p, s := newPhone(t, f)
+	p, s := newPhone(t, f, change...)
 	if err := p.Enroll(context.Background(), f.invitation()); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +314,7 @@ func TestPhoneDiesAtEveryStep(t *testing.T) {
 				}
 				f.order("SecurityInfo", nil)
 				dir := t.TempDir()
-				first, _ := newPhone(t, f, func(o *Options) { o.Dir, o.Retry = dir, Retry{Attempts: 1} })
+				first, _ := newPhone(t, f, func(o *Options) { o.Keys, o.Dir, o.Retry = nil, dir, Retry{Attempts: 1} })
 				if err := first.Enroll(context.Background(), f.invitation()); !errors.Is(err, ErrUnreachable) {
 					t.Fatalf("with a dead server: %v", err)
 				}
@@ -383,7 +390,7 @@ func TestDismissal(t *testing.T) {
 
 func TestUnenroll(t *testing.T) {
 	f := newFakeServer(t)
-	p, told := enrolled(t, f)
+	p, told := enrolled(t, f, ownKeys)
 	if err := p.Unenroll(context.Background()); err != nil {
 		t.Fatal(err)
 	}

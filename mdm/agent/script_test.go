@@ -193,7 +193,7 @@ func TestLostCheckOut(t *testing.T) {
 func TestNewTokenAndRestoredBackup(t *testing.T) {
 	t.Parallel()
 	f := newFakeServer(t)
-	p, told := enrolled(t, f)
+	p, told := enrolled(t, f, ownKeys)
 	first := f.token
 	set(t, p, "token=new")
 	connect(t, p)
