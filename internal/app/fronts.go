@@ -42,6 +42,7 @@ func (a *App) openFronts(cfg config.Config) error {
 // frontConfig gives the handlers the rooms behind them.
 func (a *App) frontConfig(cfg config.Config, registry *prometheus.Registry) server.Config {
 	r := a.rooms
+	reporter := &access.Reporter{Source: a.db.Access()}
 	return server.Config{
 		Device: deviceapi.Deps{
 			Enroll: r.enroll, SCEP: r.scep, CRLs: r.crls, MDM: r.apple, Reasons: a.reasons(),
@@ -53,10 +54,11 @@ func (a *App) frontConfig(cfg config.Config, registry *prometheus.Registry) serv
 			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
 			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
 			SMIME: r.smime, SMIMEExports: r.smime, Access: a.accessAdmin(),
-			DeviceReport: &access.Reporter{Source: a.db.Access()}, DeploymentReport: r.enroll, Mailboxes: r.enroll,
+			DeviceReport: reporter, DeploymentReport: r.enroll, Mailboxes: r.enroll,
 			Audit: a.db.Audit(), Authority: r.authority, Rollover: rollover{r.rollover, a}, Endings: r.watch, Backup: backups{a.db}, Now: a.now,
 		},
 		Access: accessapi.Deps{Engine: r.access, Logins: r.access, Devices: r.enroll, Verdicts: r.compliance, Explains: r.explainer, Feed: r.feed, Tokens: r.tokens, Webhooks: r.webhooks},
+		Fleet:  reporter,
 		Tokens: r.tokens,
 		Audit:  a.db.Audit(),
 		Ping:   a.db.Ping,

@@ -24,6 +24,7 @@ type example struct {
 	status                  int
 	match                   string // If-Match
 	gate                    bool   // asked by a web server on behalf of a mail client
+	session                 bool   // of a browser: the token is the key of a session
 }
 
 // What the routes take that make a revision; the newest one is 1.
@@ -40,33 +41,40 @@ const (
 
 // examples has one for every row of the table.
 var examples = map[string]example{
-	"GET /":                                   {path: "/", status: 200},
-	"HEAD /":                                  {path: "/", status: 200},
-	"GET /assets/{file}":                      {path: "/assets/none.css", status: 404},
-	"GET /enroll/{code}":                      {path: "/enroll/k7qx2mpa", status: 200},
-	"HEAD /enroll/{code}":                     {path: "/enroll/" + goodCode, status: 200},
-	"GET /enroll/{code}/qr.png":               {path: "/enroll/" + goodCode + "/qr.png", status: 200},
-	"GET /enroll/{code}/enroll.mobileconfig":  {path: "/enroll/" + goodCode + "/enroll.mobileconfig", status: 200},
-	"HEAD /enroll/{code}/enroll.mobileconfig": {path: "/enroll/" + goodCode + "/enroll.mobileconfig", status: 200},
-	"POST /enroll/{code}/enroll.mobileconfig": {path: "/enroll/" + pinCode + "/enroll.mobileconfig", body: "pin=" + goodPIN, contentType: formType, status: 200},
-	"GET /scep":                               {path: "/scep?operation=GetCACaps", status: 200},
-	"POST /scep":                              {path: "/scep?operation=PKIOperation", body: "der", contentType: "application/x-pki-message", status: 200},
-	"GET /crl/{file}":                         {path: "/crl/" + goodIssuer + ".crl", status: 200},
-	"HEAD /crl/{file}":                        {path: "/crl/" + goodIssuer + ".crl", status: 200},
-	"PUT /mdm":                                {path: "/mdm", body: "<plist/>", contentType: "application/x-apple-aspen-mdm", status: 200},
-	"GET /healthz":                            {path: "/healthz", status: 200},
-	"GET /version":                            {path: "/version", status: 200},
-	"GET /metrics":                            {path: "/metrics", status: 200},
-	"GET /api/v1/users":                       {path: "/api/v1/users?group=sales&limit=1", status: 200},
-	"POST /api/v1/users":                      {path: "/api/v1/users", body: `{"upn":"bob@example.test","email":"bob@example.test"}`, contentType: jsonType, status: 200},
-	"POST /api/v1/users/import":               {path: "/api/v1/users/import", body: "upn,email\na@b,a@b\n", contentType: "text/csv", status: 200},
-	"GET /api/v1/users/{upn}":                 {path: "/api/v1/users/alice@example.test", status: 200},
-	"DELETE /api/v1/users/{upn}":              {path: "/api/v1/users/alice@example.test", status: 204},
-	"GET /api/v1/templates":                   {path: "/api/v1/templates", status: 200},
-	"POST /api/v1/templates":                  {path: "/api/v1/templates", body: mailTemplate, contentType: yamlType, status: 200, match: `"1"`},
-	"GET /api/v1/templates/{name}":            {path: "/api/v1/templates/mail", status: 200},
-	"PUT /api/v1/templates/{name}/assign":     {path: "/api/v1/templates/mail/assign", body: `{"assign":{"groups":["sales"]},"exclude":{"users":["bob@example.test"]}}`, contentType: jsonType, status: 200, match: `"1"`},
-	"GET /api/v1/templates/{name}/revisions":  {path: "/api/v1/templates/mail/revisions", status: 200},
+	"GET /":                                              {path: "/", status: 200},
+	"HEAD /":                                             {path: "/", status: 200},
+	"GET /assets/{file}":                                 {path: "/assets/none.css", status: 404},
+	"GET /enroll/{code}":                                 {path: "/enroll/k7qx2mpa", status: 200},
+	"HEAD /enroll/{code}":                                {path: "/enroll/" + goodCode, status: 200},
+	"GET /enroll/{code}/qr.png":                          {path: "/enroll/" + goodCode + "/qr.png", status: 200},
+	"GET /enroll/{code}/enroll.mobileconfig":             {path: "/enroll/" + goodCode + "/enroll.mobileconfig", status: 200},
+	"HEAD /enroll/{code}/enroll.mobileconfig":            {path: "/enroll/" + goodCode + "/enroll.mobileconfig", status: 200},
+	"POST /enroll/{code}/enroll.mobileconfig":            {path: "/enroll/" + pinCode + "/enroll.mobileconfig", body: "pin=" + goodPIN, contentType: formType, status: 200},
+	"GET /scep":                                          {path: "/scep?operation=GetCACaps", status: 200},
+	"POST /scep":                                         {path: "/scep?operation=PKIOperation", body: "der", contentType: "application/x-pki-message", status: 200},
+	"GET /crl/{file}":                                    {path: "/crl/" + goodIssuer + ".crl", status: 200},
+	"HEAD /crl/{file}":                                   {path: "/crl/" + goodIssuer + ".crl", status: 200},
+	"PUT /mdm":                                           {path: "/mdm", body: "<plist/>", contentType: "application/x-apple-aspen-mdm", status: 200},
+	"GET /healthz":                                       {path: "/healthz", status: 200},
+	"GET /version":                                       {path: "/version", status: 200},
+	"GET /console":                                       {path: "/console", status: 200},
+	"POST /console/session":                              {path: "/console/session", body: "token=spt_wrong", contentType: formType, status: 401},
+	"POST /console/session/end":                          {path: "/console/session/end", status: 303},
+	"GET /console/devices":                               {path: "/console/devices?q=alice&decision=&verdict=", session: true, status: 200},
+	"GET /console/devices/{id}":                          {path: "/console/devices/d1", session: true, status: 200},
+	"GET /console/templates":                             {path: "/console/templates", session: true, status: 200},
+	"GET /console/templates/{name}/preview":              {path: "/console/templates/mail/preview?user=alice@example.test&platform=gmail", session: true, status: 200},
+	"GET /metrics":                                       {path: "/metrics", status: 200},
+	"GET /api/v1/users":                                  {path: "/api/v1/users?group=sales&limit=1", status: 200},
+	"POST /api/v1/users":                                 {path: "/api/v1/users", body: `{"upn":"bob@example.test","email":"bob@example.test"}`, contentType: jsonType, status: 200},
+	"POST /api/v1/users/import":                          {path: "/api/v1/users/import", body: "upn,email\na@b,a@b\n", contentType: "text/csv", status: 200},
+	"GET /api/v1/users/{upn}":                            {path: "/api/v1/users/alice@example.test", status: 200},
+	"DELETE /api/v1/users/{upn}":                         {path: "/api/v1/users/alice@example.test", status: 204},
+	"GET /api/v1/templates":                              {path: "/api/v1/templates", status: 200},
+	"POST /api/v1/templates":                             {path: "/api/v1/templates", body: mailTemplate, contentType: yamlType, status: 200, match: `"1"`},
+	"GET /api/v1/templates/{name}":                       {path: "/api/v1/templates/mail", status: 200},
+	"PUT /api/v1/templates/{name}/assign":                {path: "/api/v1/templates/mail/assign", body: `{"assign":{"groups":["sales"]},"exclude":{"users":["bob@example.test"]}}`, contentType: jsonType, status: 200, match: `"1"`},
+	"GET /api/v1/templates/{name}/revisions":             {path: "/api/v1/templates/mail/revisions", status: 200},
 	"GET /api/v1/templates/{name}/revisions/{revision}":  {path: "/api/v1/templates/mail/revisions/1", status: 200},
 	"GET /api/v1/templates/{name}/diff":                  {path: "/api/v1/templates/mail/diff?from=1&to=2", status: 200},
 	"POST /api/v1/templates/{name}/rollback":             {path: "/api/v1/templates/mail/rollback", body: `{"revision":1}`, contentType: jsonType, status: 200, match: `"1"`},
@@ -191,6 +199,8 @@ func (e example) request(method, token string) *http.Request {
 		if token != "" {
 			r.Header.Set("X-Sallyport-Token", token)
 		}
+	case e.session && token != "":
+		r.AddCookie(&http.Cookie{Name: "__Host-sallyport", Value: token})
 	case token != "":
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -280,12 +290,16 @@ func TestEveryRouteAgainstTheContract(t *testing.T) {
 			if row.gate {
 				token = w.token(t, auth.Engine, time.Hour).Text.Reveal()
 			}
+			refused := http.StatusUnauthorized
+			if row.session {
+				token, refused = signIn(t, handlers.Public, token), http.StatusSeeOther
+			}
 			check(t, router, handlers.Public, e, row.method, token, e.status)
 			if row.open {
 				return
 			}
 			w.sleep(10 * time.Second) // bad tokens are limited
-			check(t, router, handlers.Public, e, row.method, "", http.StatusUnauthorized)
+			check(t, router, handlers.Public, e, row.method, "", refused)
 		})
 	}
 }
@@ -304,6 +318,7 @@ func TestTroubleAgainstTheContract(t *testing.T) {
 			t.Fatal(err)
 		}
 		token := w.token(t, auth.Admin, time.Hour).Text.Reveal()
+		key := signIn(t, handlers.Public, token)
 		w.err = trouble
 		for name, e := range examples {
 			method, _, _ := strings.Cut(name, " ")
@@ -311,6 +326,9 @@ func TestTroubleAgainstTheContract(t *testing.T) {
 			token := token
 			if e.gate {
 				token = w.token(t, auth.Engine, time.Hour).Text.Reveal()
+			}
+			if e.session {
+				token = key
 			}
 			r := e.request(method, token)
 			handlers.Public.ServeHTTP(recorder, r)

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/logkey"
 	"sallyport/internal/server/adminapi"
+	"sallyport/internal/server/console"
 	"sallyport/internal/server/deviceapi"
 	"sallyport/internal/server/limit"
 	"sallyport/internal/server/problem"
@@ -33,6 +34,7 @@ const (
 	people   audience = iota // a page
 	programs                 // problem+json
 	phones                   // a status and nothing else
+	browsers                 // a page of the console
 )
 
 func audienceOf(path string) audience {
@@ -41,6 +43,8 @@ func audienceOf(path string) audience {
 		return phones
 	case under(path, "/crl"), under(path, "/api"), under(path, "/access/auth"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
 		return programs
+	case under(path, console.Path):
+		return browsers
 	}
 	return people
 }
@@ -69,9 +73,9 @@ func (f *front) identify(row route, r *http.Request) (*http.Request, error) {
 	if row.open {
 		return r.WithContext(audit.WithActor(r.Context(), actor(r))), nil
 	}
-	principal, err := f.cfg.Tokens.Authenticate(r.Context(), row.token(r))
+	principal, err := f.who(row, r)
 	if errors.Is(err, auth.ErrUnauthenticated) {
-		return r, f.refuse(r, row, "token.refuse", "", err)
+		return r, f.refuse(r, row.method, row.pattern, "token.refuse", "", err)
 	}
 	if err != nil {
 		return r, err
@@ -79,14 +83,22 @@ func (f *front) identify(row route, r *http.Request) (*http.Request, error) {
 	ctx := auth.WithPrincipal(audit.WithActor(r.Context(), principal.Owner), principal)
 	r = r.WithContext(ctx)
 	if err := principal.Allowed(row.roles...); err != nil {
-		return r, f.refuse(r, row, "token.forbid", principal.TokenID, err)
+		return r, f.refuse(r, row.method, row.pattern, "token.forbid", principal.TokenID, err)
 	}
 	return r, nil
 }
 
+// who recognises the caller of a closed route.
+func (f *front) who(row route, r *http.Request) (auth.Principal, error) {
+	if row.session {
+		return f.console.Identify(r)
+	}
+	return f.cfg.Tokens.Authenticate(r.Context(), row.token(r))
+}
+
 // refuse leaves an audit row for a bad token, unless its network has had its
 // share of them: then it is told to wait, and the trail is spared.
-func (f *front) refuse(r *http.Request, row route, action, target string, err error) error {
+func (f *front) refuse(r *http.Request, method, pattern, action, target string, err error) error {
 	if !f.refused.Allow(limit.Network(r)) {
 		return problem.ErrTooMany
 	}
@@ -94,7 +106,7 @@ func (f *front) refuse(r *http.Request, row route, action, target string, err er
 	if target == "" {
 		ctx = audit.WithActor(ctx, "address:"+limit.Address(r))
 	}
-	entry := audit.New(ctx, f.now(), action, target, audit.Refused, "method", row.method, "route", row.pattern)
+	entry := audit.New(ctx, f.now(), action, target, audit.Refused, "method", method, "route", pattern)
 	if failure := f.cfg.Audit.Append(ctx, entry); failure != nil {
 		f.cfg.Log.ErrorContext(ctx, "audit row of a refusal not written", logkey.Error, failure)
 	}
@@ -132,6 +144,10 @@ func (f *front) fail(w http.ResponseWriter, r *http.Request, err error) {
 		f.cfg.Log.ErrorContext(r.Context(), "answer cut off", f.about(r, err)...)
 		panic(http.ErrAbortHandler) // the only way to end a connection without ending the body
 	}
+	if errors.Is(err, console.ErrSignedOut) {
+		console.Redirect(w, console.Path)
+		return
+	}
 	if f.cfg.Unavailable != nil && f.cfg.Unavailable(err) {
 		err = fmt.Errorf("%w: %w", problem.ErrUnavailable, err)
 	}
@@ -158,6 +174,8 @@ func (f *front) fail(w http.ResponseWriter, r *http.Request, err error) {
 		problem.Write(w, r, p)
 	case people:
 		f.device.WritePage(w, r, err)
+	case browsers:
+		f.console.WritePage(w, r, err)
 	}
 }
 

@@ -53,6 +53,7 @@ type world struct {
 	profiles int // enrolment profiles handed out
 	writes   int // acts that changed something
 	torn     bool
+	crowd    int                   // people beside alice that the console lists
 	tokens   map[string]auth.Token // by hash
 	root     *x509.Certificate
 	log      bytes.Buffer
@@ -113,7 +114,7 @@ func (w *world) config() Config {
 	c.Admin.Backup, c.Admin.Now = backup{w}, w.clock
 	c.Access.Engine, c.Access.Logins, c.Access.Devices, c.Access.Verdicts = engine{w}, engine{w}, enroller{w}, complianceFake{w}
 	c.Access.Explains, c.Access.Feed, c.Access.Tokens, c.Access.Webhooks = explainFake{w}, feedFake{w}, tokens, webhooksFake{w}
-	c.Tokens, c.Audit, c.Now = tokens, trail{w}, w.clock
+	c.Fleet, c.Tokens, c.Audit, c.Now = fleetFake{w}, tokens, trail{w}, w.clock
 	c.Ping = func(context.Context) error { return w.did(false) }
 	c.Version = "1.2.3"
 	c.Log = slog.New(slog.NewJSONHandler(&lockedWriter{w: w}, &slog.HandlerOptions{Level: slog.LevelDebug}))

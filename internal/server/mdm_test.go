@@ -25,6 +25,10 @@ func (failing) Authenticate(context.Context, string) (auth.Principal, error) {
 	return auth.Principal{}, errFoo
 }
 
+func (failing) Again(context.Context, []byte) (auth.Principal, error) {
+	return auth.Principal{}, errFoo
+}
+
 // Whatever goes wrong under /mdm, the phone sees 400 or 503: anything else may
 // make it leave management.
 func TestMDMTroubleIs400Or503(t *testing.T) {

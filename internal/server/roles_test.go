@@ -26,7 +26,7 @@ func TestRoles(t *testing.T) {
 	}
 	closed := 0
 	for _, row := range f.routes {
-		if row.open {
+		if row.open || row.session { // TestConsoleIsClosed tries the latter
 			continue
 		}
 		closed++

@@ -5,6 +5,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/bounded"
+	"sallyport/internal/server/console"
 	"sallyport/internal/server/limit"
 	"sallyport/mdm/apple"
 )
@@ -29,6 +30,7 @@ type route struct {
 	roles   []auth.Role
 	open    bool
 	gate    bool  // the token comes in X-Sallyport-Token: Authorization is a mail client's
+	session bool  // a page of the console: a session's cookie stands for the token
 	maxBody int64 // 0: the body is not read
 	handler handler
 }
@@ -55,6 +57,9 @@ var (
 	gates     = []auth.Role{auth.Engine}
 )
 
+// consoleSession is where a token is exchanged for a session.
+const consoleSession = console.Path + "/session"
+
 // table is every route there is. api/openapi.yaml says the same; a test compares.
 func (f *front) table() []route {
 	const both = publicPlane | adminPlane
@@ -76,6 +81,14 @@ func (f *front) table() []route {
 
 		{method: "GET", pattern: "/healthz", plane: both, open: true, handler: f.health},
 		{method: "GET", pattern: "/version", plane: both, open: true, handler: f.version},
+		{method: "GET", pattern: "/console", plane: adminPlane, open: true, handler: f.console.Form},
+		{method: "POST", pattern: consoleSession, plane: adminPlane, open: true, maxBody: 4 << 10, handler: sameOrigin(f.console.SignIn)},
+		{method: "POST", pattern: "/console/session/end", plane: adminPlane, open: true, handler: sameOrigin(f.console.SignOut)},
+		{method: "GET", pattern: "/console/devices", plane: adminPlane, session: true, roles: readers, handler: f.console.Devices},
+		{method: "GET", pattern: "/console/devices/{id}", plane: adminPlane, session: true, roles: readers, handler: f.console.Device},
+		{method: "GET", pattern: "/console/templates", plane: adminPlane, session: true, roles: readers, handler: f.console.TemplateList},
+		{method: "GET", pattern: "/console/templates/{name}/preview", plane: adminPlane, session: true, roles: readers, handler: f.console.Preview},
+
 		{method: "GET", pattern: "/metrics", plane: adminPlane, roles: readers, handler: f.metrics.serve},
 
 		{method: "GET", pattern: "/api/v1/users", plane: adminPlane, roles: readers, handler: f.admin.ListUsers},

@@ -11,9 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/auth"
 	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
+	"sallyport/internal/server/console"
 	"sallyport/internal/server/deviceapi"
 	"sallyport/internal/server/limit"
 	"sallyport/internal/server/peer"
@@ -21,15 +21,14 @@ import (
 )
 
 // Tokens recognises bearer tokens. *auth.Service is one.
-type Tokens interface {
-	Authenticate(ctx context.Context, text string) (auth.Principal, error)
-}
+type Tokens = console.Tokens
 
 // Config is what the front needs. Fields are needed except where they say otherwise.
 type Config struct {
 	Device deviceapi.Deps // its Pages may be nil: the embedded ones
 	Admin  adminapi.Deps
 	Access accessapi.Deps
+	Fleet  console.Fleet // what the console lists
 
 	Tokens Tokens
 	Audit  audit.Log // refused tokens
@@ -92,6 +91,7 @@ func (c Config) Validate() error {
 	need(c.Access.Feed != nil, "Access.Feed")
 	need(c.Access.Tokens != nil, "Access.Tokens")
 	need(c.Access.Webhooks != nil, "Access.Webhooks")
+	need(c.Fleet != nil, "Fleet")
 	need(c.Tokens != nil, "Tokens")
 	need(c.Audit != nil, "Audit")
 	need(c.Ping != nil, "Ping")
@@ -110,6 +110,7 @@ type front struct {
 	device  *deviceapi.API
 	admin   *adminapi.API
 	access  *accessapi.API
+	console *console.Console
 	refused *limit.Limiter // bad tokens, by network
 	metrics *metrics
 	routes  []route
@@ -168,8 +169,22 @@ func newFront(c Config) (*front, error) {
 		refused: limit.New(limit.Rate{PerSecond: 0.5, Burst: 20}, limit.Rate{PerSecond: 20, Burst: 200}, c.Now),
 		metrics: m,
 	}
+	f.console = f.newConsole()
 	f.routes = f.table()
 	return f, nil
+}
+
+// newConsole makes the console of what the API is made of, so that both tell the same.
+func (f *front) newConsole() *console.Console {
+	c := f.cfg
+	return console.New(console.Deps{
+		Tokens: c.Tokens, Fleet: c.Fleet, Logins: c.Access.Logins, Clients: c.Admin.Access, Explains: c.Access.Explains,
+		Phones: c.Access.Devices, Commands: c.Admin.Devices, Verdicts: c.Access.Verdicts, Templates: c.Admin.Templates, Viewer: c.Admin.Viewer,
+		Audit: c.Audit, Pages: c.Device.Pages, Organization: c.Device.Organization, Roles: readers, Now: c.Now,
+		Refuse: func(r *http.Request, action, target string, err error) error {
+			return f.refuse(r, http.MethodPost, consoleSession, action, target, err)
+		},
+	})
 }
 
 // Timeouts of a connection. A backup sets its own.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"sallyport/access"
 	"sallyport/compliance"
@@ -42,11 +43,9 @@ func (c *Console) Device(w http.ResponseWriter, r *http.Request) error {
 		view.Client, view.Bindings, view.Words = clientView(d.client), bindingsOf(d.client), wordsOf(d.client)
 		view.Name = cmp.Or(d.client.Model, d.client.Type, spelling(d.client.Device))
 		view.Decision = decisionOf(d.answer.Decision, d.answer.Trace, d.client.Device)
-		inputs, err := json.MarshalIndent(d.answer.Inputs, "", "  ")
-		if err != nil {
-			return fmt.Errorf("encode inputs: %w", err)
+		if view.Inputs, err = legible(d.answer.Inputs); err != nil {
+			return err
 		}
-		view.Inputs = string(inputs)
 	}
 	if d.phone != nil {
 		view.Phone = phoneView(*d.phone)
@@ -63,6 +62,18 @@ func (c *Console) Device(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return write(w, http.StatusOK, body)
+}
+
+// legible is JSON for people: the page escapes it, so that it need not do so itself.
+func legible(v any) (string, error) {
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return "", fmt.Errorf("encode inputs: %w", err)
+	}
+	return strings.TrimSpace(text.String()), nil
 }
 
 // look finds the mail client of that ID with its phone, or the phone with its mail client.
