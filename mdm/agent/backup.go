@@ -46,7 +46,7 @@ func (p *Phone) Restore(from *Backup) error {
 		if err := json.Unmarshal(from.data, &b); err != nil {
 			return fmt.Errorf("restore: %w", err)
 		}
-		if b.State.Facts.UDID != s.Facts.UDID {
+		if b.State.Facts.UDID != s.Facts.UDID || b.State.Facts.Serial != s.Facts.Serial {
 			return fmt.Errorf("%w: the backup is of another phone", ErrInvalid)
 		}
 		for name, der := range b.Keys {
@@ -58,7 +58,7 @@ func (p *Phone) Restore(from *Backup) error {
 		*s = b.State
 		s.Ledger, s.Script, s.Erasures, s.Trusted, s.Counts = old.Ledger, old.Script, old.Erasures, old.Trusted, old.Counts
 		s.Held, s.Answer, s.Ending = nil, nil, ""
-		if s.Stage != StageEnrolled {
+		if s.Stage != StageEnrolled || s.Android != nil { // an Android phone has no push token of its own
 			return nil
 		}
 		return s.newToken()

@@ -175,6 +175,9 @@ func (p *Phone) Unenroll(ctx context.Context) error {
 	if p.s.Stage == StageNone {
 		return ErrNotEnrolled
 	}
+	if p.s.Android != nil {
+		return p.unenrolAndroid(ctx)
+	}
 	return p.unenroll(ctx)
 }
 

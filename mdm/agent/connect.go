@@ -32,6 +32,9 @@ func (p *Phone) Connect(ctx context.Context) error {
 	if p.s.Stage == StageNone {
 		return ErrNotEnrolled
 	}
+	if p.s.Android != nil {
+		return p.connectAndroid(ctx)
+	}
 	if err := p.finish(ctx); err != nil {
 		return err
 	}

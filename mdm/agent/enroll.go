@@ -17,7 +17,16 @@ import (
 // Enroll takes the phone from an invitation's URL into management and runs the
 // first polling round. Called again after an interruption, in this process or
 // another, it continues at the step that was reached.
+//
+// An Android phone also takes a link of Google's and the text of a QR code.
 func (p *Phone) Enroll(ctx context.Context, invitation string) error {
+	kind, err := p.Kind()
+	if err != nil {
+		return err
+	}
+	if kind == Android {
+		return p.enrolAndroid(ctx, invitation)
+	}
 	return p.enrol(ctx, invitation, p.poll)
 }
 

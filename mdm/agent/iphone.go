@@ -26,6 +26,9 @@ type Options struct {
 	CA       []*x509.Certificate // roots that the owner trusts by hand, instead of the system's; remembered
 	HTTP     *http.Client        // carries every request; nil: one that trusts what the phone trusts
 	PIN      secret.Value        // of the invitation, when it asks for one
+	As       Kind                // of a new phone; empty: IPhone
+	AMAPI    string              // Android: address of the stand-in for the Android Management API; remembered
+	Code     secret.Value        // Android: of the invitation, where a sign-in page asks for it
 	Story    Story               // nil: nobody listens
 	Retry    Retry
 	Now      func() time.Time // nil: time.Now
@@ -34,7 +37,7 @@ type Options struct {
 	tally *tally // nil: nobody counts
 }
 
-// Phone is one iPhone in software. Its methods may be called from several
+// Phone is one iPhone or Android phone in software. Its methods may be called from several
 // goroutines; they take turns. Phones share nothing with each other.
 type Phone struct {
 	o    Options
@@ -112,7 +115,7 @@ func (p *Phone) begin() (end func(), err error) {
 		return nil, err
 	}
 	if s == nil {
-		s = &state{Version: stateVersion, Facts: newFacts()}
+		s = newState(p.o.As)
 	}
 	p.s = s
 	return end, nil

@@ -92,6 +92,9 @@ func (p *Phone) Set(assignments ...string) error {
 				return fmt.Errorf("%w: %q is not KEY=VALUE", ErrInvalid, a)
 			}
 			set := setters[key]
+			if s.Android != nil {
+				set = androidSetters[key]
+			}
 			if set == nil {
 				return fmt.Errorf("%w: %q cannot be set (the manual of sallyport-agent lists what can)", ErrInvalid, key)
 			}

@@ -10,7 +10,7 @@ import (
 
 // Snapshot is a phone as its owner sees it in Settings. It holds no secret.
 type Snapshot struct {
-	Platform    string `json:"platform"` // "iphone"
+	Platform    string `json:"platform"` // "iphone" or "android"
 	State       Stage  `json:"state"`
 	Server      string `json:"server,omitempty"` // host of the management
 	Topic       string `json:"topic,omitempty"`
@@ -55,6 +55,8 @@ type Snapshot struct {
 	ExecutedTwice int         `json:"executed_twice"`
 	Erasures      int         `json:"erasures"`        // times that EraseDevice was carried out
 	Script        Script      `json:"script,omitzero"` // what is left of it
+
+	Android *ShownAndroid `json:"android,omitempty"` // nil: an iPhone
 }
 
 // ShownProfile is an installed profile.
@@ -82,7 +84,9 @@ type ShownAccount struct {
 	Profile     string `json:"profile,omitempty"` // empty: made by hand
 	// Settings are all keys of the payload but its head and the password.
 	Settings map[string]any `json:"settings,omitempty"`
-	Updates  int            `json:"updates"` // times it was changed in place
+	Updates  int            `json:"updates"`             // times it was changed in place
+	App      string         `json:"app,omitempty"`       // Android: whose account it is
+	DeviceID string         `json:"device_id,omitempty"` // Android: by which the app is known to the mail server; empty: made up by the app
 	// Signs is the certificate that mail of the account is signed with, Decrypts
 	// those that mail may be encrypted to, the account's own first, then all others
 	// on the phone: SHA-256 each. The phone has their keys, and has tried them.
@@ -134,6 +138,7 @@ func (p *Phone) Show() (Snapshot, error) {
 		shot.Accounts = append(shot.Accounts, ShownAccount{
 			Name: a.Name, Email: a.Email, User: a.User, Host: a.Host, SSL: a.SSL, OAuth: a.OAuth, DaysToSync: a.DaysToSync,
 			Certificate: a.IdentityRef != "", Password: a.Password, Settings: a.Settings, Profile: a.Profile, Updates: a.Updates,
+			App: a.App, DeviceID: a.DeviceID,
 		})
 	}
 	for _, a := range p.s.Authorities {
@@ -141,6 +146,9 @@ func (p *Phone) Show() (Snapshot, error) {
 	}
 	for _, id := range p.s.Identities {
 		shot.addCertificate(id.Certificate, id.Profile, true)
+	}
+	if p.s.Android != nil {
+		p.shownAndroid(&shot)
 	}
 	return shot, p.showMail(&shot)
 }

@@ -48,6 +48,7 @@ type state struct {
 	Ledger      ledger                 `json:"ledger,omitzero"`
 	Erasures    int                    `json:"erasures,omitempty"`
 	Counts      counts                 `json:"counts,omitzero"`
+	Android     *android               `json:"android,omitempty"` // nil: an iPhone
 }
 
 // facts are what a phone is, and what its owner can change.
@@ -128,9 +129,11 @@ type account struct {
 	OAuth       bool   `json:"oauth,omitempty"`
 	DaysToSync  int    `json:"days_to_sync"`
 	IdentityRef string `json:"identity,omitempty"`
-	Password    bool   `json:"password,omitempty"` // one came with the profile; it is not kept
-	Settings    dict   `json:"settings,omitempty"` // the payload's keys but its head and the password
-	Updates     int    `json:"updates,omitempty"`  // changed in place
+	Password    bool   `json:"password,omitempty"`  // one came with the profile; it is not kept
+	Settings    dict   `json:"settings,omitempty"`  // the payload's keys but its head and the password
+	Updates     int    `json:"updates,omitempty"`   // changed in place
+	App         string `json:"app,omitempty"`       // Android: the app whose account it is; Profile is its package
+	DeviceID    string `json:"device_id,omitempty"` // Android: by which the app is known to the mail server
 }
 
 // identity is a certificate with its private key.
