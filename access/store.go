@@ -126,6 +126,7 @@ type ChangeStore interface {
 	// Timed returns the users for whom time alone may change a decision before
 	// until: personal words that expire, as well as policies that start.
 	Timed(ctx context.Context, from, until time.Time, limit int) ([]directory.UserID, error)
-	// Prune drops rows that a newer one of the same device has followed for 30 days.
+	// Prune drops rows that a newer one of the same device has followed for 30 days,
+	// and the last rows of devices that were forgotten as long ago.
 	Prune(ctx context.Context, now time.Time) (int64, error)
 }

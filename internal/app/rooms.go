@@ -46,6 +46,7 @@ type rooms struct {
 	publisher  *access.Publisher
 	explainer  *access.Explainer
 	feed       *access.Feed
+	cleaner    *access.Cleaner
 	webhooks   *access.Webhooks
 	apple      *apple.Service
 	tokens     *auth.Service
@@ -126,6 +127,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.publisher = a.buildPublisher(r.links)
 	r.explainer = &access.Explainer{Engine: r.access, Denials: a.db.Access()}
 	r.feed = &access.Feed{Store: a.db.Access(), Now: a.now}
+	r.cleaner = &access.Cleaner{Store: a.db.Access(), Denials: cfg.AccessDenialsKeep, Audit: a.db.Audit(), Now: a.now}
 	r.webhooks = a.buildWebhooks(cfg.WebhookPrivate)
 	if r.mails, err = a.buildMails(cfg, r); err != nil {
 		return err
@@ -218,10 +220,7 @@ func (a *App) periodic() []work.Consumer {
 	return append(append(append(a.rooms.push.periodic(), a.watchers()...), a.rooms.mails.consumers()...), []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "decisions that time changes", Every: publishEvery, Step: a.rooms.publisher.Sweep},
-		{Name: "old decisions", Every: maintainEvery, Step: func(ctx context.Context) (bool, error) {
-			_, err := a.db.Access().Prune(ctx, a.now())
-			return false, err
-		}},
+		{Name: "old refusals, devices and decisions", Every: maintainEvery, Step: a.rooms.cleaner.Step},
 		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
 		{Name: "identities that are due", Every: renewalEvery, Step: a.rooms.renewer.Step},
 		{Name: "what hangs under retired authorities", Every: renewalEvery, Step: a.rooms.rollover.Finish},

@@ -75,6 +75,8 @@ type Config struct {
 	// MailboxDeviceLimit is how many devices the mail server takes for one mailbox: at
 	// that many a new phone's mail profile waits; 0 = nobody knows, and nothing waits.
 	MailboxDeviceLimit int
+	// AccessDenialsKeep is how long a refusal of a mail client stays on record after it was last repeated; 0 = for ever.
+	AccessDenialsKeep time.Duration
 	// WebhookPrivate lets webhooks be sent into private networks and to this machine.
 	WebhookPrivate bool
 	// SMTPURL is the mail server that takes mails to users and admins: smtp:// with
@@ -105,6 +107,7 @@ func Default() Config {
 
 		AccessMaxStale: 300 * time.Second,
 
+		AccessDenialsKeep:  90 * 24 * time.Hour,
 		MailboxDeviceLimit: 10, // EasMaxDevices of Exchange 2010 and 2013
 
 		DatabaseMaxConnections: 10,

@@ -130,6 +130,7 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "push in the clear", flags: map[string]any{"apns_url": "http://localhost:2197"}, want: []string{"apns_url: is not https"}},
 		{name: "push path", flags: map[string]any{"apns_url": "https://api.push.apple.com/3/device"}, want: []string{"apns_url: is not https"}},
 		{name: "decisions for too long", yaml: "access_max_stale: 61m", want: []string{"access_max_stale: must be between 0 and 1h|300s is a good value"}},
+		{name: "refusals for an hour", yaml: "access_denials_keep: 1h", want: []string{"access_denials_keep: must be 0, or at least 1d|90d is a good value"}},
 		{name: "fewer devices than none", yaml: "mailbox_device_limit: -1", want: []string{"mailbox_device_limit: must be between 0 and 1000|use what the mail server takes"}},
 		{name: "neither true nor false", yaml: "second_owner: perhaps", want: []string{"second_owner: neither true nor false|true: wipe and retire wait"}},
 		{name: "woken all the time", flags: map[string]any{"wake_interval": "1m"}, want: []string{"wake_interval: must be 0"}},
@@ -239,6 +240,7 @@ apns_ca                   -                           default
 wake_interval             4h0m0s                      default
 second_owner              false                       default
 access_max_stale          5m0s                        default
+access_denials_keep       2160h0m0s                   default
 mailbox_device_limit      10                          default
 webhook_private           false                       default
 smtp_url                  -                           default

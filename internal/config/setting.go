@@ -45,6 +45,7 @@ func settings() []setting {
 		{"wake_interval", "how long a phone may be silent before it is woken for a report; 0 = never", func(c *Config) any { return &c.WakeInterval }},
 		{"second_owner", "true: wipe and retire wait until an admin whose token has another owner agrees", func(c *Config) any { return &c.SecondOwner }},
 		{"access_max_stale", "how long decisions about mailboxes go on without a word from the database; 0 = each asks it first", func(c *Config) any { return &c.AccessMaxStale }},
+		{"access_denials_keep", "how long a refusal of a mail client stays on record after it was last repeated, for example 90d; 0 = for ever", func(c *Config) any { return &c.AccessDenialsKeep }},
 		{"mailbox_device_limit", "how many devices the mail server takes for one mailbox: at that many a new phone's mail profile waits; 0 = no limit", func(c *Config) any { return &c.MailboxDeviceLimit }},
 		{"webhook_private", "true: webhooks may be sent into private networks and to this machine", func(c *Config) any { return &c.WebhookPrivate }},
 		{"smtp_url", "mail server for mails to users and admins, smtp://HOST:587 (STARTTLS), smtps://HOST:465, or smtp://localhost:25; empty = no mails", func(c *Config) any { return &c.SMTPURL }},

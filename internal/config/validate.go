@@ -54,6 +54,9 @@ func (c Config) Validate() error {
 	if c.AccessMaxStale < 0 || c.AccessMaxStale > time.Hour {
 		refuse("access_max_stale", "must be between 0 and 1h", "300s is a good value; 0 asks the database before every decision")
 	}
+	if c.AccessDenialsKeep != 0 && c.AccessDenialsKeep < 24*time.Hour {
+		refuse("access_denials_keep", "must be 0, or at least 1d", "90d is a good value; 0 keeps them for ever")
+	}
 	if c.MailboxDeviceLimit < 0 || c.MailboxDeviceLimit > maxMailboxDevices {
 		refuse("mailbox_device_limit", "must be between 0 and 1000", "use what the mail server takes: 10 on Exchange 2010 and 2013; 0 is no limit")
 	}

@@ -261,6 +261,10 @@ func (s *Access) Snapshot(ctx context.Context, after access.DeviceID, limit int)
 	return list, newest, nil
 }
 
+// goneChanges are the last rows of devices that are not on record any more.
+const goneChanges = `SELECT seq FROM access_changes c WHERE followed_at = 0 AND at <= $1
+	AND NOT EXISTS (SELECT 1 FROM access_devices d WHERE d.id = c.device_id) ORDER BY seq LIMIT $2`
+
 const followedChanges = `SELECT seq FROM access_changes WHERE followed_at <> 0 AND followed_at <= $1 ORDER BY followed_at, seq LIMIT $2`
 
 // Prune drops rows that were followed long ago, some at a time.
@@ -278,13 +282,17 @@ func (s *Access) Prune(ctx context.Context, now time.Time) (int64, error) {
 func (s *Access) prune(ctx context.Context, before time.Time) (int64, error) {
 	var dropped []int64
 	err := s.db.write(ctx, "drop old decisions", func(t *tx) error {
-		rows, err := t.QueryContext(ctx, `DELETE FROM access_changes WHERE seq IN (`+followedChanges+`) RETURNING seq`, micros(before), maxLimit)
-		dropped, err = collect(rows, err, func(row scanner) (seq int64, err error) {
-			err = row.Scan(&seq)
-			return seq, err
-		})
-		if err != nil {
-			return err
+		dropped = nil
+		for _, query := range []string{followedChanges, goneChanges} {
+			rows, err := t.QueryContext(ctx, `DELETE FROM access_changes WHERE seq IN (`+query+`) RETURNING seq`, micros(before), maxLimit-len(dropped))
+			some, err := collect(rows, err, func(row scanner) (seq int64, err error) {
+				err = row.Scan(&seq)
+				return seq, err
+			})
+			if err != nil {
+				return err
+			}
+			dropped = append(dropped, some...)
 		}
 		if len(dropped) == 0 {
 			return errUnchanged

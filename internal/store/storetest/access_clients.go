@@ -24,6 +24,8 @@ func testClients(t *testing.T, make Maker) {
 	t.Run("personal words", testPersonal(make))
 	t.Run("mail off and on", testMailOff(make))
 	t.Run("denials", testDenials(make))
+	t.Run("old denials", testDropDenials(make))
+	t.Run("idle devices", testForgetDevices(make))
 	t.Run("who shares a mailbox", testMailbox(make))
 	t.Run("crowded mailboxes", testCrowded(make))
 	t.Run("a place in a mailbox", testPlaces(make))

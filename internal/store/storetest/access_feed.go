@@ -20,6 +20,7 @@ func testFeed(t *testing.T, make Maker) {
 	t.Run("snapshot", testSnapshot(make))
 	t.Run("newest words", testNewest(make))
 	t.Run("prune", testPrune(make))
+	t.Run("prune what is gone", testPruneGone(make))
 	t.Run("devices that are removed", testRemovedClients(make))
 }
 
