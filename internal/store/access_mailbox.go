@@ -29,7 +29,9 @@ const (
 			UNION ALL SELECT user_id FROM enroll_enrollments WHERE user_id > $1 AND state IN ` + activeStates + `
 		) all_devices GROUP BY user_id HAVING COUNT(*) >= $2 ORDER BY user_id LIMIT $3`
 
-	waitingPhones = `SELECT id FROM enroll_enrollments WHERE user_id = $1 AND state = 'enrolled'`
+	// waitingPhones finds them by their owner: with an index of states a planner would
+	// go through all that are not set up yet.
+	waitingPhones = `SELECT id FROM enroll_enrollments WHERE user_id = $1 AND CASE WHEN state = 'enrolled' THEN 1 ELSE 0 END = 1`
 )
 
 // mailboxPhone is an active enrolment as far as its mailbox is concerned.
