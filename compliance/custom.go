@@ -84,6 +84,17 @@ func variables() []variable {
 		flag("passcode_present", func(s *mdm.SecurityFacts) *bool { return s.PasscodePresent }),
 		flag("passcode_compliant", func(s *mdm.SecurityFacts) *bool { return s.PasscodeCompliant }),
 		flag("passcode_compliant_with_profiles", func(s *mdm.SecurityFacts) *bool { return s.PasscodeCompliantWithProfiles }),
+		flag("encrypted", func(s *mdm.SecurityFacts) *bool { return s.Encrypted }),
+		{"security.posture", cel.StringType, security(func(s *mdm.SecurityFacts) any { return given(string(s.Posture)) })},
+		{"security.risks", texts, func(_ Expected, r mdm.Report) any {
+			if r.Security == nil || r.Security.Posture == "" {
+				return nil
+			}
+			return append([]string{}, r.Security.Risks...)
+		}},
+		{"policy.compliant", cel.BoolType, func(_ Expected, r mdm.Report) any {
+			return from(r.Policy, func(f *mdm.PolicyFacts) any { return pointed(f.Compliant) })
+		}},
 		{"security.hardware_encryption_caps", cel.IntType, security(func(s *mdm.SecurityFacts) any { return pointed(s.HardwareEncryptionCaps) })},
 		{"restrictions.account_modification", cel.BoolType, func(_ Expected, r mdm.Report) any {
 			return from(r.Restrictions, func(f *mdm.RestrictionFacts) any { return pointed(f.AccountModification) })

@@ -118,6 +118,9 @@ func (v *Verdict) decide(spec Spec, watched Watched, now time.Time) {
 // ask puts the policy's questions in the order in which they are shown, and appends
 // what comes out.
 func ask(outcomes []outcome, rules Rules, e Expected, r mdm.Report, now time.Time) []outcome {
+	if e.Platform == mdm.Android {
+		outcomes = append(outcomes, ruleManaged(e, r))
+	}
 	if rules.MailProfile {
 		outcomes = append(outcomes, ruleMail(e, r, now))
 	}
@@ -134,7 +137,7 @@ func ask(outcomes []outcome, rules Rules, e Expected, r mdm.Report, now time.Tim
 		outcomes = append(outcomes, ruleSupervised(e, r))
 	}
 	if rules.NotJailbroken {
-		outcomes = append(outcomes, ruleJailbreak(e))
+		outcomes = append(outcomes, ruleJailbreak(e, r))
 	}
 	if len(rules.ForbiddenApps) > 0 {
 		outcomes = append(outcomes, ruleForbiddenApps(e, r, rules.ForbiddenApps))

@@ -59,7 +59,7 @@ func ruleMail(e Expected, r mdm.Report, now time.Time) outcome {
 	worst := met(RuleMailProfile, "", time.Time{})
 	var facts []string
 	for _, want := range e.Mail {
-		o := refusedBy(want, mailProfile(want, r, now))
+		o := mailApp(want, r.Policy, refusedBy(want, mailProfile(want, r, now)))
 		facts = append(facts, o.Fact)
 		if severity(o.State) > severity(worst.State) {
 			worst.State, worst.Fix, worst.Reported = o.State, o.Fix, o.Reported
@@ -186,6 +186,9 @@ func ruleIdentity(e Expected, now time.Time) outcome {
 	case !now.Before(id.NotAfter):
 		o = failed(RuleIdentity, "the certificate expired on "+day(id.NotAfter), fixEnroll)
 	}
+	if e.Platform == mdm.Android && o.State == Failed {
+		o.Fix = fixKey
+	}
 	o.Expected = "issued by us, neither expired nor revoked"
 	return o
 }
@@ -209,6 +212,9 @@ func ruleReported(e Expected, r mdm.Report, rules Rules, now time.Time) outcome 
 		if at := reportedAt(r, g); !at.IsZero() {
 			note(at)
 		}
+	}
+	if e.Platform == mdm.Android && r.Policy != nil && !r.Policy.At.IsZero() {
+		note(r.Policy.At) // ruleManaged rests on it
 	}
 	facts := ahead
 	note(e.LastSeenAt)

@@ -34,6 +34,8 @@ const (
 	RuleForbiddenApps RuleName = "forbidden_apps"
 	RuleRequiredApps  RuleName = "required_apps"
 	RuleNotJailbroken RuleName = "not_jailbroken"
+	// RuleManaged is asked of every Android phone, whatever the policies ask.
+	RuleManaged RuleName = "managed"
 	// customPrefix begins the name of every custom rule: "custom.asset-tag".
 	customPrefix = "custom."
 	// RuleWithdrawn is asked of no policy: an admin's act took the mail away, and
@@ -93,7 +95,8 @@ type Expected struct {
 	Withdrawal   Withdrawal        // the act behind Withheld, as far as it is known
 	Mail         []ExpectedProfile // profiles that carry the mailbox; empty when no template is assigned
 	Identity     ExpectedIdentity
-	Watched      Watched // from the books of this room
+	Policy       ExpectedPolicy // Android: what the phone should have applied
+	Watched      Watched        // from the books of this room
 }
 
 // Watched is how long a phone was watched while it did not comply.
@@ -130,10 +133,18 @@ type ExpectedProfile struct {
 	Refused        string    // why the phone refused it, when the newest InstallProfile of this UUID failed
 	Waits          string    // why it is not sent to the phone yet
 	Fix            string    // what the user should do about Refused or Waits; empty: the general advice
+	Package        string    // Android: the mail app that has the account
 	// Previous are revisions that differ from the current one in nothing but an
 	// S/MIME key that we renewed by ourselves. A phone that holds one is as it should
 	// be until then: nobody is to lose a mailbox over what nobody asked for.
 	Previous []PreviousRevision
+}
+
+// ExpectedPolicy is the policy at Google's that an Android phone should have
+// applied, in this version or a later one. An empty name: none was made yet.
+type ExpectedPolicy struct {
+	Name    string // last part of it
+	Version int64
 }
 
 // PreviousRevision is a revision that counts as the current one for a while.
