@@ -23,7 +23,7 @@ const (
 // later.
 func Matrix() []MatrixRow {
 	rows := appleRows()
-	rows = append(rows, MatrixRow{Client: ClientAndroid, Reason: "this release does not manage Android devices"})
+	rows = append(rows, androidRows()...)
 	for _, client := range []Client{ClientMailWindows81, ClientMailWindowsRT} {
 		rows = append(rows,
 			MatrixRow{Client: client, Kind: ActionWipe, Effect: "removes the mail account and cached mail; the rest of the device stays"},

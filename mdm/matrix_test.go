@@ -94,7 +94,16 @@ func TestCapabilityOf(t *testing.T) {
 		{"without any right", with(func(t *mdm.Target) { t.Rights = 0 }), mdm.ActionLock, false},
 		{"without any right, renamed all the same", with(func(t *mdm.Target) { t.Rights = 0 }), mdm.ActionRename, true},
 		{"retired in any case", with(func(t *mdm.Target) { t.Rights = 0 }), mdm.ActionRetire, true},
-		{"Android", mdm.Target{Client: mdm.ClientAndroid, Ownership: mdm.Corporate}, mdm.ActionWipe, false},
+		{"Android, without the right", mdm.Target{Client: mdm.ClientAndroid, Ownership: mdm.Corporate}, mdm.ActionWipe, false},
+		{"Android, corporate", mdm.Target{Client: mdm.ClientAndroid, Ownership: mdm.Corporate, Rights: 7999}, mdm.ActionWipe, true},
+		{"Android, personal", mdm.Target{Client: mdm.ClientAndroid, Ownership: mdm.Personal, Rights: 7999, Supervised: true}, mdm.ActionWipe, false},
+		{"Android, of nobody", mdm.Target{Client: mdm.ClientAndroid, Rights: 7999}, mdm.ActionWipe, false},
+		{"Android, fully managed, retired", mdm.Target{Client: mdm.ClientAndroid, Ownership: mdm.Corporate, Rights: 7999, Supervised: true}, mdm.ActionRetire, false},
+		{"Android, personal, retired", mdm.Target{Client: mdm.ClientAndroid, Ownership: mdm.Personal, Rights: 7991}, mdm.ActionRetire, true},
+		{"Android, of nobody, retired", mdm.Target{Client: mdm.ClientAndroid, Rights: 7991}, mdm.ActionRetire, false},
+		{"Android, company's work profile, retired", mdm.Target{Client: mdm.ClientAndroid, Ownership: mdm.Corporate, Rights: 7999}, mdm.ActionRetire, true},
+		{"Android, queried", mdm.Target{Client: mdm.ClientAndroid, Ownership: mdm.Corporate, Rights: 7999}, mdm.ActionQuery, true},
+		{"Android, personal, selectively", mdm.Target{Client: mdm.ClientAndroid, Ownership: mdm.Personal}, mdm.ActionSelectiveWipe, true},
 		{"Windows 8.1", mdm.Target{Client: mdm.ClientMailWindows81}, mdm.ActionWipe, true},
 		{"Windows RT", mdm.Target{Client: mdm.ClientMailWindowsRT}, mdm.ActionSelectiveWipe, true},
 		{"Windows Phone 8", mdm.Target{Client: mdm.ClientMailWinPhone8, EAS: "14.1"}, mdm.ActionSelectiveWipe, false},
@@ -134,10 +143,10 @@ func TestEnrollmentTarget(t *testing.T) {
 func TestMayErase(t *testing.T) {
 	t.Parallel()
 	for _, target := range targets() {
-		if target.Client != mdm.ClientApple {
+		if target.Client != mdm.ClientApple && target.Client != mdm.ClientAndroid {
 			continue
 		}
-		e := mdm.Enrollment{Platform: mdm.Apple, Ownership: target.Ownership, AccessRights: target.Rights}
+		e := mdm.Enrollment{Platform: mdm.Platform(target.Client), Ownership: target.Ownership, AccessRights: target.Rights}
 		if c := mdm.CapabilityOf(target, mdm.ActionWipe); c.Possible != e.MayErase() {
 			t.Errorf("%+v: MayErase says %v, the matrix %+v", target, e.MayErase(), c)
 		}
