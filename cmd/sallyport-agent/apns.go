@@ -115,15 +115,20 @@ type side struct {
 }
 
 func (s side) call(ctx context.Context, method, path string, in any) ([]byte, error) {
+	return askStandIn(ctx, method, s.APNS, path, in)
+}
+
+// askStandIn talks to the side of a running stand-in.
+func askStandIn(ctx context.Context, method, address, path string, in any) ([]byte, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(s.APNS, "/")+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(address, "/")+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("%w: --apns: %w", agent.ErrInvalid, err)
+		return nil, fmt.Errorf("%w: stand-in: %w", agent.ErrInvalid, err)
 	}
 	client := &http.Client{Transport: &http.Transport{Proxy: nil}}
 	answer, err := client.Do(r)
@@ -173,7 +178,7 @@ func (c *apnsLogCmd) Run(ctx context.Context) error {
 type waitCmd struct {
 	common
 	online
-	side
+	APNS  string        `name:"apns" placeholder:"URL" env:"SALLYPORT_AGENT_APNS" help:"iPhone: side port of the stand-in, as it printed it. An Android phone waits at its --amapi."`
 	For   time.Duration `default:"10m" placeholder:"DURATION" help:"How long to wait for a push."`
 	Times int           `default:"1" help:"Connect for so many pushes, then end."`
 }
@@ -185,9 +190,7 @@ func (c *waitCmd) Run(ctx context.Context) error {
 	}
 	defer p.Close()
 	for range max(c.Times, 1) {
-		waiting, stop := context.WithTimeout(ctx, c.For)
-		err := p.AwaitPush(waiting, c.APNS)
-		stop()
+		err := c.wait(ctx, p)
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("no push came within %s", c.For)
 		}
@@ -199,4 +202,21 @@ func (c *waitCmd) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// wait returns when something wants the phone to connect.
+func (c *waitCmd) wait(ctx context.Context, p *agent.Phone) error {
+	kind, err := p.Kind()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, c.For)
+	defer stop()
+	switch {
+	case kind == agent.Android:
+		return p.AwaitPolicy(ctx)
+	case c.APNS == "":
+		return fmt.Errorf("%w: --apns: an iPhone waits at the side port of sallyport-agent apns", agent.ErrInvalid)
+	}
+	return p.AwaitPush(ctx, c.APNS)
 }

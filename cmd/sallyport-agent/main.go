@@ -40,8 +40,10 @@ type cli struct {
 	Set      setCmd           `cmd:"" help:"Change the phone as its owner would, or script what goes wrong."`
 	Show     showCmd          `cmd:"" help:"Show what is on the phone."`
 	Unenroll unenrollCmd      `cmd:"" help:"Remove the management, as its owner would in Settings: mail goes with it."`
+	Mail     mailCmd          `cmd:"" help:"Ask the mail server for its folders, as the phone's mail app would: is this phone let in?"`
 	Fleet    fleetCmd         `cmd:"" help:"Many phones in one process that enrol by a file of invitations and really poll, for load."`
 	APNS     apnsCmd          `cmd:"" name:"apns" help:"A strict stand-in for Apple's push service, for rehearsals and tests."`
+	AMAPI    amapiCmd         `cmd:"" name:"amapi" help:"A strict stand-in for Google's Android Management API, for rehearsals and tests."`
 	Version  kong.VersionFlag `help:"Print the version and quit."`
 }
 
@@ -59,20 +61,29 @@ type online struct {
 type enrollCmd struct {
 	common
 	online
-	URL string `arg:"" name:"url" help:"The invitation's URL, or - to read it from standard input."`
-	As  string `default:"iphone" enum:"iphone" help:"Kind of phone: iphone."`
-	PIN string `name:"pin" placeholder:"PIN" env:"SALLYPORT_AGENT_PIN" help:"The invitation's PIN, when it asks for one."`
+	google
+	URL  string `arg:"" name:"url" help:"The invitation's URL, or - to read it from standard input. Android: also a link of Google's, or the text of a QR code."`
+	As   string `default:"iphone" enum:"iphone,android" help:"Kind of phone: iphone or android."`
+	PIN  string `name:"pin" placeholder:"PIN" env:"SALLYPORT_AGENT_PIN" help:"The invitation's PIN, when it asks for one."`
+	Code string `placeholder:"CODE" env:"SALLYPORT_AGENT_CODE" help:"Android: the invitation's code, where a sign-in page asks for it."`
+}
+
+// google is the flag of an Android phone.
+type google struct {
+	AMAPI string `name:"amapi" placeholder:"URL" env:"SALLYPORT_AGENT_AMAPI" help:"Android: address of sallyport-agent amapi. Remembered in STATE."`
 }
 
 type connectCmd struct {
 	common
 	online
+	google
 }
 
 type setCmd struct {
 	common
 	New   bool     `help:"Make a phone when there is none yet: what is set is so before it enrols."`
-	Facts []string `arg:"" name:"key=value" help:"passcode=on|off, os=VERSION, name=TEXT, supervised=yes|no, locked=on|off, account=MAIL|removed, accounts=fixed|free, token=new, clock=TIME, notnow=N and more: docs/agent.md lists them."`
+	As    string   `default:"iphone" enum:"iphone,android" help:"With --new: iphone or android."`
+	Facts []string `arg:"" name:"key=value" help:"passcode=on|off, os=VERSION, name=TEXT, supervised=yes|no, locked=on|off, account=MAIL|removed, accounts=fixed|free, token=new, clock=TIME, notnow=N and more; Android: posture=RISK, policy=stale, app=gmail:missing, encryption=off and more: docs/agent.md lists them."`
 }
 
 type showCmd struct {
@@ -142,7 +153,7 @@ func (c *enrollCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.PIN = secret.New(c.PIN)
+	o.PIN, o.Code, o.As, o.AMAPI = secret.New(c.PIN), secret.New(c.Code), agent.Kind(c.As), c.AMAPI
 	p, err := agent.New(o)
 	if err != nil {
 		return err
@@ -152,7 +163,7 @@ func (c *enrollCmd) Run(ctx context.Context) error {
 }
 
 func (c *connectCmd) Run(ctx context.Context) error {
-	p, err := c.existing(c.Dir)
+	p, err := c.existing(c.Dir, func(o *agent.Options) { o.AMAPI = c.AMAPI })
 	if err != nil {
 		return err
 	}
@@ -170,7 +181,7 @@ func (c *unenrollCmd) Run(ctx context.Context) error {
 }
 
 func (c *setCmd) Run() error {
-	p, err := agent.New(agent.Options{Dir: c.Dir, Existing: !c.New})
+	p, err := agent.New(agent.Options{Dir: c.Dir, Existing: !c.New, As: agent.Kind(c.As)})
 	if err != nil {
 		return err
 	}
@@ -181,12 +192,15 @@ func (c *setCmd) Run() error {
 	return nil
 }
 
-func (o *online) existing(dir string) (*agent.Phone, error) {
+func (o *online) existing(dir string, more ...func(*agent.Options)) (*agent.Phone, error) {
 	options, err := o.options(dir)
 	if err != nil {
 		return nil, err
 	}
 	options.Existing = true
+	for _, set := range more {
+		set(&options)
+	}
 	return agent.New(options)
 }
 

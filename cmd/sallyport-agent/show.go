@@ -22,6 +22,10 @@ func (c *showCmd) Run() error {
 	if c.Output == "json" {
 		return printJSON(os.Stdout, s)
 	}
+	if s.Android != nil {
+		printAndroid(os.Stdout, s)
+		return nil
+	}
 	printText(os.Stdout, s)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -153,4 +154,22 @@ func (a *AMAPI) withinQuota() *apiError {
 		return troubles["429"]
 	}
 	return nil
+}
+
+// ParseTrouble reads KIND, KIND:N, KIND:N:METHOD, with done: in front or not.
+func ParseTrouble(text string) (AMAPITrouble, error) {
+	rest, done := strings.CutPrefix(text, "done:")
+	parts := strings.SplitN(rest, ":", 3)
+	t := AMAPITrouble{Kind: parts[0], Times: 1, Done: done}
+	if troubles[t.Kind] == nil {
+		return t, fmt.Errorf("%w: trouble %q is none of %v", ErrInvalid, t.Kind, TroubleKinds())
+	}
+	var err error
+	if len(parts) > 1 {
+		t.Times, err = times("trouble", parts[1])
+	}
+	if len(parts) > 2 {
+		t.Method = parts[2]
+	}
+	return t, err
 }
