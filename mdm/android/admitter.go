@@ -47,6 +47,7 @@ type Outcome struct {
 	Done      bool
 	Failed    bool
 	Error     string // Google's code and words in plain text; empty unless Failed
+	Result    string // what a RequestDeviceInfo brought, for people; empty otherwise
 	At        time.Time
 }
 

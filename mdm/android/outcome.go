@@ -23,6 +23,7 @@ func outcomeOf(o *androidmanagement.Operation) Outcome {
 	}
 	r.At = moment(told.CreateTime)
 	r.Error = commandError(&told)
+	r.Result = deviceInfo(told.RequestDeviceInfoStatus)
 	if r.Error == "" && o.Error != nil {
 		r.Error = operationError(o.Error)
 	}
@@ -46,6 +47,9 @@ func commandError(c *androidmanagement.Command) string {
 			}
 		}
 	}
+	if s := c.RequestDeviceInfoStatus; s != nil && deviceInfoErrors[s.Status] != "" {
+		list = append(list, deviceInfoErrors[s.Status]+" ("+s.Status+")")
+	}
 	if len(list) == 0 && c.ErrorCode != "" && c.ErrorCode != "COMMAND_ERROR_CODE_UNSPECIFIED" {
 		plain := commandErrors[c.ErrorCode]
 		if plain == "" {
@@ -63,6 +67,26 @@ var commandErrors = map[string]string{
 	"MANAGEMENT_MODE": "the command does not apply to this kind of management: work profile or fully managed",
 	"INVALID_VALUE":   "the phone refuses a value of the command",
 	"UNSUPPORTED":     "the phone does not know the command; a newer Android Device Policy app may",
+}
+
+// deviceInfoErrors are why a device does not tell what it was asked.
+var deviceInfoErrors = map[string]string{
+	"USER_DECLINED": "the user declined to tell",
+	"UNSUPPORTED":   "this phone cannot tell it",
+}
+
+// deviceInfo is what a device told of itself when it was asked.
+func deviceInfo(s *androidmanagement.RequestDeviceInfoStatus) string {
+	if s == nil || s.EidInfo == nil {
+		return ""
+	}
+	var list []string
+	for _, e := range s.EidInfo.Eids {
+		if e != nil && e.Eid != "" && len(list) < maxDetails {
+			list = append(list, "EID "+clean(e.Eid, maxWord))
+		}
+	}
+	return clean(strings.Join(list, ", "), maxText)
 }
 
 // Codes of google.rpc.Code that commands end with.

@@ -17,7 +17,8 @@ const (
 
 // Schema is the live schema of an app's managed configuration.
 func (c *Client) Schema(ctx context.Context, enterprise, app string) (managedconfig.Schema, error) {
-	answer, err := c.api.Enterprises.Applications.Get(enterprise + "/applications/" + app).Context(ctx).Do()
+	// In English: where a key's name is not published, it is found by its title.
+	answer, err := c.api.Enterprises.Applications.Get(enterprise + "/applications/" + app).LanguageCode("en").Context(ctx).Do()
 	if err != nil {
 		return managedconfig.Schema{}, problem(err)
 	}
@@ -39,7 +40,7 @@ func keysOf(properties []*androidmanagement.ManagedProperty, deep int) []managed
 		}
 		for _, e := range p.Entries {
 			if e != nil {
-				k.Entries = append(k.Entries, e.Value)
+				k.Entries, k.Labels = append(k.Entries, e.Value), append(k.Labels, clean(e.Name, maxWord))
 			}
 		}
 		keys = append(keys, k)

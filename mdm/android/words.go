@@ -49,7 +49,7 @@ var reasons = map[string]string{
 // specificReasons are Google's specificNonComplianceReason values.
 var specificReasons = map[string]string{
 	"PASSWORD_POLICIES_USER_CREDENTIALS_CONFIRMATION_REQUIRED":  "the user has to enter the screen lock once",
-	"PASSWORD_POLICIES_PASSWORD_EXPIRED":                        "the screen lock has expired; the user has to set a new one",
+	"PASSWORD_POLICIES_PASSWORD_EXPIRED":                        "the screen lock has expired: the user has to set a new one",
 	"PASSWORD_POLICIES_PASSWORD_NOT_SUFFICIENT":                 "the screen lock is missing or weaker than the policy asks for",
 	"ONC_WIFI_INVALID_VALUE":                                    "the phone refuses a value of a Wi-Fi network",
 	"ONC_WIFI_API_LEVEL":                                        "this version of Android does not know a setting of a Wi-Fi network",
@@ -62,12 +62,12 @@ var specificReasons = map[string]string{
 	"DEFAULT_APPLICATION_SETTING_UNSUPPORTED_SCOPES":            "a default app cannot be set in this kind of management",
 	"DEFAULT_APPLICATION_SETTING_FAILED_FOR_SCOPE":              "a default app could not be set",
 	"PRIVATE_DNS_HOST_NOT_SERVING":                              "the server for private DNS does not answer as one",
-	"USER_NOT_UNLOCKED":                                         "the phone was not unlocked since it started; it applies the policy then",
+	"USER_NOT_UNLOCKED":                                         "the phone was not unlocked since it started: it applies the policy then",
 }
 
 // installationReasons are Google's installationFailureReason values.
 var installationReasons = map[string]string{
-	"INSTALLATION_FAILURE_REASON_UNKNOWN": "the app could not be installed yet; the phone tries again by itself",
+	"INSTALLATION_FAILURE_REASON_UNKNOWN": "the app could not be installed yet: the phone tries again by itself",
 	"IN_PROGRESS":                         "the app is being installed",
 	"NOT_FOUND":                           "the app is not in Google Play",
 	"NOT_COMPATIBLE_WITH_DEVICE":          "the app does not run on this model",
@@ -77,6 +77,6 @@ var installationReasons = map[string]string{
 	"NO_LICENSES_REMAINING":               "no licence of the app is left",
 	"NOT_ENROLLED":                        "the enterprise is no longer enrolled with managed Google Play, or its newest terms are not accepted",
 	"USER_INVALID":                        "Google no longer knows the phone's user",
-	"NETWORK_ERROR_UNRELIABLE_CONNECTION": "the phone's network is too poor to download the app; it goes on by itself",
+	"NETWORK_ERROR_UNRELIABLE_CONNECTION": "the phone's network is too poor to download the app: it goes on by itself",
 	"INSUFFICIENT_STORAGE":                "the phone has not enough free storage for the app",
 }
