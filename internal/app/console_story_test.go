@@ -104,7 +104,7 @@ func TestConsoleStory(t *testing.T) {
 	b.has(page, ">block<", "Conditions for mail failed", ">not compliant<", ">failed<", "What the user should do", "passcode",
 		"sallyport access device exempt", "sallyport access explain "+alice+" ")
 	steps := regexp.MustCompile(`(?s)<ol class="trace">.*?</ol>`).FindString(page)
-	if mentioned := strings.Index(steps, "User name"); mentioned < 0 || !strings.Contains(steps, "standard@") || strings.Index(steps, "Conditions for mail failed") < mentioned {
+	if mentioned := strings.Index(steps, "No one person"); mentioned < 0 || !strings.Contains(steps, "standard@") || strings.Index(steps, "Conditions for mail failed") < mentioned {
 		t.Errorf("the trace:\n%s", steps)
 	}
 	for _, query := range []string{"decision=block", "verdict=not_compliant", "q=" + url.QueryEscape(alice), "q=" + device, "q=" + strings.ToLower(device[:6])} {

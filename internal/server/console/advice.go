@@ -45,6 +45,9 @@ func adviceOf(d one) []web.ConsoleAdvice {
 		add("doctor", "doctor")
 	case access.StepDefault:
 		if decision.Effect != access.Allow {
+			if len(d.client.Phones) == 0 {
+				add("invite", "invite --user", quoted(d.upn))
+			}
 			add("approve", "access device approve", id+because)
 			add("deny", "access device deny", id+because)
 		}

@@ -259,7 +259,7 @@ func phoneOf(phones []enroll.DeviceRow, id mdm.EnrollmentID) enroll.DeviceRow {
 func (c *Console) row(ctx context.Context, row access.ReportRow, phone enroll.DeviceRow) (web.ConsoleRow, error) {
 	d, p := row.Device, row.Phone
 	view := web.ConsoleRow{
-		User: row.Person.UPN, Name: nameOf(phone), Model: cmp.Or(modelOf(phone), p.Product, d.Model, d.Type),
+		User: row.Person.UPN, Name: nameOf(phone), Model: kindOf(cmp.Or(modelOf(phone), d.Model, d.Type), p.Product),
 		System: cmp.Or(p.OSVersion, d.OS), Ownership: string(p.Ownership),
 		Verdict: string(verdictOf(p)), VerdictSince: p.Verdict.Since, MailAt: d.LastAt, PhoneAt: phone.Enrollment.LastSeenAt,
 	}
@@ -282,6 +282,14 @@ func (c *Console) row(ctx context.Context, row access.ReportRow, phone enroll.De
 		view.DecisionSince = d.SinceAt
 	}
 	return view, nil
+}
+
+// kindOf is what a device is: an iPhone, and which.
+func kindOf(model, product string) string {
+	if model != "" && product != "" && model != product {
+		return model + " (" + product + ")"
+	}
+	return cmp.Or(model, product)
 }
 
 func addressOf(id string) string { return firstPage + "/" + url.PathEscape(id) }
