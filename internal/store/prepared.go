@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // maxPrepared bounds the statements that a connection keeps. We have some two
@@ -70,7 +72,7 @@ func (c *preparedConn) free(ctx context.Context, query string) (*prepared, error
 	if len(c.known) >= maxPrepared {
 		return nil, nil
 	}
-	raw, err := c.PrepareContext(ctx, query)
+	raw, err := c.PrepareContext(ctx, unnamed(query))
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +83,29 @@ func (c *preparedConn) free(ctx context.Context, query string) (*prepared, error
 	p := &prepared{statement: s}
 	c.known[query] = p
 	return p, nil
+}
+
+// unnamed writes ? for $1, $2 and so on where they stand in this order and each
+// once: they mean the same, but of a $1 the driver reads the name at every run.
+func unnamed(query string) string {
+	text := make([]byte, 0, len(query))
+	next, quote := 1, false
+	for i := 0; i < len(query); i++ {
+		text = append(text, query[i])
+		if query[i] == '\'' {
+			quote = !quote
+		}
+		if query[i] != '$' || quote {
+			continue
+		}
+		rest, ok := strings.CutPrefix(query[i+1:], strconv.Itoa(next))
+		if !ok || rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+			return query
+		}
+		text[len(text)-1] = '?'
+		i, next = len(query)-len(rest)-1, next+1
+	}
+	return string(text)
 }
 
 func (c *preparedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {

@@ -127,11 +127,11 @@ func (t *tx) replaceVerdict(ctx context.Context, r verdictRow) (int64, error) {
 // SQLite would write anew all the same.
 func (t *tx) renameVerdict(ctx context.Context, r verdictRow) (int64, error) {
 	before, after := r.before, r.after
-	return t.change(ctx, `UPDATE compliance_verdicts SET since = $2, at = $3, grace_until = $4, policy = $5, findings = $6
-		WHERE enrollment_id = $1 AND state = $7 AND since = $8 AND at = $9 AND valid_until = $10
+	return t.change(ctx, `UPDATE compliance_verdicts SET since = $1, at = $2, grace_until = $3, policy = $4, findings = $5
+		WHERE enrollment_id = $6 AND state = $7 AND since = $8 AND at = $9 AND valid_until = $10
 			AND grace_until = $11 AND policy = $12 AND findings = $13`,
-		after.EnrollmentID, micros(after.Since), micros(after.At), micros(after.GraceUntil), after.Policy, r.is,
-		before.State, micros(before.Since), micros(before.At), micros(before.ValidUntil), micros(before.GraceUntil), before.Policy, r.was)
+		micros(after.Since), micros(after.At), micros(after.GraceUntil), after.Policy, r.is,
+		after.EnrollmentID, before.State, micros(before.Since), micros(before.At), micros(before.ValidUntil), micros(before.GraceUntil), before.Policy, r.was)
 }
 
 // DueVerdicts returns enrolments whose verdict's ValidUntil is before now, the
