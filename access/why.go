@@ -2,10 +2,12 @@ package access
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,6 +65,8 @@ func (l Links) Device(token string) (DeviceID, bool) {
 // Standing is what a reason page tells.
 type Standing struct {
 	Device   DeviceRow
+	Model    string // as the phone reports it, or else its mail client; likewise
+	System   string // empty: neither has told
 	Decision Decision
 	Since    time.Time // when the decision became what it is; zero: not told yet
 	At       time.Time
@@ -90,7 +94,10 @@ func (t *Teller) Standing(ctx context.Context, token string) (Standing, error) {
 	if err != nil {
 		return Standing{}, fmt.Errorf("reason page: %w", err)
 	}
-	s := Standing{Device: d.DeviceRow, Decision: d.Decision, At: t.Now().UTC().Truncate(time.Microsecond)}
+	s := Standing{Device: d.DeviceRow, Model: d.Model, System: d.OS, Decision: d.Decision, At: t.Now().UTC().Truncate(time.Microsecond)}
+	if i := slices.IndexFunc(d.Phones, func(p Phone) bool { return p.Proof.Counts() && p.OSVersion != "" }); i >= 0 {
+		s.Model, s.System = cmp.Or(d.Phones[i].Product, s.Model), d.Phones[i].system()+d.Phones[i].OSVersion
+	}
 	if d.Effect == d.Decision.Effect { // otherwise it is newer than what was published
 		s.Since = d.SinceAt
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"sallyport/mdm"
 )
 
 func links(key string) Links {
@@ -98,6 +100,23 @@ func TestTeller(t *testing.T) {
 	o.detail.Decision.Effect = Allow // newer than what is published
 	if s, err := teller.Standing(t.Context(), token); err != nil || !s.Since.IsZero() {
 		t.Errorf("got %+v, %v, want no since of another answer", s, err)
+	}
+	if s.Model != "" || s.System != "" {
+		t.Errorf("got %q, %q, want nothing that nobody told", s.Model, s.System)
+	}
+	for _, p := range []struct {
+		proof                  Proof
+		product, model, system string
+	}{
+		{ProofProbable, "iPhone15,4", "told", "iOS 25.0"}, // by the mail client: the phone may be another one
+		{ProofReported, "iPhone15,4", "iPhone15,4", "iOS 26.1"},
+		{ProofCertificate, "iPad13,1", "iPad13,1", "iPadOS 26.1"},
+	} {
+		o.detail.Model, o.detail.OS = "told", "iOS 25.0"
+		o.detail.Phones = []Phone{{Proof: ProofReported}, {Proof: p.proof, Platform: mdm.Apple, Product: p.product, OSVersion: "26.1"}}
+		if s, err := teller.Standing(t.Context(), token); err != nil || s.Model != p.model || s.System != p.system {
+			t.Errorf("%s: got %q, %q, %v", p.proof, s.Model, s.System, err)
+		}
 	}
 	o.err = ErrUnavailable
 	if _, err := teller.Standing(t.Context(), token); !errors.Is(err, ErrUnavailable) {

@@ -50,7 +50,7 @@ func (a *API) WhyPage(w http.ResponseWriter, r *http.Request) error {
 func (a *API) whyOf(s access.Standing) web.Why {
 	w := web.Why{
 		Effect: string(s.Decision.Effect), Organization: a.d.Organization,
-		Type: s.Device.Type, Model: s.Device.Model, System: s.Device.OS, Client: s.Device.UserAgent,
+		Type: s.Device.Type, Model: s.Model, System: s.System, Client: s.Device.UserAgent,
 		SeenAt: s.Device.LastAt, Since: s.Since, At: s.At,
 	}
 	for _, r := range s.Decision.Reasons {
