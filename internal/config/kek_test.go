@@ -104,9 +104,12 @@ func TestTakeEnviron(t *testing.T) {
 		}), nil)
 		child, childErr := exec.Command("env").Output()
 		self, selfErr := os.ReadFile("/proc/self/environ")
-		fmt.Printf("taken=%t err=%v child=%t %v self=%t kept=%t %v\n", c.KEK.Reveal() == canaryKey, err,
-			bytes.Contains(child, []byte("canary")) || bytes.Contains(child, []byte(canaryKey)), childErr,
-			bytes.Contains(self, []byte(canaryKey)), bytes.Contains(self, []byte("KEPT=kept")), selfErr)
+		shows := func(environ []byte) bool {
+			return bytes.Contains(environ, []byte("canary")) || bytes.Contains(environ, []byte(canaryKey))
+		}
+		all := slices.Contains(taken, "SALLYPORT_SMTP_PASSWORD=canary-smtp") && slices.Contains(taken, "SALLYPORT_DATABASE=postgres://u:canary-db@h/d")
+		fmt.Printf("taken=%t err=%v child=%t %v self=%t kept=%t %v\n", c.KEK.Reveal() == canaryKey && all, err,
+			shows(child), childErr, shows(self), bytes.Contains(self, []byte("KEPT=kept")), selfErr)
 		return
 	}
 	t.Parallel()
@@ -114,7 +117,8 @@ func TestTakeEnviron(t *testing.T) {
 		t.Skip("SKIPPED: looks at /proc, which is Linux's")
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestTakeEnviron$")
-	cmd.Env = append(os.Environ(), envTakes+"=1", "SALLYPORT_KEK="+canaryKey, "SALLYPORT_KEK_NEW="+canaryKey, "KEPT=kept")
+	cmd.Env = append(os.Environ(), envTakes+"=1", "SALLYPORT_KEK="+canaryKey, "SALLYPORT_KEK_NEW="+canaryKey,
+		"SALLYPORT_SMTP_PASSWORD=canary-smtp", "SALLYPORT_DATABASE=postgres://u:canary-db@h/d", "KEPT=kept")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "taken=true err=<nil> child=false <nil> self=false kept=true <nil>") {
 		t.Errorf("got %v\n%s", err, out)
