@@ -179,12 +179,3 @@ func (s *Service) expectedIdentity(hash string, cert certs.Certificate) complian
 		Distrusted: revoked && cert.Issuer != "" && s.Distrusted != nil && s.Distrusted(cert.Issuer),
 	}
 }
-
-// ActiveEnrollments implements compliance.Expecter.
-func (s *Service) ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error) {
-	ids, err := s.Devices.ActiveEnrollments(ctx, after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("list active enrolments: %w", err)
-	}
-	return ids, nil
-}

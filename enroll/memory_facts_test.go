@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"sallyport/mdm"
@@ -9,14 +10,21 @@ import (
 
 var _ FactStore = (*memory)(nil)
 
+// active are the active enrolments after the cursor.
+func (m *memory) active(after mdm.EnrollmentID, limit int) (ids []mdm.EnrollmentID) {
+	defer m.lock()()
+	for _, id := range slices.Sorted(maps.Keys(m.enrollments)) {
+		if id > after && m.enrollments[id].State.Active() && len(ids) < limit {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // Facts follows the contract by reading one enrolment after the other.
 func (m *memory) Facts(ctx context.Context, after mdm.EnrollmentID, limit int) ([]Fact, error) {
-	ids, err := m.ActiveEnrollments(ctx, after, limit)
-	if err != nil {
-		return nil, err
-	}
 	var facts []Fact
-	for _, id := range ids {
+	for _, id := range m.active(after, limit) {
 		have, err := m.LoadPlan(ctx, id)
 		if err != nil {
 			return nil, err

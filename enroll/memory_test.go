@@ -453,17 +453,6 @@ func (m *memory) DeviceByID(_ context.Context, id mdm.DeviceID) (DeviceRow, erro
 	return m.row(id), m.broken
 }
 
-func (m *memory) ActiveEnrollments(_ context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error) {
-	defer m.lock()()
-	var ids []mdm.EnrollmentID
-	for _, id := range slices.Sorted(maps.Keys(m.enrollments)) {
-		if id > after && m.enrollments[id].State.Active() && len(ids) < limit {
-			ids = append(ids, id)
-		}
-	}
-	return ids, m.broken
-}
-
 // The directory.
 
 func (m *memory) SaveUsers(_ context.Context, users []directory.User, _ []audit.Entry) ([]directory.User, error) {

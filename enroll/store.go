@@ -168,6 +168,4 @@ type DeviceStore interface {
 	ListDevices(ctx context.Context, f DeviceFilter) ([]DeviceRow, error)
 	// DeviceByID returns ErrNotFound when unknown.
 	DeviceByID(ctx context.Context, id mdm.DeviceID) (DeviceRow, error)
-	// ActiveEnrollments returns up to limit active enrolments after the cursor in the order of their ID.
-	ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error)
 }

@@ -96,15 +96,3 @@ func (s *Devices) DeviceByID(ctx context.Context, id mdm.DeviceID) (enroll.Devic
 	}
 	return row, nil
 }
-
-// ActiveEnrollments returns up to limit active enrolments after the cursor in
-// the order of their ID.
-func (s *Devices) ActiveEnrollments(ctx context.Context, after mdm.EnrollmentID, limit int) ([]mdm.EnrollmentID, error) {
-	rows, err := s.db.reader.QueryContext(ctx, `SELECT id FROM enroll_enrollments
-		WHERE state IN `+activeStates+` AND id > $1 ORDER BY id LIMIT $2`, after, pageLimit(limit))
-	list, err := collect(rows, err, scanEnrollmentID)
-	if err != nil {
-		return nil, fmt.Errorf("list active enrolments: %w", err)
-	}
-	return list, nil
-}

@@ -30,7 +30,6 @@ func (w *world) reports(e mdm.EnrollmentID, easDeviceID string) {
 func testDevices(t *testing.T, make Maker) {
 	t.Run("rows", testDeviceRow(make))
 	t.Run("filters", testDeviceFilters(make))
-	t.Run("active enrolments", testActiveEnrollments(make))
 }
 
 func testDeviceRow(make Maker) func(*testing.T) {
@@ -115,29 +114,5 @@ func testDeviceFilters(make Maker) func(*testing.T) {
 		w.ok(w.DB.Users().RemoveUser(w.ctx, bob.ID, w.later(), w.entry("user.remove", "")))
 		w.same(w.devices(enroll.DeviceFilter{UPN: bob.UPN}), []mdm.DeviceID{})
 		w.same(w.devices(enroll.DeviceFilter{ChangedSince: w.now()}), all[2:])
-	}
-}
-
-func testActiveEnrollments(make Maker) func(*testing.T) {
-	return func(t *testing.T) {
-		w := newWorld(t, make)
-		u := w.user("alice@example.test")
-		want := []mdm.EnrollmentID{}
-		for _, udid := range []string{"U1", "U2", "U3"} {
-			want = append(want, w.enrolled(u, udid).ID)
-		}
-		w.admitted(u, "U4")
-		ended := w.enrolled(u, "U5")
-		w.ok(w.DB.Enrollments().End(w.ctx, ended.ID, mdm.CheckedOut, w.now(), w.entry("device.checkout", "")))
-		w.ok(w.DB.Plans().Advance(w.ctx, want[1], mdm.Enrolled, mdm.Configured))
-		active, err := w.DB.Devices().ActiveEnrollments(w.ctx, "", 10)
-		w.ok(err)
-		w.same(active, want)
-		page, err := w.DB.Devices().ActiveEnrollments(w.ctx, want[0], 1)
-		w.ok(err)
-		w.same(page, want[1:2])
-		rest, err := w.DB.Devices().ActiveEnrollments(w.ctx, want[2], 1)
-		w.ok(err)
-		w.same(rest, []mdm.EnrollmentID{})
 	}
 }
