@@ -99,6 +99,7 @@ const envTakes = "CONFIG_TEST_TAKES"
 func TestTakeEnviron(t *testing.T) {
 	if os.Getenv(envTakes) != "" {
 		taken := config.TakeEnviron()
+		all := slices.Contains(taken, "SALLYPORT_SMTP_PASSWORD=canary-smtp") && slices.Contains(taken, "SALLYPORT_DATABASE=postgres://u:canary-db@h/d")
 		c, err := config.Load("", slices.DeleteFunc(taken, func(v string) bool {
 			return strings.HasPrefix(v, "SALLYPORT_") && !strings.HasPrefix(v, "SALLYPORT_KEK")
 		}), nil)
@@ -107,7 +108,6 @@ func TestTakeEnviron(t *testing.T) {
 		shows := func(environ []byte) bool {
 			return bytes.Contains(environ, []byte("canary")) || bytes.Contains(environ, []byte(canaryKey))
 		}
-		all := slices.Contains(taken, "SALLYPORT_SMTP_PASSWORD=canary-smtp") && slices.Contains(taken, "SALLYPORT_DATABASE=postgres://u:canary-db@h/d")
 		fmt.Printf("taken=%t err=%v child=%t %v self=%t kept=%t %v\n", c.KEK.Reveal() == canaryKey && all, err,
 			shows(child), childErr, shows(self), bytes.Contains(self, []byte("KEPT=kept")), selfErr)
 		return
