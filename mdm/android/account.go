@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 
@@ -41,6 +43,15 @@ type Account struct {
 
 // Source is the JSON as it was given, to be sealed at rest.
 func (a Account) Source() secret.Value { return a.source }
+
+// Format prints who it is. Without it fmt would reach into the fields that are not
+// exported, past the methods that keep a secret.Value from printing.
+func (a Account) Format(s fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(s, "service account %s of project %s, key %s", a.Email, a.Project, a.KeyID)
+}
+
+// LogValue logs the same.
+func (a Account) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(a)) }
 
 // ParseAccount reads the JSON key file of a service account. Its refusals wrap
 // ErrAccount and name each part that is missing; none repeats what the file says.
