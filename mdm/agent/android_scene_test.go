@@ -36,10 +36,15 @@ func newScene(t *testing.T) *scene {
 	e := newEar(t)
 	s := &scene{standIn: newStandIn(t, func(o *AMAPIOptions) { o.Push = e.url() }), ear: e, usage: "PERSONAL_USAGE_ALLOWED"}
 	s.login()
-	s.page = httptest.NewTLSServer(http.HandlerFunc(s.serve))
-	t.Cleanup(s.page.Close)
+	s.page = newPage(t, s)
 	s.enterprise = s.standIn.enterprise()
 	return s
+}
+
+func newPage(t *testing.T, s *scene) *httptest.Server {
+	page := httptest.NewTLSServer(http.HandlerFunc(s.serve))
+	t.Cleanup(page.Close)
+	return page
 }
 
 // mint is what an enrolment page does when its button is pressed.
