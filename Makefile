@@ -29,11 +29,15 @@ build: ## build bin/sallyport and bin/sallyport-agent (static, no cgo)
 run: build ## the whole story: server, sample organisation, a software iPhone (PORT=8443 DATA=var)
 	@PORT='$(PORT)' DATA='$(DATA)' exec sh deploy/demo/run.sh
 
+# The packages that test longest, which begin first. They start servers and wait for
+# them: three packages at once, and four tests of each, keep two processors busy.
+LONGEST := ./internal/app ./internal/store ./cmd/sallyport
+
 .PHONY: test
 test: ## every test; tells loudly what was skipped and how to get it (RACE=1: race detector)
 	@$(GO) -C tools build -buildvcs=false -o bin/testsum ./testsum
 	@$(GO) -C tools test ./testsum
-	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 14m ./...
+	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 14m -p 3 -parallel 4 $(LONGEST) ./...
 
 .PHONY: race
 race: ## the race detector over rooms where things run at once, and phones through the whole house (all scenarios, both engines: make soak)
@@ -62,6 +66,28 @@ fuzz: ## every fuzz target for FUZZTIME (30s) each
 		CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(FUZZTIME)' -fuzzminimizetime 5x "$$(dirname $$file)" || exit 1; \
 	done
 
+# What anybody may send without being asked: CMS, and of SCEP the request in it and
+# the whole message.
+ANYBODYS := internal/cms:FuzzVerify internal/cms:FuzzParseEnvelope certs/scep:FuzzParseRequest certs/scep:FuzzDo
+
+.PHONY: fuzz-ci
+fuzz-ci: ## the fuzz targets of CMS, CSR and SCEP message for FUZZTIME (30s) each, side by side
+	@mkdir -p bin/fuzz
+	@for dir in $$(printf '%s\n' $(ANYBODYS) | cut -d: -f1 | sort -u); do \
+		CGO_ENABLED=0 $(GO) test -c -fuzz . -o "bin/fuzz/$$(basename $$dir)" "./$$dir" || exit 1; \
+	done
+	@cache=$$($(GO) env GOCACHE)/fuzz; all=; failed=0; \
+	for target in $(ANYBODYS); do \
+		dir=$${target%:*}; \
+		( cd "$$dir" && exec "$(CURDIR)/bin/fuzz/$$(basename $$dir)" -test.run '^$$' -test.fuzz "^$${target#*:}\$$" -test.fuzztime '$(FUZZTIME)' \
+			-test.fuzzminimizetime 5x -test.parallel 1 -test.fuzzcachedir "$$cache/$$($(GO) list -m)/$$dir" ) >"bin/fuzz/$${target#*:}.log" 2>&1 & \
+		all="$$all $$!:$$target"; \
+	done; \
+	for one in $$all; do \
+		target=$${one#*:}; log="bin/fuzz/$${target#*:}.log"; \
+		if wait "$${one%%:*}"; then echo "fuzz $$target $$(tail -n 2 "$$log" | head -n 1)"; else failed=1; echo "fuzz $$target"; cat "$$log"; fi; \
+	done; exit $$failed
+
 .PHONY: soak
 soak: ## what takes hours: fuzz, 1,000 templates x 1,000 users, 1,000 kills, 1,000 phones renewed, 1,000 phones refused at nginx, order on disk, 50,000 phones, every test thrice with -race
 	$(MAKE) fuzz
@@ -79,6 +105,7 @@ soak: ## what takes hours: fuzz, 1,000 templates x 1,000 users, 1,000 kills, 1,0
 .PHONY: ci
 ci: ## what .ci/run runs after its installs
 	$(MAKE) test
+	$(MAKE) fuzz-ci
 	$(MAKE) race
 	$(MAKE) lint
 
