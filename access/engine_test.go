@@ -35,8 +35,9 @@ type ledger struct {
 	commits   uint64
 	asked     map[string]int // calls by method
 
-	away  bool // every call fails at once
-	hangs bool // every call waits until its context ends
+	away  bool          // every call fails at once
+	hangs bool          // every call waits until its context ends
+	slow  time.Duration // every call takes so long
 }
 
 func newLedger() *ledger {
@@ -58,9 +59,10 @@ func newLedger() *ledger {
 // trouble is what a call meets; it counts the call.
 func (b *ledger) trouble(ctx context.Context, method string) error {
 	b.mu.Lock()
-	away, hangs := b.away, b.hangs
+	away, hangs, slow := b.away, b.hangs, b.slow
 	b.asked[method]++
 	b.mu.Unlock()
+	time.Sleep(slow)
 	if hangs {
 		<-ctx.Done()
 		return ctx.Err()
@@ -233,6 +235,13 @@ func (b *ledger) say(state compliance.State) {
 	b.people["u1"] = e
 	b.mu.Unlock()
 	b.emit(mdm.Event{Kind: mdm.EventVerdict, EnrollmentID: "e1"})
+}
+
+// takes makes storage slow. It answers all the same.
+func (b *ledger) takes(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.slow = d
 }
 
 func (b *ledger) set(away, hangs bool) {

@@ -66,6 +66,7 @@ func TestKnownDevicesKeepTheirDecisionFor300Seconds(t *testing.T) {
 		follows(t, e)
 		time.Sleep(time.Hour)
 		goes(true)
+		b.say(compliance.NotCompliant) // committed just before; it cannot be read any more
 		for range 29 {
 			time.Sleep(10 * time.Second)
 			d := quick(t, e, client())
@@ -102,6 +103,41 @@ func TestThenTheyAreDenied(t *testing.T) {
 			t.Errorf("the database is back: %+v", d)
 		}
 	})
+}
+
+// What storage said took its time: it counts from when it was asked.
+func TestASlowAnswerIsAsOldAsTheQuestion(t *testing.T) {
+	t.Parallel()
+	gone(t, 300*time.Second, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+		time.Sleep(time.Minute)
+		b.takes(8 * time.Second)
+		if _, err := e.Follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.takes(0)
+		goes(true)
+		time.Sleep(291 * time.Second)
+		if d := quick(t, e, client()); d.Effect != access.Allow || d.ValidUntil.After(time.Now().Add(time.Second)) {
+			t.Errorf("299 s after the question: %+v", d)
+		}
+		time.Sleep(time.Second)
+		if d := quick(t, e, client()); d.Step != access.StepUnavailable {
+			t.Errorf("300 s after the question: %+v", d)
+		}
+	})
+}
+
+// No test can set the clock of its machine: all times of an engine count from one
+// that has a reading of the monotonic clock.
+func TestTimesCountOnTheMonotonicClock(t *testing.T) {
+	t.Parallel()
+	e := newLedger().engine()
+	if err := e.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if base := e.Base(); base == base.Round(0) { // Round takes the reading away
+		t.Error("the engine counts by the wall clock")
+	}
 }
 
 func TestTheTimeIsSettable(t *testing.T) {
