@@ -66,7 +66,7 @@ var commandErrors = map[string]string{
 	"API_LEVEL":       "this version of Android does not know the command",
 	"MANAGEMENT_MODE": "the command does not apply to this kind of management: work profile or fully managed",
 	"INVALID_VALUE":   "the phone refuses a value of the command",
-	"UNSUPPORTED":     "the phone does not know the command; a newer Android Device Policy app may",
+	"UNSUPPORTED":     "the phone does not know the command, which a newer Android Device Policy app may",
 }
 
 // deviceInfoErrors are why a device does not tell what it was asked.
