@@ -42,6 +42,7 @@ type Webhook struct {
 	FailingSince time.Time      `json:"failing_since,omitzero"`
 	DeliveredAt  time.Time      `json:"delivered_at,omitzero"` // the newest that was taken
 	DisabledAt   time.Time      `json:"disabled_at,omitzero"`
+	NextAt       time.Time      `json:"next_at,omitzero"`  // nothing is sent before, as the newest was not taken
 	Trouble      string         `json:"trouble,omitempty"` // of the newest that was not taken
 }
 
@@ -78,9 +79,9 @@ type DeliveryStore interface {
 	// Enqueue moves the webhook from a position of the feed to another, and adds
 	// deliveries; where it stands elsewhere by now, nothing is done.
 	Enqueue(ctx context.Context, id string, from, to int64, list []Delivery) error
-	// DueDeliveries returns the oldest of each webhook and device that is due, of
-	// webhooks that are neither disabled nor paused.
-	DueDeliveries(ctx context.Context, now time.Time, limit int) ([]Delivery, error)
+	// DueDeliveries returns the oldest of each device that is due, of a webhook that is
+	// neither disabled nor paused.
+	DueDeliveries(ctx context.Context, webhook string, now time.Time, limit int) ([]Delivery, error)
 	// Delivered takes it off the list, and ends what was failing.
 	Delivered(ctx context.Context, d Delivery, at time.Time) error
 	// Undelivered notes another attempt, and when there may be the next: of this one,
@@ -96,9 +97,10 @@ const (
 
 	maxWebhooks = 20
 	maxURL      = 2048
-	// deliverAtOnce bounds a step, and fillAtOnce what it takes from the feed.
+	// deliverAtOnce bounds what one webhook is given at a time, deliverers how much of
+	// that at once, and fillAtOnce what is taken from the feed.
 	deliverAtOnce = 64
-	deliverers    = 8
+	deliverers    = 4
 	fillAtOnce    = 500
 )
 
@@ -110,6 +112,7 @@ type Webhooks struct {
 	Deliveries DeliveryStore
 	Changes    ChangeStore
 	Send       Sender
+	Woken      func() <-chan struct{} // closes when there may be something new; may be nil
 	Now        func() time.Time
 	Log        *slog.Logger
 }

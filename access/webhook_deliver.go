@@ -13,10 +13,41 @@ import (
 	"sallyport/internal/work"
 )
 
-// Step takes up what is new in the feed, and sends what is due.
+// Step takes up what is new in the feed, and sends what is due. A receiver that is
+// slow, or hangs, holds up nobody but itself: as long as one is at it, the others
+// are told what is new.
 func (s *Webhooks) Step(ctx context.Context) (more bool, err error) {
+	lanes := work.NewLanes()
+	for {
+		var woken <-chan struct{} // before looking
+		if s.Woken != nil {
+			woken = s.Woken()
+		}
+		more, err = s.start(ctx, lanes)
+		if err != nil || lanes.Idle() {
+			return more, errors.Join(err, lanes.Wait())
+		}
+		again := time.NewTimer(lookAgain)
+		select {
+		case <-woken:
+		case <-lanes.Ended():
+		case <-again.C: // another server may have something new, or a pause be over
+		case <-ctx.Done():
+		}
+		again.Stop()
+		if ctx.Err() != nil || lanes.Err() != nil {
+			return false, errors.Join(lanes.Wait(), ctx.Err())
+		}
+	}
+}
+
+// lookAgain is how long nothing is looked for while somebody is slow.
+const lookAgain = 5 * time.Second
+
+// start gives work to each webhook that has none under way.
+func (s *Webhooks) start(ctx context.Context, lanes *work.Lanes) (more bool, err error) {
 	list, err := s.Store.Webhooks(ctx)
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return false, err
 	}
 	for _, w := range list {
@@ -28,13 +59,19 @@ func (s *Webhooks) Step(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 		more = more || again
+		if lanes.Busy(w.ID) {
+			continue
+		}
+		due, err := s.Deliveries.DueDeliveries(ctx, w.ID, s.now(), deliverAtOnce)
+		if err != nil {
+			return false, err
+		}
+		if len(due) > 0 {
+			more = true // what follows them
+			lanes.Start(w.ID, func() error { return s.deliver(ctx, w, due) })
+		}
 	}
-	due, err := s.Deliveries.DueDeliveries(ctx, s.now(), deliverAtOnce)
-	if err != nil || len(due) == 0 {
-		return more, err
-	}
-	progress, err := s.deliver(ctx, list, due)
-	return more || progress, err
+	return more, nil
 }
 
 // fill makes deliveries of rows of the feed.
@@ -79,28 +116,25 @@ func eventsOf(c Change) []WebhookEvent {
 	return list
 }
 
-// deliver sends some messages, several at once. Once one of a webhook was not
-// taken, the others of it wait, too.
-func (s *Webhooks) deliver(ctx context.Context, list []Webhook, due []Delivery) (progress bool, err error) {
+// deliver sends some messages of a webhook, several at once. Once one was not taken,
+// the others wait, too.
+func (s *Webhooks) deliver(ctx context.Context, w Webhook, due []Delivery) (err error) {
 	var mu sync.Mutex
-	failed := map[string]bool{}
+	stopped := false
 	work.Each(len(due), deliverers, func(i int) {
-		d := due[i]
-		at := slices.IndexFunc(list, func(w Webhook) bool { return w.ID == d.WebhookID })
 		mu.Lock()
-		skip := at < 0 || failed[d.WebhookID] || err != nil
+		skip := stopped
 		mu.Unlock()
 		if skip {
 			return
 		}
-		taken, trouble := s.one(ctx, list[at], d)
+		taken, trouble := s.one(ctx, w, due[i])
 		mu.Lock()
 		defer mu.Unlock()
-		progress = progress || taken
-		failed[d.WebhookID] = failed[d.WebhookID] || !taken
+		stopped = stopped || !taken
 		err = errors.Join(err, trouble)
 	})
-	return progress, err
+	return err
 }
 
 func (s *Webhooks) one(ctx context.Context, w Webhook, d Delivery) (taken bool, err error) {

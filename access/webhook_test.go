@@ -23,6 +23,7 @@ import (
 	"sallyport/access"
 	"sallyport/internal/audit"
 	"sallyport/internal/secret"
+	"sallyport/internal/work"
 )
 
 // receiver takes messages only as Standard Webhooks 1.0 says, and remembers them.
@@ -34,6 +35,7 @@ type receiver struct {
 	refuse func(device string) int // status; 0: take it
 	seen   map[string]string       // bodies by ID
 	told   []string
+	got    chan string // may be nil
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -77,6 +79,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	r.told = append(r.told, fmt.Sprintf("%s %s %d", m.Type, device, m.Data.Seq))
+	if r.got != nil {
+		r.got <- fmt.Sprint(device, " ", m.Data.Seq)
+	}
 }
 
 // take returns what was told since the last time.
@@ -90,6 +95,7 @@ func (r *receiver) take() []string {
 // post is the storage of webhooks, in memory, beside the feed of the press.
 type post struct {
 	*press
+	box     sync.Mutex
 	hooks   []access.Webhook
 	keys    map[string]secret.Value
 	pauses  map[string]time.Time
@@ -105,7 +111,17 @@ func (p *post) AddWebhook(_ context.Context, w access.Webhook, key secret.Value,
 	return p.write(e)
 }
 
-func (p *post) Webhooks(context.Context) ([]access.Webhook, error) { return slices.Clone(p.hooks), nil }
+func (p *post) Webhooks(context.Context) ([]access.Webhook, error) {
+	p.box.Lock()
+	defer p.box.Unlock()
+	return slices.Clone(p.hooks), nil
+}
+
+func (p *post) Changes(ctx context.Context, after int64, limit int) ([]access.Change, error) {
+	p.box.Lock()
+	defer p.box.Unlock()
+	return p.press.Changes(ctx, after, limit)
+}
 
 func (p *post) WebhookSecret(_ context.Context, id string) (secret.Value, error) {
 	return p.keys[id], nil
@@ -128,6 +144,8 @@ func (p *post) SwitchWebhook(_ context.Context, id string, at time.Time, e audit
 }
 
 func (p *post) Enqueue(_ context.Context, id string, from, to int64, list []access.Delivery) error {
+	p.box.Lock()
+	defer p.box.Unlock()
 	w := p.hook(id)
 	if w.Position != from {
 		return errors.New("from elsewhere")
@@ -142,9 +160,14 @@ func (p *post) Enqueue(_ context.Context, id string, from, to int64, list []acce
 	return nil
 }
 
-func (p *post) DueDeliveries(_ context.Context, now time.Time, _ int) (due []access.Delivery, err error) {
+func (p *post) DueDeliveries(_ context.Context, id string, now time.Time, _ int) (due []access.Delivery, err error) {
+	p.box.Lock()
+	defer p.box.Unlock()
 	heads := map[access.DeviceID]bool{}
 	for _, d := range p.waiting {
+		if d.WebhookID != id {
+			continue
+		}
 		if !heads[d.DeviceID] && !d.next.After(now) && !p.pauses[d.WebhookID].After(now) {
 			due = append(due, d.Delivery)
 		}
@@ -154,8 +177,8 @@ func (p *post) DueDeliveries(_ context.Context, now time.Time, _ int) (due []acc
 }
 
 func (p *post) Delivered(_ context.Context, d access.Delivery, at time.Time) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.box.Lock()
+	defer p.box.Unlock()
 	w := p.hook(d.WebhookID)
 	w.DeliveredAt, w.Failures, w.FailingSince, w.Trouble = at, 0, time.Time{}, ""
 	delete(p.pauses, w.ID)
@@ -165,7 +188,7 @@ func (p *post) Delivered(_ context.Context, d access.Delivery, at time.Time) err
 
 func (p *post) drop(d access.Delivery) {
 	for i := range p.waiting {
-		if p.waiting[i].Seq == d.Seq && p.waiting[i].Event == d.Event {
+		if p.waiting[i].WebhookID == d.WebhookID && p.waiting[i].Seq == d.Seq && p.waiting[i].Event == d.Event {
 			p.waiting = slices.Delete(p.waiting, i, i+1)
 			return
 		}
@@ -173,8 +196,8 @@ func (p *post) drop(d access.Delivery) {
 }
 
 func (p *post) Undelivered(_ context.Context, d access.Delivery, at, next, pause time.Time, trouble string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.box.Lock()
+	defer p.box.Unlock()
 	w := p.hook(d.WebhookID)
 	if w.Failures++; w.FailingSince.IsZero() {
 		w.FailingSince = at
@@ -185,7 +208,7 @@ func (p *post) Undelivered(_ context.Context, d access.Delivery, at, next, pause
 		return nil
 	}
 	for i := range p.waiting {
-		if p.waiting[i].Seq == d.Seq && p.waiting[i].Event == d.Event {
+		if p.waiting[i].WebhookID == d.WebhookID && p.waiting[i].Seq == d.Seq && p.waiting[i].Event == d.Event {
 			p.waiting[i].Attempts, p.waiting[i].next = d.Attempts+1, next
 		}
 	}
@@ -213,6 +236,8 @@ func posting(t *testing.T) (*post, *receiver, *access.Webhooks, string) {
 
 // says appends a row to the feed.
 func (p *post) says(d access.DeviceID, before, after access.Effect) {
+	p.box.Lock()
+	defer p.box.Unlock()
 	p.rows = append(p.rows, access.Change{Seq: int64(len(p.rows) + 1), At: p.now, DeviceID: d, Before: before, Decision: access.Decision{Effect: after}})
 }
 
@@ -252,6 +277,55 @@ func TestWebhooksTellOfChanges(t *testing.T) {
 }
 
 // A message that is not taken is tried again, and holds up its device alone.
+// TestWebhooksOfOneThatHangs: a receiver that does not answer holds up nobody else,
+// not even of what happens while it hangs.
+func TestWebhooksOfOneThatHangs(t *testing.T) {
+	t.Parallel()
+	p, r, s, _ := posting(t)
+	hangs, release := make(chan struct{}, 100), make(chan struct{})
+	slow := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hangs <- struct{}{}; <-release }))
+	t.Cleanup(slow.Close)
+	if _, err := s.Add(boss(t), slow.URL, nil); err != nil {
+		t.Fatal(err)
+	}
+	wake := &work.Wake{}
+	r.got, s.Woken = make(chan string, 100), wake.Wait
+	for i := range 10 {
+		p.says(access.DeviceID(fmt.Sprint("d", i)), "", access.Allow)
+	}
+	stepped := make(chan error, 1)
+	go func() {
+		var err error
+		for more := true; more && err == nil; {
+			more, err = s.Step(t.Context())
+		}
+		stepped <- err
+	}()
+	<-hangs
+	for range 10 {
+		<-r.got
+	}
+	for seq := 11; seq <= 13; seq++ {
+		p.says("d1", access.Allow, access.Block)
+		wake.Notify()
+		if got, want := <-r.got, fmt.Sprint("d1 ", seq); got != want {
+			t.Errorf("told of %s, want %s", got, want)
+		}
+	}
+	select {
+	case err := <-stepped:
+		t.Errorf("the step is over while a receiver hangs: %v", err)
+	default:
+	}
+	close(release)
+	if err := <-stepped; err != nil {
+		t.Error(err)
+	}
+	if len(p.waiting) != 0 {
+		t.Errorf("%d messages are left", len(p.waiting))
+	}
+}
+
 func TestWebhooksTryAgain(t *testing.T) {
 	t.Parallel()
 	p, r, s, id := posting(t)

@@ -16,7 +16,7 @@ func (a *App) reasons() *access.Teller {
 // buildWebhooks wires who tells other addresses.
 func (a *App) buildWebhooks(private bool) *access.Webhooks {
 	store := a.db.Access()
-	return &access.Webhooks{Store: store, Deliveries: store, Changes: store, Send: access.NewSender(private, nil), Now: a.now, Log: a.room("webhooks")}
+	return &access.Webhooks{Store: store, Deliveries: store, Changes: store, Send: access.NewSender(private, nil), Woken: a.wake.Wait, Now: a.now, Log: a.room("webhooks")}
 }
 
 // buildPublisher wires who tells the feed what is decided.

@@ -54,11 +54,11 @@ func (t *tx) newestChange(ctx context.Context) (int64, error) {
 // Webhooks returns all, the oldest first.
 func (s *Access) Webhooks(ctx context.Context) ([]access.Webhook, error) {
 	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, url, events, created_by, created_at, position, failures, failing_since,
-		delivered_at, disabled_at, trouble FROM access_webhooks ORDER BY id`)
+		delivered_at, disabled_at, next_at, trouble FROM access_webhooks ORDER BY id`)
 	list, err := collect(rows, err, func(row scanner) (access.Webhook, error) {
 		var w access.Webhook
 		err := row.Scan(&w.ID, &w.URL, document{&w.Events}, &w.CreatedBy, stamp{&w.CreatedAt}, &w.Position, &w.Failures, stamp{&w.FailingSince},
-			stamp{&w.DeliveredAt}, stamp{&w.DisabledAt}, &w.Trouble)
+			stamp{&w.DeliveredAt}, stamp{&w.DisabledAt}, stamp{&w.NextAt}, &w.Trouble)
 		return w, err
 	})
 	if err != nil {
@@ -141,14 +141,14 @@ func (s *Access) Enqueue(ctx context.Context, id string, from, to int64, list []
 // dueDeliveries leaves out what follows another one of the same device.
 const dueDeliveries = `SELECT d.webhook_id, d.seq, d.event, d.device_id, d.body, d.attempts, d.created_at
 	FROM access_deliveries d JOIN access_webhooks w ON w.id = d.webhook_id
-	WHERE d.next_at <= $1 AND w.next_at <= $1 AND w.disabled_at = 0 AND NOT EXISTS (
+	WHERE d.webhook_id = $1 AND d.next_at <= $2 AND w.next_at <= $2 AND w.disabled_at = 0 AND NOT EXISTS (
 		SELECT 1 FROM access_deliveries o WHERE o.webhook_id = d.webhook_id AND o.device_id = d.device_id
 			AND (o.seq < d.seq OR o.seq = d.seq AND o.event < d.event))
-	ORDER BY d.next_at, d.seq LIMIT $2`
+	ORDER BY d.next_at, d.seq LIMIT $3`
 
 // DueDeliveries returns what may be sent now.
-func (s *Access) DueDeliveries(ctx context.Context, now time.Time, limit int) ([]access.Delivery, error) {
-	rows, err := s.db.reader.QueryContext(ctx, dueDeliveries, micros(now), pageLimit(limit))
+func (s *Access) DueDeliveries(ctx context.Context, webhook string, now time.Time, limit int) ([]access.Delivery, error) {
+	rows, err := s.db.reader.QueryContext(ctx, dueDeliveries, webhook, micros(now), pageLimit(limit))
 	list, err := collect(rows, err, func(row scanner) (access.Delivery, error) {
 		var d access.Delivery
 		err := row.Scan(&d.WebhookID, &d.Seq, &d.Event, &d.DeviceID, &d.Body, &d.Attempts, stamp{&d.CreatedAt})
