@@ -232,6 +232,29 @@ func TestAVerdictThatEndsMeanwhileCounts(t *testing.T) {
 	})
 }
 
+// A step so small that an answer from before it is still remembered.
+func TestASmallStepBackExtendsNothing(t *testing.T) {
+	t.Parallel()
+	gone(t, 300*time.Second, func(t *testing.T, b *ledger, e *access.Engine, goes func(bool)) {
+		ends := time.Now().Add(40 * time.Second)
+		b.change("u1", func(e *access.Entry) {
+			e.Personal = []access.Personal{{UserID: "u1", Key: "dev2", Kind: access.PersonalAllow, ExpiresAt: ends}}
+			e.Devices = append(e.Devices, access.Device{ID: "d2", UserID: "u1", Key: "dev2"})
+		})
+		c := client()
+		c.DeviceID = "dev2"
+		if d := quick(t, e, c); d.Step != access.StepPersonalAllow {
+			t.Fatalf("an admin's word: %+v", d)
+		}
+		goes(true)
+		e.Now = func() time.Time { return time.Now().Add(-30 * time.Second) }
+		time.Sleep(45 * time.Second)
+		if d := quick(t, e, c); d.Effect == access.Allow {
+			t.Errorf("5 s after its end: %+v", d)
+		}
+	})
+}
+
 func TestClockStepsExtendNothing(t *testing.T) {
 	t.Parallel()
 	for name, step := range map[string]time.Duration{"back": -6 * time.Hour, "ahead": 6 * time.Hour} {
