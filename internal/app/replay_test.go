@@ -32,8 +32,11 @@ var moving = []string{
 // could, or a phone that missed our answers.
 func TestReplayedEnrolmentChangesNothing(t *testing.T) {
 	t.Parallel()
-	times := 1000
-	if testing.Short() || raceDetector {
+	times := 200
+	switch {
+	case soaking():
+		times = 1000
+	case testing.Short() || raceDetector:
 		times = 50
 	}
 	data := filepath.Join(t.TempDir(), "data")
