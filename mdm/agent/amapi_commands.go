@@ -17,8 +17,8 @@ const (
 	codeDeadline       = 4
 )
 
-// Types of commands that this stand-in and its phones know. Lost mode and eSIMs
-// are left out: no mail depends on them.
+// Types of commands that this stand-in and its phones know. Those of eSIMs are
+// left out: no mail depends on them.
 const (
 	commandLock       = "LOCK"
 	commandPassword   = "RESET_PASSWORD"
@@ -27,6 +27,8 @@ const (
 	commandClear      = "CLEAR_APP_DATA"
 	commandInfo       = "REQUEST_DEVICE_INFO"
 	commandWipe       = "WIPE"
+	commandLost       = "START_LOST_MODE"
+	commandFound      = "STOP_LOST_MODE"
 )
 
 // paramsOf names the parameters that belong to a type, and whether it cannot do
@@ -37,6 +39,7 @@ var paramsOf = map[string]struct {
 }{
 	commandLock: {}, commandPassword: {}, commandReboot: {}, commandRelinquish: {},
 	commandClear: {"clearAppsDataParams", true}, commandInfo: {"requestDeviceInfoParams", true}, commandWipe: {"wipeParams", false},
+	commandLost: {"startLostModeParams", true}, commandFound: {"stopLostModeParams", false},
 }
 
 // allParams are the fields of Command that belong to one type each.
@@ -98,6 +101,8 @@ func (a *AMAPI) checkCommand(body object) (time.Duration, *apiError) {
 		return 0, broken("command."+want.field, "%s needs %s.", typ, want.field)
 	case typ == commandClear && len(texts(inner(body, want.field), "packageNames")) == 0:
 		return 0, broken("command.clear_apps_data_params", "There must be a package name.")
+	case typ == commandLost && len(inner(body, want.field)) == 0:
+		return 0, broken("command.start_lost_mode_params", "There must be something to show.")
 	case typ == commandInfo && str(inner(body, want.field), "deviceInfo") == "":
 		return 0, broken("command.request_device_info_params", "The kind of information is missing.")
 	case typ != commandPassword && (body["newPassword"] != nil || body["resetPasswordFlags"] != nil):

@@ -146,7 +146,8 @@ func TestCommandsAreChecked(t *testing.T) {
 	for body, says := range map[string]string{
 		`{}`:                "missing",
 		`{"type":"FORMAT"}`: "enum",
-		`{"type":"START_LOST_MODE","startLostModeParams":{}}`:                                               "not known to the stand-in",
+		`{"type":"START_LOST_MODE","startLostModeParams":{}}`:                                               "something to show",
+		`{"type":"ADD_ESIM","addEsimParams":{}}`:                                                            "not known to the stand-in",
 		`{"type":"LOCK","wipeParams":{}}`:                                                                   "does not belong",
 		`{"type":"CLEAR_APP_DATA"}`:                                                                         "needs clearAppsDataParams",
 		`{"type":"CLEAR_APP_DATA","clearAppsDataParams":{}}`:                                                "package name",

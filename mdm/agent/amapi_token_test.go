@@ -41,7 +41,9 @@ func TestTokenExchange(t *testing.T) {
 		}, "invalid_grant", "Invalid JWT Signature"},
 		{"another account", func() string { return s.sign(s.header(), with(s.claims(), "iss", "x@example.test")) }, "invalid_grant", "account not found"},
 		{"for another user", func() string { return s.sign(s.header(), with(s.claims(), "sub", "admin@example.test")) }, "unauthorized_client", ""},
-		{"for Google itself", func() string { return s.sign(s.header(), with(s.claims(), "aud", "https://oauth2.googleapis.com/token")) }, "invalid_grant", "aud"},
+		{"for Google itself", func() string {
+			return s.sign(s.header(), with(s.claims(), "aud", "https://oauth2.googleapis.com/token"))
+		}, "invalid_grant", "aud"},
 		{"no scope", func() string { return s.sign(s.header(), with(s.claims(), "scope", "")) }, "invalid_scope", ""},
 		{"more scopes", func() string {
 			return s.sign(s.header(), with(s.claims(), "scope", androidScope+" https://www.googleapis.com/auth/cloud-platform"))

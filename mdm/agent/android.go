@@ -42,6 +42,7 @@ type android struct {
 	Removed   int               `json:"removed,omitempty"`   // work profiles that were removed
 	Resets    int               `json:"resets,omitempty"`    // of the whole phone, by management
 	Reboots   int               `json:"reboots,omitempty"`   // by management
+	Lost      bool              `json:"lost,omitempty"`      // in lost mode
 	Mailboxes map[string]string `json:"mailboxes,omitempty"` // of managed accounts that ever were, by app: what made each of them
 }
 
@@ -108,14 +109,16 @@ func (m *management) policy() object {
 // wholePhone reports whether the management can reset all of the phone.
 func (m *management) wholePhone() bool { return m.Ownership != personallyOwned }
 
-// apiLevels of Android's major versions
+// apiLevels of Android's versions; a minor one that has none has its major's
 // (https://developer.android.com/tools/releases/platforms).
-var apiLevels = map[string]int{"8": 26, "9": 28, "10": 29, "11": 30, "12": 31, "13": 33, "14": 34, "15": 35, "16": 36, "17": 37}
+var apiLevels = map[string]int{"8": 26, "8.1": 27, "9": 28, "10": 29, "11": 30, "12": 31, "12.1": 32, "13": 33, "14": 34, "15": 35, "16": 36, "17": 37}
 
 func apiLevel(os string) int {
 	major, _, _ := strings.Cut(os, ".")
-	if level, ok := apiLevels[major]; ok {
-		return level
+	for _, known := range []string{os, major} {
+		if level, ok := apiLevels[known]; ok {
+			return level
+		}
 	}
 	n, _ := strconv.Atoi(major)
 	return n + 20

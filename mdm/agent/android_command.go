@@ -25,6 +25,8 @@ var androidCommands = map[string]func(*Phone, object) (errorCode string, status 
 	commandClear:      (*Phone).androidClear,
 	commandInfo:       (*Phone).androidInfo,
 	commandWipe:       (*Phone).androidWipe,
+	commandLost:       (*Phone).androidLost,
+	commandFound:      (*Phone).androidFound,
 }
 
 // obeyAndroid carries a command out and keeps its result together with what it
@@ -118,6 +120,36 @@ func (p *Phone) androidInfo(object) (string, object) {
 	}
 	return "", object{"requestDeviceInfoStatus": object{"status": "UNSUPPORTED"}}
 }
+
+// androidLost and androidFound are for a company's phone
+// (StartLostModeParams in the discovery document).
+func (p *Phone) androidLost(c object) (string, object) {
+	a := p.s.Android
+	switch {
+	case a.Managed.Ownership == personallyOwned:
+		return codeMode, nil
+	case a.Lost:
+		return "", lostMode("startLostModeStatus", "ALREADY_IN_LOST_MODE")
+	}
+	a.Lost, p.s.Facts.Locked = true, p.s.Facts.Passcode
+	p.s.Facts.LockMessage = str(inner(inner(c, "startLostModeParams"), "lostMessage"), "defaultMessage")
+	return "", lostMode("startLostModeStatus", "SUCCESS")
+}
+
+func (p *Phone) androidFound(object) (string, object) {
+	a := p.s.Android
+	switch {
+	case a.Managed.Ownership == personallyOwned:
+		return codeMode, nil
+	case !a.Lost:
+		return "", lostMode("stopLostModeStatus", "NOT_IN_LOST_MODE")
+	}
+	a.Lost = false
+	p.s.Facts.unlock()
+	return "", lostMode("stopLostModeStatus", "SUCCESS")
+}
+
+func lostMode(field, status string) object { return object{field: object{"status": status}} }
 
 // androidWipe says yes; what is wiped goes once that is delivered: the work
 // profile alone where Google takes the phone for a person's.

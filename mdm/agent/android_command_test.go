@@ -59,6 +59,17 @@ func TestCommands(t *testing.T) {
 				t.Errorf("%v", op)
 			}
 		}},
+		{name: "lost mode of a personal phone", body: `{"type":"START_LOST_MODE","startLostModeParams":{"lostMessage":{"defaultMessage":"Call us"}}}`, errorCode: codeMode},
+		{name: "lost mode", usage: "PERSONAL_USAGE_DISALLOWED", body: `{"type":"START_LOST_MODE","startLostModeParams":{"lostMessage":{"defaultMessage":"Call us"}}}`, check: func(t *testing.T, shot Snapshot, op object) {
+			if shot.LockMessage != "Call us" || str(inner(inner(op, "metadata"), "startLostModeStatus"), "status") != "SUCCESS" {
+				t.Errorf("%+v %v", shot, op)
+			}
+		}},
+		{name: "not lost", usage: "PERSONAL_USAGE_DISALLOWED", body: `{"type":"STOP_LOST_MODE"}`, check: func(t *testing.T, _ Snapshot, op object) {
+			if str(inner(inner(op, "metadata"), "stopLostModeStatus"), "status") != "NOT_IN_LOST_MODE" {
+				t.Errorf("%v", op)
+			}
+		}},
 		{name: "relinquish a personal phone", body: `{"type":"RELINQUISH_OWNERSHIP"}`, errorCode: codeMode},
 	}
 	for _, tt := range tests {

@@ -12,8 +12,15 @@ func (p *Phone) deviceReport() object {
 	m := a.Managed
 	policy := m.policy()
 	asked := inner(policy, "statusReportingSettings")
+	state := stateActive
+	switch {
+	case m.Disabled:
+		state = "DISABLED"
+	case a.Lost:
+		state = "LOST"
+	}
 	out := object{
-		"appliedState": map[bool]string{false: stateActive, true: "DISABLED"}[m.Disabled], "apiLevel": apiLevel(f.OS),
+		"appliedState": state, "apiLevel": apiLevel(f.OS),
 		"policyCompliant": len(m.Broken) == 0 && len(m.Policy) > 0,
 	}
 	if name := str(policy, "name"); name != "" {
