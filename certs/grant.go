@@ -139,11 +139,14 @@ func (c Certificate) MayShareKey(g Grant) error {
 	switch {
 	case c.UserID != g.UserID || c.EnrollmentID != g.EnrollmentID:
 		return fmt.Errorf("%w: it is another device's", ErrKeyRefused)
-	case c.Reason == ReasonKeyCompromise && !c.RevokedAt.IsZero():
+	case c.Lost():
 		return fmt.Errorf("%w: it was compromised", ErrKeyRefused)
 	}
 	return nil
 }
+
+// Lost reports whether its key is known to be in other hands.
+func (c Certificate) Lost() bool { return c.Reason == ReasonKeyCompromise && !c.RevokedAt.IsZero() }
 
 // RevocationReason is why a certificate was revoked (RFC 5280, section 5.3.1).
 type RevocationReason int

@@ -2,11 +2,11 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"database/sql"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sallyport/certs"
@@ -132,18 +132,35 @@ func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim ce
 	return claimed, nil
 }
 
-// mayShareKey refuses the key of another device; what was claimed is taken back with it.
+// keySharers is all that certs.Certificate.MayShareKey looks at, and what tells the
+// newest. It is asked at every claim and nearly always finds nothing: to sort even
+// that, SQLite would make a temporary table first, and drop it.
+const keySharers = `SELECT user_id, enrollment_id, revoked_at, reason, issued_at, sha256 FROM certs_certificates WHERE key_hash = $1`
+
+type keySharer struct {
+	certs.Certificate
+	issuedAt time.Time
+}
+
+func scanKeySharer(row scanner) (k keySharer, err error) {
+	err = row.Scan(&k.UserID, &k.EnrollmentID, stamp{&k.RevokedAt}, &k.Reason, stamp{&k.issuedAt}, &k.SHA256)
+	return k, err
+}
+
+// mayShareKey refuses the key of another device; what was claimed is taken back
+// with it. The newest certificate tells whose a key is, and any one that it was lost.
 func (t *tx) mayShareKey(ctx context.Context, keyHash []byte, g certs.Grant) error {
-	var holder certs.Certificate
-	err := t.QueryRowContext(ctx, keySharer, hex.EncodeToString(keyHash)).
-		Scan(&holder.UserID, &holder.EnrollmentID, stamp{&holder.RevokedAt}, &holder.Reason)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
+	rows, err := t.QueryContext(ctx, keySharers, hex.EncodeToString(keyHash))
+	list, err := collect(rows, err, scanKeySharer)
+	if err != nil || len(list) == 0 {
 		return err
 	}
-	return holder.MayShareKey(g)
+	if i := slices.IndexFunc(list, func(k keySharer) bool { return k.Lost() }); i >= 0 {
+		return list[i].MayShareKey(g)
+	}
+	return slices.MaxFunc(list, func(a, b keySharer) int {
+		return cmp.Or(a.issuedAt.Compare(b.issuedAt), cmp.Compare(a.SHA256, b.SHA256))
+	}).MayShareKey(g)
 }
 
 func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time) (bool, error) {

@@ -43,7 +43,7 @@ func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Q
 		{Name: "unrevoked of a key", Text: unrevokedOfKey, Args: []any{sha256, sha256}},
 		{Name: "keys that nobody noted", Text: namelessKeys},
 		{Name: "of enrolments that ended", Text: endedHolders, Args: []any{micros(now), sha256, 100}, Ordered: true},
-		{Name: "sharer of a key", Text: keySharer, Args: []any{sha256}},
+		{Name: "sharers of a key", Text: keySharers, Args: []any{sha256}},
 		list("all", certs.CertificateFilter{}, true),
 		list("page", certs.CertificateFilter{After: sha256}, true),
 		list("user", certs.CertificateFilter{UserID: user}, false),

@@ -239,14 +239,9 @@ func issuerOf(der []byte) string {
 	return hex.EncodeToString(c.AuthorityKeyId)
 }
 
-const (
-	keyHolder = `SELECT ` + certificateColumns + newestOfKey
-	keySharer = `SELECT user_id, enrollment_id, revoked_at, reason` + newestOfKey // all that certs.Certificate.MayShareKey looks at
-
-	// A key that was lost (reason 1, certs.ReasonKeyCompromise) is, whatever came of it later.
-	newestOfKey = ` FROM certs_certificates WHERE key_hash = $1
-		ORDER BY (revoked_at <> 0 AND reason = 1) DESC, issued_at DESC, sha256 DESC LIMIT 1`
-)
+// A key that was lost (reason 1, certs.ReasonKeyCompromise) is, whatever came of it later.
+const keyHolder = `SELECT ` + certificateColumns + ` FROM certs_certificates WHERE key_hash = $1
+	ORDER BY (revoked_at <> 0 AND reason = 1) DESC, issued_at DESC, sha256 DESC LIMIT 1`
 
 // KeyHolder returns the newest certificate of a key.
 func (s *Certificates) KeyHolder(ctx context.Context, keyHash string) (certs.Certificate, error) {
