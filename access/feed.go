@@ -11,16 +11,13 @@ const (
 	// follow it; one that is further behind reads from storage.
 	feedKept = 4096
 	feedPage = 500
-	// feedHolds is how long a published word holds from when it is handed out: it is
-	// still the newest one then.
-	feedHolds = maxValid
 )
 
 // Feed hands out what was published. One reader of the storage, Step, serves all
 // who follow: it is woken by commits.
 type Feed struct {
 	Store ChangeStore
-	Now   func() time.Time
+	Until func(*Change) time.Time // how long a row holds that is handed out now; *Engine has it
 
 	mu     sync.Mutex
 	known  bool      // the newest row of the start was looked up
@@ -161,10 +158,9 @@ func (f *Feed) Newest(ctx context.Context, after DeviceID, limit int) ([]Change,
 
 // lasting says of each row until when it holds, as it is handed out now.
 func (f *Feed) lasting(rows []Change) []Change {
-	until := f.Now().UTC().Truncate(time.Microsecond).Add(feedHolds)
 	for i := range rows {
 		if !rows[i].Removed {
-			rows[i].Decision.ValidUntil = until
+			rows[i].Decision.ValidUntil = f.Until(&rows[i])
 		}
 	}
 	return rows

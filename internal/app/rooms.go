@@ -126,7 +126,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	r.links = access.Links{Base: a.publicURL, MAC: macs.MAC}
 	r.publisher = a.buildPublisher(r.links)
 	r.explainer = &access.Explainer{Engine: r.access, Denials: a.db.Access()}
-	r.feed = &access.Feed{Store: a.db.Access(), Now: a.now}
+	r.feed = &access.Feed{Store: a.db.Access(), Until: r.access.Until}
 	r.cleaner = &access.Cleaner{Store: a.db.Access(), Denials: cfg.AccessDenialsKeep, Audit: a.db.Audit(), Now: a.now}
 	r.webhooks = a.buildWebhooks(cfg.WebhookPrivate)
 	if r.mails, err = a.buildMails(cfg, r); err != nil {

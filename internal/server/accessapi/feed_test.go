@@ -71,7 +71,7 @@ func (r *rows) Snapshot(_ context.Context, after access.DeviceID, limit int) ([]
 }
 
 func feedOf(r *rows) (*API, *access.Feed) {
-	f := &access.Feed{Store: r, Now: func() time.Time { return noon }}
+	f := &access.Feed{Store: r, Until: func(*access.Change) time.Time { return noon.Add(5 * time.Minute) }}
 	return New(Deps{Feed: f}), f
 }
 
