@@ -1,9 +1,5 @@
 package managedconfig
 
-// ExchangeDeviceID is the key by which Gmail is told which ActiveSync DeviceId to
-// present to the server.
-const ExchangeDeviceID = "exchange_device_id"
-
 const (
 	emailAddress   = "email_address"
 	exchangeHost   = "exchange_host"     // host, host:port or host:port/path
@@ -23,7 +19,7 @@ func gmailKeys() []Key {
 		stringKey(emailAddress, sourceGoogle, sourceObserved).required(),
 		stringKey(exchangeHost, sourceGoogle, sourceIvanti, sourceObserved).required(),
 		stringKey(exchangeUser, sourceGoogle, sourceObserved).required(),
-		stringKey(ExchangeDeviceID, sourceGoogle, sourceKaspersky, sourceObserved),
+		stringKey(exchangeDeviceID, sourceGoogle, sourceKaspersky, sourceObserved),
 		boolKey(exchangeSSL, true, sourceGoogle, sourceKaspersky),
 		boolKey("exchange_trust_all_certificates", false, sourceGoogle, sourceKaspersky, sourceIvanti),
 		stringKey(exchangeAlias, sourceGoogle, sourceIvanti),
