@@ -21,11 +21,12 @@ const (
 	purposeCode = "invitation-code"
 	purposePIN  = "invitation-pin"
 	purposeAct  = "command of an act"
+	purposeEAS  = "android-eas"
 )
 
 // MACPurposes are all that Service.MAC is called with. Values of each are on
 // record: a purpose never changes its name.
-func MACPurposes() []string { return []string{purposeCode, purposePIN, purposeAct} }
+func MACPurposes() []string { return []string{purposeCode, purposePIN, purposeAct, purposeEAS} }
 
 // newCode makes an invitation code. crypto/rand never fails: it stops the
 // program instead.

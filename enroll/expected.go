@@ -52,6 +52,9 @@ func (s *Service) expected(ctx context.Context, have Have, identity compliance.E
 		expected.Withdrawal, err = s.withdrawal(ctx, e)
 		return expected, err
 	}
+	if e.Platform == mdm.Android {
+		return s.androidExpected(ctx, have, expected)
+	}
 	wanted, alike, err := s.mailProfiles(ctx, have.Catalog, have.User, have.Report.Device)
 	var previous map[string][]compliance.PreviousRevision
 	if err == nil && !alike {
@@ -170,6 +173,9 @@ func inWords(k mdm.ActionKind) string {
 // expectedIdentity describes the certificate that an enrolment is pinned to; one that is
 // not on record counts as revoked.
 func (s *Service) expectedIdentity(hash string, cert certs.Certificate) compliance.ExpectedIdentity {
+	if hash == "" { // Android: it was never pinned to one
+		return compliance.ExpectedIdentity{}
+	}
 	if cert.SHA256 == "" {
 		return compliance.ExpectedIdentity{SHA256: hash, Revoked: true}
 	}

@@ -321,7 +321,7 @@ func TestListAndRevoke(t *testing.T) {
 func TestValidateNamesEveryGap(t *testing.T) {
 	t.Parallel()
 	err := (&Service{InquiryMaxAge: -1, MailboxLimit: -1}).Validate()
-	if err == nil || strings.Count(err.Error(), "\n") != 25 {
+	if err == nil || strings.Count(err.Error(), "\n") != 26 {
 		t.Errorf("got %v", err)
 	}
 }

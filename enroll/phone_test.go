@@ -143,7 +143,7 @@ func newHouse(t testing.TB) *house {
 	h.enroll = &Service{
 		Invitations: h.memory, Enrollments: h.memory, Plans: h.memory, Facts: h.memory, Devices: h.memory, Users: h.memory,
 		Certificates: h.memory, Templates: h.memory, Secrets: h.memory, Security: h.memory, Audit: h.memory,
-		Acts: h.memory, History: h.memory, Holds: h.memory, Pushes: h.memory, Wakes: h.memory, Hands: h.memory, Renewals: h.memory, Mailboxes: h.memory,
+		Acts: h.memory, History: h.memory, Holds: h.memory, Pushes: h.memory, Wakes: h.memory, Hands: h.memory, Renewals: h.memory, Mailboxes: h.memory, AppSchemas: h.memory,
 		Root:   h.root,
 		Signer: func() cms.Identity { return signer },
 		MAC: func(purpose string, data []byte) []byte {

@@ -74,6 +74,7 @@ type Service struct {
 	SMIME        SMIMESource // nil: templates that ask for S/MIME certificates are not delivered
 	Demands      Demands     // nil: no policy asks for more than usual
 	Mailboxes    MailboxStore
+	AppSchemas   AndroidSchemaStore
 	Audit        audit.Log // refusals; everything else is written with its act
 
 	// Root is the first root that this installation ever had. On the phone its
@@ -100,6 +101,8 @@ type Service struct {
 
 	known atomic.Pointer[catalog] // the newest that was read
 	memo  memo
+
+	schemas atomic.Pointer[readSchemas] // the newest that were read
 }
 
 var (
@@ -139,6 +142,7 @@ func (s *Service) Validate() error {
 	need(s.Renewals != nil, "Renewals")
 	need(s.Hands != nil, "Hands")
 	need(s.Mailboxes != nil, "Mailboxes")
+	need(s.AppSchemas != nil, "AppSchemas")
 	need(s.Audit != nil, "Audit")
 	need(s.Root != nil, "Root")
 	need(s.Signer != nil, "Signer")

@@ -138,6 +138,7 @@ type Have struct {
 	Commands []mdm.Command
 	// Actions are the acts in state Pending or Sent, the oldest first.
 	Actions []mdm.Action
+	Sent    AndroidPolicy // of an Android phone: what Google was told last; it may be newer than the rest
 }
 
 // DeviceRow is one line of the device list: a device's active enrolment, or else

@@ -100,7 +100,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 		Users: a.db.Users(), Certificates: r.issuer, Templates: a.db.Templates(), Audit: trail,
 		Secrets: a.db.Templates(), Security: a.db.Templates(), SMIME: r.smime,
 		Acts: a.db.Actions(), History: a.db.Plans(), Holds: a.db.Held(), Pushes: a.db.Enrollments(), Wakes: a.db.Wakes(), Hands: r.tokens,
-		Mailboxes: a.db.Access(), MailboxLimit: cfg.MailboxDeviceLimit,
+		Mailboxes: a.db.Access(), AppSchemas: a.db.Android(), MailboxLimit: cfg.MailboxDeviceLimit,
 		Renewals: a.db.Renewals(), Root: authority.FirstRoot(), Anchors: authority.Anchors, Signer: signer, MAC: macs.MAC,
 		Distrusted: func(issuer string) bool { return enroll.Distrusted(authority.List(), issuer) },
 		Topic:      r.push.keeper.Topic,

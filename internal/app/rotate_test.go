@@ -14,9 +14,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sallyport/access"
+	"sallyport/enroll"
 	"sallyport/internal/app"
+	"sallyport/internal/audit"
 	"sallyport/internal/config"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
@@ -80,6 +83,7 @@ func newRotating(t *testing.T, inEnvironment bool) *rotating {
 	r.invitation = c.invite(adminapi.InvitationRequest{User: alice, PIN: true})
 	phone.Close()
 	stop()
+	r.signUp(cfg)
 	var found store.Resealing
 	must(t, unlocked(func() (err error) {
 		found, err = app.RotateKEK(t.Context(), cfg, app.RotateOptions{DryRun: true})
@@ -91,6 +95,29 @@ func newRotating(t *testing.T, inEnvironment bool) *rotating {
 		}
 	}
 	return r
+}
+
+// signUp writes what a sign-up at Google leaves, without asking there.
+func (r *rotating) signUp(cfg config.Config) {
+	r.t.Helper()
+	keys := [][]byte{bytes.Repeat([]byte{1}, 32)}
+	if !r.inEnvironment {
+		var err error
+		keys, err = secret.LoadKeys(filepath.Join(r.dir, app.KeyFile))
+		must(r.t, err)
+	}
+	sealer, err := secret.NewSealer(keys[0])
+	must(r.t, err)
+	o := store.Options{Sealer: sealer, Database: cfg.Database.Reveal()}
+	if o.Database == "" {
+		o.Path = filepath.Join(r.dir, app.DatabaseFile)
+	}
+	db, err := store.Open(r.t.Context(), o)
+	must(r.t, err)
+	now := time.Now()
+	e := enroll.AndroidEnterprise{Project: "p", Account: secret.New("key file"), Secret: secret.New("notified"), StateUntil: now, CreatedAt: now}
+	must(r.t, db.Android().BeginSignup(r.t.Context(), e, audit.New(r.t.Context(), now, "android.signup", "p", audit.Done)))
+	must(r.t, db.Close())
 }
 
 // result is the phone's answer to the query.

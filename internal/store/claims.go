@@ -123,7 +123,7 @@ func (t *tx) renewableFor(ctx context.Context, c certs.Certificate) (string, err
 	query, key, none := `SELECT e.id, e.state, `+newerExists+` FROM certs_certificates c
 		JOIN enroll_enrollments e ON e.id = c.enrollment_id WHERE c.sha256 = $1`, c.SHA256, "the enrolment is unknown"
 	if c.Rule == certs.RuleMDMIdentity {
-		query, none = `SELECT id, state, FALSE FROM enroll_enrollments WHERE certificate_hash = $1`, "not the pinned identity of its enrolment"
+		query, none = `SELECT id, state, FALSE FROM enroll_enrollments WHERE certificate_hash = $1 AND certificate_hash <> ''`, "not the pinned identity of its enrolment"
 	}
 	var id string
 	var state mdm.EnrollmentState

@@ -156,6 +156,7 @@ func wholeReport(r mdm.Report) mdm.Report {
 	r.Applications = dated(r.Applications, func(f *mdm.ApplicationFacts) *time.Time { return &f.At })
 	r.Managed = dated(r.Managed, func(f *mdm.ManagedFacts) *time.Time { return &f.At })
 	r.Restrictions = dated(r.Restrictions, func(f *mdm.RestrictionFacts) *time.Time { return &f.At })
+	r.Policy = dated(r.Policy, func(f *mdm.PolicyFacts) *time.Time { return &f.At })
 	return r
 }
 

@@ -18,7 +18,7 @@ const (
 	// As expiringIdentities, waiting or not.
 	endingIdentities = `SELECT COUNT(*), COUNT(CASE WHEN c.not_after < $3 THEN 1 END) FROM certs_certificates c
 		JOIN enroll_enrollments e ON e.id = CASE WHEN c.rule = 'mdm-identity'
-			THEN (SELECT x.id FROM enroll_enrollments x WHERE x.certificate_hash = c.sha256) ELSE c.enrollment_id END
+			THEN (SELECT x.id FROM enroll_enrollments x WHERE x.certificate_hash = c.sha256 AND x.certificate_hash <> '') ELSE c.enrollment_id END
 		WHERE c.revoked_at = 0 AND c.not_after > $1 AND c.not_after < $2 AND e.state IN ` + activeStates + `
 			AND (c.rule = 'mdm-identity' OR NOT ` + newerExists + `)`
 	// What was enrolled by hand, and is no key that we keep for its user.

@@ -51,7 +51,7 @@ func scanEnrollment(row scanner) (mdm.Enrollment, error) {
 
 // EnrollmentByCertificate finds the enrolment that is pinned to a certificate.
 func (s *Enrollments) EnrollmentByCertificate(ctx context.Context, certificateHash string) (mdm.Enrollment, error) {
-	return s.one(ctx, `e.certificate_hash = $1`, certificateHash)
+	return s.one(ctx, pinnedTo, certificateHash)
 }
 
 // pinnedQuery is asked for every message of a phone: two look-ups (TestQueryPlans).
@@ -63,7 +63,7 @@ const (
 		COALESCE(c.issuer, ''), COALESCE(c.key_hash, ''),
 		COALESCE(c.not_before, 0), COALESCE(c.not_after, 0), COALESCE(c.revoked_at, 0), COALESCE(c.reason, 0)`
 	pinnedQuery = pinnedColumns + `
-		FROM enroll_enrollments e LEFT JOIN certs_certificates c ON c.sha256 = e.certificate_hash WHERE e.certificate_hash = $1`
+		FROM enroll_enrollments e LEFT JOIN certs_certificates c ON c.sha256 = e.certificate_hash WHERE ` + pinnedTo
 	issuedQuery = pinnedColumns + `
 		FROM certs_certificates c JOIN enroll_enrollments e ON e.id = c.enrollment_id
 		WHERE c.sha256 = $1 AND c.rule = 'mdm-identity'`
@@ -109,7 +109,7 @@ func (s *Enrollments) Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment,
 	err := s.db.write(ctx, "admit device", func(t *tx) error {
 		var err error
 		admitted, err = scanEnrollment(t.QueryRowContext(ctx,
-			`SELECT `+enrollmentColumns+` FROM enroll_enrollments e WHERE e.certificate_hash = $1`, e.CertificateHash))
+			`SELECT `+enrollmentColumns+` FROM enroll_enrollments e WHERE `+pinnedTo, e.CertificateHash))
 		if err == nil {
 			return errUnchanged
 		}
@@ -344,6 +344,9 @@ func (t *tx) end(ctx context.Context, id mdm.EnrollmentID, state mdm.EnrollmentS
 		return false, err
 	}
 	if _, err := t.ExecContext(ctx, `DELETE FROM enroll_wakes WHERE enrollment_id = $1`, id); err != nil {
+		return false, err
+	}
+	if err := t.dismissAndroid(ctx, id, now); err != nil {
 		return false, err
 	}
 	if err := t.revokeCertificates(ctx, id, endReason(state), now); err != nil {

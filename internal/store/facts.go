@@ -57,6 +57,9 @@ func (s *Plans) Facts(ctx context.Context, after mdm.EnrollmentID, limit int) ([
 		for i := range facts {
 			facts[i].Have.Catalog = at
 		}
+		if err := t.sent(ctx, facts); err != nil {
+			return err
+		}
 		return t.installations(ctx, facts)
 	})
 	return facts, err

@@ -109,7 +109,7 @@ func (s *Held) AdmitHeld(ctx context.Context, id mdm.EnrollmentID, now time.Time
 		if err != nil {
 			return err
 		}
-		if push.UpdatedAt.IsZero() {
+		if push.UpdatedAt.IsZero() && e.Platform == mdm.Apple {
 			if err := t.moveEnrollment(ctx, id, mdm.Held, mdm.Authenticated, now); err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ const (
 	identityColumns    = `SELECT e.id, c.rule, c.profile, c.sha256, c.not_before, c.not_after, e.renewals `
 	expiringIdentities = identityColumns + `FROM certs_certificates c
 		JOIN enroll_enrollments e ON e.id = CASE c.rule
-			WHEN 'mdm-identity' THEN (SELECT x.id FROM enroll_enrollments x WHERE x.certificate_hash = c.sha256)
+			WHEN 'mdm-identity' THEN (SELECT x.id FROM enroll_enrollments x WHERE x.certificate_hash = c.sha256 AND x.certificate_hash <> '')
 			WHEN 'mail-identity' THEN c.enrollment_id END
 		WHERE c.revoked_at = 0 AND c.not_after < $1 AND (c.not_after, c.sha256) > ($2, $3) AND e.state IN ` + activeStates + `
 		ORDER BY c.not_after, c.sha256 LIMIT $4`

@@ -19,7 +19,7 @@ const (
 	// endedHolders goes through what is valid in the order of an index, as underIssuer does.
 	endedHolders = `SELECT c.sha256, c.not_after, COALESCE(e.id, ''), COALESCE(e.state, '')
 		FROM certs_certificates c LEFT JOIN enroll_enrollments e ON e.id = CASE WHEN c.enrollment_id <> '' THEN c.enrollment_id
-			ELSE (SELECT x.id FROM enroll_enrollments x WHERE x.certificate_hash = c.sha256) END
+			ELSE (SELECT x.id FROM enroll_enrollments x WHERE x.certificate_hash = c.sha256 AND x.certificate_hash <> '') END
 		WHERE c.revoked_at = 0 AND (c.not_after, c.sha256) > ($1, $2) ORDER BY c.not_after, c.sha256 LIMIT $3`
 )
 

@@ -53,9 +53,11 @@ const (
 			revoked_at, NULL, NULL, NULL, NULL
 		FROM certs_certificates WHERE sha256 = $1`
 
-	planQuery   = planEnrollment + `e.id = $1` + planUser + `e.id = $1` + planCommands + `$1`
-	pinnedPlan  = planEnrollment + pinnedTo + planUser + pinnedTo + planCommands + `(SELECT e.id FROM enroll_enrollments e WHERE ` + pinnedTo + `)` + planCertificate
-	pinnedTo    = `e.certificate_hash = $1`
+	planQuery  = planEnrollment + `e.id = $1` + planUser + `e.id = $1` + planCommands + `$1`
+	pinnedPlan = planEnrollment + pinnedTo + planUser + pinnedTo + planCommands + `(SELECT e.id FROM enroll_enrollments e WHERE ` + pinnedTo + `)` + planCertificate
+	// pinnedTo finds nothing for the empty hash, which is that of every Android phone;
+	// it names the condition of the index, or that would not be used.
+	pinnedTo    = `e.certificate_hash = $1 AND e.certificate_hash <> ''`
 	planActions = `SELECT ` + actionColumns + ` FROM enroll_actions
 		WHERE enrollment_id = $1 AND state IN ` + openActs + ` AND state <> 'unapproved' ORDER BY id`
 )
@@ -77,9 +79,15 @@ func (s *Plans) loadPlan(ctx context.Context, query, key string) (plan, error) {
 	if err != nil {
 		return plan{}, fmt.Errorf("load plan: %w", err)
 	}
+	if p.have.Enrollment.Platform == mdm.Android {
+		if p.have.Sent, err = s.db.sentTo(ctx, p.have.Enrollment.ID); err != nil {
+			return plan{}, err
+		}
+	}
 	if !p.acts {
 		return p, nil
 	}
+	sent := p.have.Sent
 	err = s.db.read(ctx, "load plan", func(t *tx) error {
 		if p, err = readPlan(ctx, t, query, key); err != nil {
 			return err
@@ -91,6 +99,7 @@ func (s *Plans) loadPlan(ctx context.Context, query, key string) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	p.have.Sent = sent
 	return p, nil
 }
 

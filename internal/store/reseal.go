@@ -32,6 +32,8 @@ func sealedColumns() []sealedColumn {
 		{smimeTable, "private_key", byID, "id || '/' || user_id"}, // smimeRow
 		{actionsTable, "parameters", byID, "id"},
 		{actionsTable, "result", byID, "id"},
+		{enterprisesTable, "account", byID, "id"},
+		{enterprisesTable, "secret", byID, "id"},
 		{"enroll_enrollments", "push_token", byID, "id"},
 		{"enroll_enrollments", "push_magic", byID, "id"},
 		{"enroll_enrollments", "unlock_token", byID, "id"},

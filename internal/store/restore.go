@@ -26,6 +26,7 @@ import (
 // have been done or cancelled since, and a phone must not be wiped for an act
 // that an admin took back. Exports of S/MIME keys are over: each is taken once.
 // Readers of the feed of decisions start anew: they may know rows that are lost.
+// Policies of Android phones are sent anew: Google may have later ones.
 // The trail gets an entry "backup.restore".
 //
 // Refusals: ErrNotSallyport, ErrDamaged, ErrNewerSchema, ErrWrongKey, and ErrInUse while a
@@ -138,6 +139,9 @@ func (db *DB) endRestored(ctx context.Context, name string) error {
 			return err
 		}
 		if err := t.restoreFeed(ctx); err != nil {
+			return err
+		}
+		if err := t.restoreAndroid(ctx, db.now()); err != nil {
 			return err
 		}
 		if err := t.dropNotices(ctx); err != nil { // mails may be out, and were told of

@@ -19,7 +19,7 @@ const revokeBatch = 200
 // underIssuer goes through what is valid under one issuer, whatever hangs under
 // others beside it, in the order of an index (TestIdentityQueries).
 const underIssuer = `SELECT c.sha256, c.enrollment_id, c.not_after, c.issuer, CASE WHEN c.issuer = '' THEN c.der END, COALESCE(e.id, '')
-	FROM certs_certificates c LEFT JOIN enroll_enrollments e ON e.certificate_hash = c.sha256 AND e.state IN ` + activeStates + `
+	FROM certs_certificates c LEFT JOIN enroll_enrollments e ON e.certificate_hash = c.sha256 AND e.certificate_hash <> '' AND e.state IN ` + activeStates + `
 	WHERE c.revoked_at = 0 AND (c.not_after, c.sha256) > ($1, $2) AND c.issuer IN ($3, '') ORDER BY c.not_after, c.sha256 LIMIT $4`
 
 // hanging is a valid certificate under an issuer, with the active enrolment that is

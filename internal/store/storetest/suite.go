@@ -56,6 +56,7 @@ func Run(t *testing.T, make Maker) {
 		{"devices", testDevices},
 		{"actions", testActions},
 		{"held", testHeld},
+		{"android", testAndroid},
 		{"wakes", testWakes},
 		{"templates", testTemplates},
 		{"mails", testMails},

@@ -1,0 +1,85 @@
+package enroll
+
+import (
+	"context"
+	"encoding/hex"
+
+	"sallyport/enroll/directory"
+	"sallyport/internal/logkey"
+	"sallyport/mdm"
+	"sallyport/mdm/android"
+	"sallyport/profiles/managedconfig"
+	"sallyport/profiles/mobileconfig"
+	"sallyport/templates"
+)
+
+// easPrefix begins the ActiveSync DeviceIds that we give: four letters, as the
+// protocol wanted in its beginnings (MS-ASHTTP), and then 28 hexadecimal digits.
+const easPrefix = "sply"
+
+// easDeviceID is what the mail app of an Android phone is told to present. It is
+// the same for every enrolment of a device, and nobody can tell it beforehand.
+func (s *Service) easDeviceID(id mdm.DeviceID) string {
+	return easPrefix + hex.EncodeToString(s.MAC(purposeEAS, []byte(id)))[:28]
+}
+
+// androidAccount is a mail account that an Android phone should have.
+type androidAccount struct {
+	AndroidMail
+	app android.MailApp // zero where it cannot be made
+}
+
+func (a androidAccount) wanted() WantedProfile {
+	return WantedProfile{Template: a.Name, Identifier: a.Identifier, UUID: a.UUID, Mail: true}
+}
+
+// androidMail renders the mail accounts of a user for one phone, one for each
+// mail app. One that cannot be rendered stays in the list without UUID.
+func (s *Service) androidMail(ctx context.Context, revisions []templates.Revision, u directory.User, device mdm.DeviceID, facts *mdm.DeviceFacts) ([]androidAccount, error) {
+	schemas, err := s.androidSchemas(ctx)
+	if err != nil {
+		return nil, err
+	}
+	options := s.RenderOptions()
+	options.Device = facts
+	won, _ := templates.Choose(revisions, u)
+	won, lost := templates.ChooseApps(won)
+	for _, l := range lost {
+		s.log().InfoContext(ctx, "template gives way to another one for the same app", "template", l.Revision.Name,
+			"winner", l.Winner, logkey.User, u.ID)
+	}
+	var list []androidAccount
+	for _, r := range won {
+		in := managedconfig.Inputs{DeviceID: s.easDeviceID(device)}
+		if known, ok := schemas[r.Spec.Android.MailApp().Package()]; ok {
+			in.Schema = &known.Schema
+		}
+		list = append(list, s.androidAccount(ctx, r, u, options, in))
+	}
+	return list, nil
+}
+
+func (s *Service) androidAccount(ctx context.Context, r templates.Revision, u directory.User, o templates.Options, in managedconfig.Inputs) androidAccount {
+	a := androidAccount{AndroidMail: AndroidMail{Identifier: templates.ProfileIdentifier(r.TemplateID, u.ID), Name: r.Name}}
+	made, err := templates.RenderManaged(r, u, o, in)
+	if err != nil {
+		if o.Device == nil && r.Spec.UsesDevice() {
+			s.log().DebugContext(ctx, "template waits for the phone's report", "template", r.Name, logkey.User, u.ID)
+		} else {
+			s.log().ErrorContext(ctx, "template cannot be rendered for Android", "template", r.Name, "revision", r.Number, logkey.User, u.ID, "fields", fields(err))
+		}
+		return a
+	}
+	text, err := made.Bundle.Encode()
+	if err != nil {
+		s.log().ErrorContext(ctx, "managed configuration cannot be written", "template", r.Name, logkey.Error, err)
+		return a
+	}
+	a.Package = string(made.Package)
+	a.UUID = mobileconfig.UUID("android", a.Package, string(text))
+	if made.Package == managedconfig.GmailPackage { // the one that has a key for it
+		a.EASDeviceID = in.DeviceID
+	}
+	a.app = android.MailApp{Package: made.Package, Config: made.Bundle, Chrome: made.Chrome}
+	return a
+}

@@ -1,0 +1,201 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sallyport/internal/logkey"
+	"sallyport/mdm"
+	"sallyport/mdm/android"
+	"sallyport/templates"
+)
+
+// policyID is the last part of the name of a phone's own policy.
+func policyID(id mdm.EnrollmentID) string { return "d-" + strings.ReplaceAll(string(id), "-", "") }
+
+// androidWant is what a phone should have.
+type androidWant struct {
+	policy   android.Policy
+	accounts []androidAccount // that are in it
+}
+
+// errKept says that a phone keeps the policy that it has, and why.
+var errKept = errors.New("policy is left as it is")
+
+// androidWanted derives a phone's policy. errKept where it is better left alone: its
+// user was removed (the mailbox is shut to it), or an account that it has cannot be
+// rendered any more, so that leaving it out would take mail away over a mistake.
+func (s *Service) androidWanted(ctx context.Context, have Have, p AndroidPhone) (androidWant, error) {
+	e := have.Enrollment
+	in := android.PolicyInput{Mode: p.Mode, Ownership: e.Ownership}
+	if have.Report.Device != nil {
+		in.OSVersion = have.Report.Device.OSVersion
+	}
+	if have.User.ID == "" {
+		return androidWant{}, fmt.Errorf("%w: the user was removed", errKept)
+	}
+	all, err := s.catalog(ctx, have.Catalog)
+	if err != nil {
+		return androidWant{}, err
+	}
+	if policy, ok := templates.ChooseSecurity(all.policies, have.User); ok && e.Withheld == mdm.WithholdNothing {
+		in.Security, in.Android = policy.Spec.Settings, policy.Spec.Android
+	}
+	var want androidWant
+	if e.Withheld != mdm.WithholdEverything {
+		if want.accounts, err = s.androidAccounts(ctx, all.templates, have, p); err != nil {
+			return androidWant{}, err
+		}
+	}
+	for _, a := range want.accounts {
+		in.Mail = append(in.Mail, a.app)
+	}
+	if want.policy, _, err = android.BuildPolicy(in); err != nil {
+		return androidWant{}, fmt.Errorf("%w: %w", errKept, err)
+	}
+	return want, nil
+}
+
+// androidAccounts are those that can be given to a phone now: not those that wait
+// for a place in the mailbox.
+func (s *Service) androidAccounts(ctx context.Context, revisions []templates.Revision, have Have, p AndroidPhone) ([]androidAccount, error) {
+	list, err := s.androidMail(ctx, revisions, have.User, have.Enrollment.DeviceID, have.Report.Device)
+	if err != nil {
+		return nil, err
+	}
+	why, err := s.crowded(ctx, have)
+	if err != nil {
+		return nil, err
+	}
+	if why != nil {
+		s.log().InfoContext(ctx, "mail account waits: the mailbox is full", logkey.Enrollment, have.Enrollment.ID,
+			logkey.User, have.User.ID, "devices", why.used, "limit", why.limit)
+	}
+	var now []androidAccount
+	for _, a := range list {
+		has := slices.ContainsFunc(p.Sent.Mail, func(m AndroidMail) bool { return m.Identifier == a.Identifier })
+		switch {
+		case a.UUID == "" && has:
+			return nil, fmt.Errorf("%w: template %s cannot be rendered for this user", errKept, a.Name)
+		case a.UUID == "", why != nil && !has:
+		default:
+			now = append(now, a)
+		}
+	}
+	return now, nil
+}
+
+// send gives Google what a phone should have, where it was told otherwise, and
+// notes in p what it took. Mail apps are changed alone where nothing else differs.
+func (a *Androids) send(ctx context.Context, api AndroidAPI, enterprise string, p *AndroidPhone, want androidWant) error {
+	id := policyID(p.EnrollmentID)
+	name := enterprise + "/policies/" + id
+	hash, mailHash := want.policy.Hash(), want.policy.MailHash()
+	patch := func() (int64, error) { return api.PatchPolicy(ctx, name, want.policy) }
+	var version int64
+	var err error
+	switch {
+	case p.Sent.Name != id || p.Sent.Hash != hash:
+		version, err = patch()
+	case p.Sent.MailHash != mailHash:
+		version, err = api.ModifyApplications(ctx, name, want.policy.Mail())
+		if gone(err) {
+			version, err = patch()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("send policy: %w", err)
+	}
+	if version != 0 {
+		p.Sent.Mail = carried(p.Sent, want.accounts, version)
+		p.Sent.Name, p.Sent.Hash, p.Sent.MailHash, p.Sent.Version = id, hash, mailHash, version
+	}
+	if p.Sent.Assigned {
+		return nil
+	}
+	if err := api.SetPolicy(ctx, p.Name, id); err != nil {
+		return fmt.Errorf("give policy to device: %w", err)
+	}
+	p.Sent.Assigned = true
+	return nil
+}
+
+// carried are the accounts of a policy's new version. One that was in it as it is
+// counts since then: a phone has it before it has taken the new version.
+func carried(before AndroidPolicy, accounts []androidAccount, version int64) []AndroidMail {
+	var list []AndroidMail
+	for _, account := range accounts {
+		m := account.AndroidMail
+		m.Since = version
+		if i := slices.IndexFunc(before.Mail, func(old AndroidMail) bool { return old.Identifier == m.Identifier && old.UUID == m.UUID }); i >= 0 {
+			m.Since = before.Mail[i].Since
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+// dismiss takes back what a phone was given whose enrolment has ended. It may be
+// gone at Google, which is as good.
+func (a *Androids) dismiss(ctx context.Context, api AndroidAPI, p *AndroidPhone) error {
+	if p.Sent.Name != "" {
+		err := api.SetPolicy(ctx, p.Name, android.BasePolicyID)
+		if problem := (*android.Problem)(nil); err != nil && (!errors.As(err, &problem) || problem.Retry) {
+			return fmt.Errorf("take policy back: %w", err)
+		}
+	}
+	p.Sent = AndroidPolicy{}
+	return nil
+}
+
+// gone reports whether Google does not know (any more) what was named.
+func gone(err error) bool {
+	problem := (*android.Problem)(nil)
+	return errors.As(err, &problem) && problem.NotFound()
+}
+
+// androidProfiles are the mail accounts that a phone should have, as profiles.
+func (s *Service) androidProfiles(ctx context.Context, have Have) ([]WantedProfile, error) {
+	all, err := s.catalog(ctx, have.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := s.androidMail(ctx, all.templates, have.User, have.Enrollment.DeviceID, have.Report.Device)
+	if err != nil {
+		return nil, err
+	}
+	var wanted []WantedProfile
+	for _, a := range accounts {
+		wanted = append(wanted, a.wanted())
+	}
+	return wanted, nil
+}
+
+// confirm turns Enrolled into Configured once the phone has all its mail, and
+// back when an admin takes it away. due says that it has something else than it
+// should have, so that its policy is to be looked at.
+func (a *Androids) confirm(ctx context.Context, have Have) (due bool, err error) {
+	s, e := a.Service, have.Enrollment
+	var want Want
+	if have.User.ID != "" && e.Withheld != mdm.WithholdEverything {
+		if want.Profiles, err = s.androidProfiles(ctx, have); err != nil {
+			return false, err
+		}
+	}
+	has := Confirmed(want, have.Report)
+	from, to := mdm.Enrolled, mdm.Configured
+	switch {
+	case e.State == mdm.Enrolled && has:
+	case e.State == mdm.Configured && e.Withheld == mdm.WithholdEverything:
+		from, to = to, from
+	default:
+		return !has && len(want.Profiles) > 0, nil
+	}
+	if err := s.Plans.Advance(ctx, e.ID, from, to); err != nil && !errors.Is(err, ErrConflict) {
+		return false, fmt.Errorf("advance enrolment %s: %w", e.ID, err)
+	}
+	return !has, nil
+}

@@ -1,0 +1,81 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sallyport/internal/logkey"
+	"sallyport/profiles/managedconfig"
+)
+
+const (
+	// schemasFresh is how long what was read of schemas counts: another server may
+	// have fetched newer ones.
+	schemasFresh = 10 * time.Second
+	schemaAge    = 24 * time.Hour // when Google is asked anew
+)
+
+// readSchemas is what was read of the store.
+type readSchemas struct {
+	at     time.Time
+	byName map[managedconfig.Package]AndroidSchema
+}
+
+// androidSchemas are what apps say of their configurations. An app that is not
+// among them is written by the built-in table.
+func (s *Service) androidSchemas(ctx context.Context) (map[managedconfig.Package]AndroidSchema, error) {
+	now := s.now()
+	if known := s.schemas.Load(); known != nil {
+		if age := now.Sub(known.at); age >= 0 && age < schemasFresh {
+			return known.byName, nil
+		}
+	}
+	byName, err := s.AppSchemas.AndroidSchemas(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read schemas of mail apps: %w", err)
+	}
+	s.schemas.Store(&readSchemas{now, byName})
+	return byName, nil
+}
+
+// FetchSchemas is a step for internal/work: it asks Google what mail apps read of a
+// configuration, once a day each.
+func (a *Androids) FetchSchemas(ctx context.Context) (more bool, err error) {
+	e, api, err := a.enterprise(ctx)
+	if errors.Is(err, ErrNoAndroid) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	known, err := a.Service.AppSchemas.AndroidSchemas(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read schemas of mail apps: %w", err)
+	}
+	changed := false
+	for _, app := range managedconfig.Apps() {
+		name := app.Package()
+		if now := a.now(); now.Sub(known[name].FetchedAt).Abs() < schemaAge {
+			continue
+		}
+		schema, err := api.Schema(ctx, e.Name, string(name))
+		if err != nil {
+			a.log().WarnContext(ctx, "schema of a mail app was not fetched", "package", name, logkey.Error, err)
+			continue
+		}
+		if len(schema.Keys) == 0 { // Google knows the app and not what it reads
+			continue
+		}
+		if err := a.Service.AppSchemas.SaveAndroidSchema(ctx, AndroidSchema{Schema: schema, FetchedAt: a.now()}); err != nil {
+			return false, fmt.Errorf("save schema of %s: %w", name, err)
+		}
+		changed = true
+	}
+	if !changed {
+		return false, nil
+	}
+	a.Service.schemas.Store(nil)
+	return false, a.request(ctx, nil)
+}

@@ -1,0 +1,136 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"sallyport/internal/logkey"
+	"sallyport/internal/work"
+	"sallyport/mdm"
+	"sallyport/mdm/android"
+)
+
+const (
+	policiesPerStep = 64
+	policiesAtOnce  = 8
+)
+
+// Handle is the outbox consumer "android": what changed what a phone should have,
+// or asks something of it, makes its policy due.
+func (a *Androids) Handle(ctx context.Context, e mdm.Event) error {
+	switch e.Kind {
+	case mdm.EventEnrolled, mdm.EventAction, mdm.EventUserChanged, mdm.EventUserRemoved:
+		if e.EnrollmentID == "" {
+			return nil // nil would mean all of them
+		}
+		return a.request(ctx, []mdm.EnrollmentID{e.EnrollmentID})
+	case mdm.EventTemplateChange:
+		if e.EnrollmentID != "" {
+			return a.request(ctx, []mdm.EnrollmentID{e.EnrollmentID})
+		}
+		return a.request(ctx, nil)
+	case mdm.EventEnded:
+		a.Notify() // the store has made it due
+	}
+	return nil
+}
+
+// Step is a step for internal/work: phones that are due are given what they
+// should have. Trouble with one is noted with it, and tried again later; nothing
+// of it is lost, and the phone stays as it is.
+func (a *Androids) Step(ctx context.Context) (more bool, err error) {
+	due, err := a.Policies.DuePolicies(ctx, a.now(), policiesPerStep)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	e, api, err := a.enterprise(ctx)
+	if err != nil {
+		return false, err
+	}
+	var mu sync.Mutex
+	var fault error
+	work.Each(len(due), policiesAtOnce, func(i int) {
+		mu.Lock()
+		stop := fault != nil || ctx.Err() != nil
+		mu.Unlock()
+		if stop {
+			return
+		}
+		if err := a.settlePhone(ctx, api, e.Name, due[i]); err != nil {
+			mu.Lock()
+			fault = err
+			mu.Unlock()
+		}
+	})
+	if fault != nil || ctx.Err() != nil {
+		return false, fault
+	}
+	return len(due) == policiesPerStep, nil
+}
+
+// settlePhone brings one phone to where it should be, as far as that goes now. Its
+// error is ours: Google's are noted with the phone.
+func (a *Androids) settlePhone(ctx context.Context, api AndroidAPI, enterprise string, p AndroidPhone) error {
+	have, err := a.Service.Plans.LoadPlan(ctx, p.EnrollmentID)
+	if err != nil {
+		return fmt.Errorf("load plan of enrolment %s: %w", p.EnrollmentID, err)
+	}
+	next := time.Time{}
+	switch err := a.provide(ctx, api, enterprise, &p, have); {
+	case err == nil:
+		p.Attempts, p.Error = 0, ""
+	case ctx.Err() != nil:
+		return nil // our own end is nothing to note of a phone
+	case errors.Is(err, errKept):
+		p.Attempts, p.Error = 0, err.Error()
+		a.log().WarnContext(ctx, "android policy is left as it is", logkey.Enrollment, p.EnrollmentID, logkey.Error, err)
+	case !googles(err):
+		return err
+	default:
+		next = a.now().Add(androidBackOff(p.Attempts, err))
+		p.Attempts, p.Error = p.Attempts+1, err.Error()
+		a.log().WarnContext(ctx, "android phone was not provided for", logkey.Enrollment, p.EnrollmentID,
+			"attempts", p.Attempts, "again_at", next, logkey.Error, err)
+	}
+	if err := a.Policies.SavePolicy(ctx, p, next); err != nil {
+		return fmt.Errorf("save policy of enrolment %s: %w", p.EnrollmentID, err)
+	}
+	return nil
+}
+
+// googles reports whether an error is a refusal of Google's, or the lack of an answer.
+func googles(err error) bool {
+	problem := (*android.Problem)(nil)
+	return errors.As(err, &problem)
+}
+
+// provide carries out acts, and gives the phone its policy.
+func (a *Androids) provide(ctx context.Context, api AndroidAPI, enterprise string, p *AndroidPhone, have Have) error {
+	switch {
+	case have.Enrollment.State.Ended():
+		return a.dismiss(ctx, api, p)
+	case !have.Enrollment.State.Active():
+		return nil // held: it keeps the policy without mail until somebody decides
+	}
+	over, err := a.carryOut(ctx, api, p, have)
+	if err != nil || over {
+		return err
+	}
+	want, err := a.Service.androidWanted(ctx, have, *p)
+	if err != nil {
+		return err
+	}
+	if err := a.begin(ctx, p, have); err != nil {
+		return err
+	}
+	if err := a.send(ctx, api, enterprise, p, want); err != nil {
+		return err
+	}
+	if err := a.clear(ctx, api, p, have); err != nil {
+		return err
+	}
+	return a.settle(ctx, *p, have)
+}
