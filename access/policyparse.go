@@ -61,11 +61,9 @@ func ParsePolicy(source []byte) (Spec, error) {
 	var faults refusal.List
 	spec := Spec{Name: f.Name, Except: f.Except, BreakGlass: f.BreakGlass, Platforms: f.Platforms, StartsAt: time.Time(f.StartsAt),
 		Mode: f.Mode, Require: f.Require, BlockText: f.BlockText, QuarantineText: f.QuarantineText}
-	if f.Assign == nil {
-		faults.Add(refusal.New(ErrInvalid, "assign", "is missing", "write assign: everyone, or name groups and users; assign: {} withdraws the policy"))
-	} else {
-		spec.Assign = *f.Assign
-	}
+	assign, missing := f.Assign.Told(ErrInvalid)
+	spec.Assign = assign
+	faults.Add(missing)
 	faults.Add(refusal.All(spec.Validate())...)
 	return spec, faults.OrNil()
 }

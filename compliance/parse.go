@@ -50,11 +50,9 @@ func ParsePolicy(source []byte) (Spec, error) {
 			faults.Add(twoGraces())
 		}
 	}
-	if f.Assign == nil {
-		faults.Add(refusal.New(ErrInvalid, "assign", "is missing", "write assign: everyone, or name groups and users; assign: {} withdraws the policy"))
-	} else {
-		spec.Assign = *f.Assign
-	}
+	assign, missing := f.Assign.Told(ErrInvalid)
+	spec.Assign = assign
+	faults.Add(missing)
 	faults.Add(refusal.All(spec.Validate())...)
 	return spec, faults.OrNil()
 }

@@ -55,6 +55,15 @@ const (
 	maxMember   = 320 // bytes of a group's or user's name
 )
 
+// Told is the audience that a document names under assign, or a refusal where it says
+// nothing: that is an oversight, while "assign: {}" takes something away from everybody.
+func (a *Audience) Told(sentinel error) (Audience, *refusal.Error) {
+	if a == nil {
+		return Audience{}, refusal.New(sentinel, "assign", "is missing", "write assign: everyone, or name groups and users; assign: {} withdraws the policy")
+	}
+	return *a, nil
+}
+
 // Faults refuses names that can be nobody's, on behalf of sentinel.
 func (a Audience) Faults(sentinel error, field string) refusal.List {
 	var faults refusal.List
