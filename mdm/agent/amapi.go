@@ -37,7 +37,6 @@ type AMAPI struct {
 
 	mu      sync.Mutex
 	s       *amapiState
-	bearers map[string]time.Time // access tokens, and until when
 	calls   map[string]int       // by method
 	breach  []Violation
 	script  AMAPIScript
@@ -84,7 +83,7 @@ func NewAMAPI(ctx context.Context, o AMAPIOptions) (*AMAPI, error) {
 		return nil, fmt.Errorf("%w: the stand-in needs a folder for its service account", ErrInvalid)
 	}
 	a := &AMAPI{
-		o: o, bearers: map[string]time.Time{}, calls: map[string]int{}, changed: make(chan struct{}), ending: make(chan struct{}),
+		o: o, calls: map[string]int{}, changed: make(chan struct{}), ending: make(chan struct{}),
 		script: AMAPIScript{Push: o.Push, Quota: o.Quota}, push: pusher{wake: make(chan struct{}, 1)},
 	}
 	var err error

@@ -85,7 +85,7 @@ type errSide struct {
 
 func (e *errSide) Error() string { return e.text }
 
-func notNow(status int, format string, args ...any) error {
+func turnAway(status int, format string, args ...any) error {
 	return &errSide{status, fmt.Sprintf(format, args...)}
 }
 
@@ -109,9 +109,9 @@ func (a *AMAPI) enrol(in enrolRequest) (enrolAnswer, error) {
 	}
 	switch {
 	case t == nil || !a.o.Now().Before(t.Expires):
-		return enrolAnswer{}, notNow(http.StatusNotFound, "the token is not known, or has expired")
+		return enrolAnswer{}, turnAway(http.StatusNotFound, "the token is not known, or has expired")
 	case t.Used:
-		return enrolAnswer{}, notNow(http.StatusConflict, "the token was used already")
+		return enrolAnswer{}, turnAway(http.StatusConflict, "the token was used already")
 	}
 	mode, ownership, err := managedAs(str(t.Doc, "allowPersonalUsage"), in.Phone)
 	if err != nil {
@@ -137,7 +137,7 @@ func managedAs(usage string, p phoneIdentity) (mode, ownership string, err error
 	case personal:
 		return profileOwner, personallyOwned, nil
 	}
-	return "", "", notNow(http.StatusForbidden, "personal usage cannot be disabled on a phone that a person has set up")
+	return "", "", turnAway(http.StatusForbidden, "personal usage cannot be disabled on a phone that a person has set up")
 }
 
 func (a *AMAPI) toSignin(enterprise string, d object, p phoneIdentity) (enrolAnswer, error) {
@@ -156,7 +156,7 @@ func (a *AMAPI) toSignin(enterprise string, d object, p phoneIdentity) (enrolAns
 	if ownership == companyOwned {
 		doc["serialNumber"], doc["imei"] = p.Serial, strings.ReplaceAll(p.IMEI, " ", "")
 	}
-	a.s.Provisioning["provisioningInfo/"+id] = &provisioning{Doc: doc, Enterprise: enterprise}
+	a.s.Provisioning["provisioningInfo/"+id] = &provisioning{Doc: doc}
 	u, err := url.Parse(str(d, "signinUrl"))
 	if err != nil {
 		return enrolAnswer{}, err
@@ -215,7 +215,7 @@ func (a *AMAPI) sync(in syncRequest) (syncAnswer, error) {
 	defer a.mu.Unlock()
 	d := a.s.Devices[in.Device]
 	if d == nil || subtle.ConstantTimeCompare([]byte(d.Secret), []byte(in.Secret)) != 1 {
-		return syncAnswer{}, notNow(http.StatusNotFound, "the device is not known")
+		return syncAnswer{}, turnAway(http.StatusNotFound, "the device is not known")
 	}
 	a.tellLate(d)
 	for _, r := range in.Results {
@@ -239,8 +239,8 @@ func (a *AMAPI) sync(in syncRequest) (syncAnswer, error) {
 
 func (a *AMAPI) settled(d *managedDevice, r commandResult) error {
 	o := a.s.Operations[r.Operation]
-	if o == nil || !strings.HasPrefix(r.Operation, in(d)) {
-		return notNow(http.StatusBadRequest, "the operation is not known")
+	if o == nil || !strings.HasPrefix(r.Operation, operationsOf(d)) {
+		return turnAway(http.StatusBadRequest, "the operation is not known")
 	}
 	if yes(o.Doc, "done") {
 		return nil // expired or cancelled meanwhile
@@ -248,7 +248,7 @@ func (a *AMAPI) settled(d *managedDevice, r commandResult) error {
 	if len(r.Status) > 0 {
 		status, err := readObject(r.Status)
 		if err != nil {
-			return notNow(http.StatusBadRequest, "status: %v", err)
+			return turnAway(http.StatusBadRequest, "status: %v", err)
 		}
 		for field, v := range status {
 			inner(o.Doc, "metadata")[field] = v
@@ -260,7 +260,8 @@ func (a *AMAPI) settled(d *managedDevice, r commandResult) error {
 	return nil
 }
 
-func in(d *managedDevice) string { return str(d.Doc, "name") + "/operations/" }
+// operationsOf is what the names of a device's operations begin with.
+func operationsOf(d *managedDevice) string { return str(d.Doc, "name") + "/operations/" }
 
 // phoneWrites are the fields of Device that come from the phone.
 var phoneWrites = only("appliedState", "appliedPolicyName", "appliedPolicyVersion", "policyCompliant", "nonComplianceDetails", "applicationReports",
@@ -269,15 +270,15 @@ var phoneWrites = only("appliedState", "appliedPolicyName", "appliedPolicyVersio
 func (a *AMAPI) reported(d *managedDevice, in syncRequest) error {
 	report, err := readObject(in.Report)
 	if err != nil {
-		return notNow(http.StatusBadRequest, "report: %v", err)
+		return turnAway(http.StatusBadRequest, "report: %v", err)
 	}
 	for field := range report {
 		if !phoneWrites(field) {
-			return notNow(http.StatusBadRequest, "report: a phone does not write %s", field)
+			return turnAway(http.StatusBadRequest, "report: a phone does not write %s", field)
 		}
 	}
 	if no := a.schema.checkMessage("Device", report, ""); no != nil {
-		return notNow(http.StatusBadRequest, "report: %s", no.message)
+		return turnAway(http.StatusBadRequest, "report: %s", no.message)
 	}
 	d.Doc = mask(nil).apply(d.Doc, report, phoneWrites)
 	d.Doc["lastStatusReportTime"] = a.now()
@@ -305,7 +306,6 @@ func (a *AMAPI) fetched(d *managedDevice, out *syncAnswer) error {
 		}
 		out.Commands = append(out.Commands, phoneCommand{Operation: name, Command: command})
 	}
-	d.Fetched = a.o.Now()
 	d.Doc["lastPolicySyncTime"] = a.now()
 	return nil
 }

@@ -17,7 +17,7 @@ func (a *AMAPI) due(device, secret, policy string, version int64) (bool, <-chan 
 	defer a.mu.Unlock()
 	d := a.s.Devices[device]
 	if d == nil || subtle.ConstantTimeCompare([]byte(d.Secret), []byte(secret)) != 1 {
-		return false, nil, notNow(http.StatusNotFound, "the device is not known")
+		return false, nil, turnAway(http.StatusNotFound, "the device is not known")
 	}
 	name := str(d.Doc, "policyName")
 	now := a.s.Enterprises[d.Enterprise].Policies[lastPart(name)]

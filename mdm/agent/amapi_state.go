@@ -23,6 +23,7 @@ type amapiState struct {
 	Operations   map[string]*operation      `json:"operations"` // by resource name
 	Devices      map[string]*managedDevice  `json:"devices"`    // by resource name
 	Tokens       map[string]*enrolmentToken `json:"tokens"`     // by resource name
+	Bearers      map[string]time.Time       `json:"bearers"`    // access tokens, and until when
 }
 
 // signup is an enterprise that is about to be.
@@ -46,21 +47,19 @@ type enrolmentToken struct {
 
 // provisioning is a phone in the middle of its set-up, sent to a sign-in page.
 type provisioning struct {
-	Doc        object `json:"doc"` // ProvisioningInfo
-	Enterprise string `json:"enterprise"`
+	Doc object `json:"doc"` // ProvisioningInfo
 }
 
 // managedDevice is a device as Google knows it.
 type managedDevice struct {
-	Doc        object    `json:"doc"` // Device
-	Enterprise string    `json:"enterprise"`
-	Secret     string    `json:"secret"`   // by which the phone is known
-	Hardware   string    `json:"hardware"` // the same whatever enrolment
-	Private    bool      `json:"private"`  // it really belongs to a person; Google does not know that
-	Commands   []string  `json:"commands,omitempty"`
-	Deleted    bool      `json:"deleted,omitempty"` // by devices.delete, or by itself
-	Wipe       bool      `json:"wipe,omitempty"`    // to be wiped when it comes next
-	Fetched    time.Time `json:"fetched,omitzero"`
+	Doc        object   `json:"doc"` // Device
+	Enterprise string   `json:"enterprise"`
+	Secret     string   `json:"secret"`   // by which the phone is known
+	Hardware   string   `json:"hardware"` // the same whatever enrolment
+	Private    bool     `json:"private"`  // it really belongs to a person; Google does not know that
+	Commands   []string `json:"commands,omitempty"`
+	Deleted    bool     `json:"deleted,omitempty"` // by devices.delete, or by itself
+	Wipe       bool     `json:"wipe,omitempty"`    // to be wiped when it comes next
 }
 
 type operation struct {
@@ -71,7 +70,7 @@ type operation struct {
 func newAMAPIState() *amapiState {
 	return &amapiState{
 		Version: stateVersion, Next: 1, Signups: map[string]*signup{}, Enterprises: map[string]*enterprise{}, Provisioning: map[string]*provisioning{},
-		Operations: map[string]*operation{}, Devices: map[string]*managedDevice{}, Tokens: map[string]*enrolmentToken{},
+		Operations: map[string]*operation{}, Devices: map[string]*managedDevice{}, Tokens: map[string]*enrolmentToken{}, Bearers: map[string]time.Time{},
 	}
 }
 

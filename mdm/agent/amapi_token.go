@@ -58,13 +58,18 @@ func (a *AMAPI) exchange(w http.ResponseWriter, r *http.Request) {
 	token := "ya29." + random("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 43)
 	a.mu.Lock()
 	now := a.o.Now()
-	for old, until := range a.bearers {
+	for old, until := range a.s.Bearers {
 		if now.After(until) {
-			delete(a.bearers, old)
+			delete(a.s.Bearers, old)
 		}
 	}
-	a.bearers[token] = now.Add(bearerLife)
+	a.s.Bearers[token] = now.Add(bearerLife)
+	err := a.keep()
 	a.mu.Unlock()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	answer := object{"access_token": token, "expires_in": int(bearerLife/time.Second) - 1, "token_type": "Bearer"}
 	if troubled {
 		body, _ := json.Marshal(answer) // it is all text
@@ -180,7 +185,7 @@ func (a *AMAPI) authorized(r *http.Request) *apiError {
 	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	a.mu.Lock()
-	until, known := a.bearers[token]
+	until, known := a.s.Bearers[token]
 	a.mu.Unlock()
 	switch {
 	case a.revoked():

@@ -170,7 +170,7 @@ func TestScriptIsChecked(t *testing.T) {
 func TestKeep(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	var name, key string
+	var name, key, token string
 	for round := range 2 {
 		t.Run("", func(t *testing.T) {
 			a, err := NewAMAPI(context.Background(), AMAPIOptions{Dir: dir, Keep: true})
@@ -180,7 +180,7 @@ func TestKeep(t *testing.T) {
 			ctx, stop := context.WithCancel(context.Background())
 			ended := make(chan error, 1)
 			go func() { ended <- a.Run(ctx) }()
-			s := &standIn{AMAPI: a, t: t}
+			s := &standIn{AMAPI: a, t: t, token: token}
 			if round == 0 {
 				name, key = s.enterprise(), a.account.PrivateKey
 				s.call("PATCH", name+"/policies/p", gmailPolicy(`,"default_exchange_sync_window":3`))
@@ -189,6 +189,7 @@ func TestKeep(t *testing.T) {
 				t.Errorf("version %v", p["version"])
 			}
 			s.clean()
+			token = s.token
 			stop()
 			if err := <-ended; err != nil {
 				t.Error(err)

@@ -171,7 +171,9 @@ func TestServerAndPhone(t *testing.T) {
 
 	o.must(p.Set("posture=COMPROMISED_OS", "passcode=off"))
 	o.must(p.Connect(ctx))
-	bad := o.phone(func(p *android.Phone) bool { return p.Report.Security != nil && p.Report.Security.Posture == mdm.PostureCompromised })
+	bad := o.phone(func(p *android.Phone) bool {
+		return p.Report.Security != nil && p.Report.Security.Posture == mdm.PostureCompromised
+	})
 	if *bad.Report.Policy.Compliant || len(bad.Report.Policy.Broken) == 0 || *bad.Report.Security.PasscodePresent {
 		t.Errorf("bad: %+v", bad.Report)
 	}
