@@ -86,7 +86,7 @@ func (w *wildcard) request(n int) (method, path, contentType string, body []byte
 	case 0, 1, 2:
 		route = "POST /api/v1/devices/{id}/actions"
 	case 3:
-		route = pick(w.r, "POST /api/v1/devices/{id}/actions/{action}/approve", "PUT /api/v1/devices/{id}/ownership", "POST /api/v1/held-enrollments/{id}/admit", "POST /api/v1/held-enrollments/{id}/refuse")
+		route = pick(w.r, "POST /api/v1/devices/{id}/actions/{action}/approve", "PUT /api/v1/devices/{id}/ownership", "POST /api/v1/held-enrollments/{id}/refuse")
 	}
 	w.tried[route]++
 	method, pattern, _ := strings.Cut(route, " ")
