@@ -190,11 +190,18 @@ func (o *ordering) parameters() refusal.List {
 		}
 		list.Add(refusal.Line(ErrInvalid, "name", p.Name, 128))
 	case mdm.ActionQuery:
-		if _, ok := queryRights()[p.Query]; !ok {
+		if o.android() {
+			list.Add(androidQuery(p.Query))
+		} else if _, ok := queryRights()[p.Query]; !ok {
 			list.Add(refusal.New(ErrInvalid, "query", "is no query", "ask one of "+strings.Join(queries(), ", ")))
 		}
 	case mdm.ActionCommand:
-		_, refused := o.s.parseRaw(p.Raw)
+		var refused refusal.List
+		if o.android() {
+			_, refused = parseAndroidRaw(p.Raw)
+		} else {
+			_, refused = o.s.parseRaw(p.Raw)
+		}
 		list = append(list, refused...)
 	}
 	return list
@@ -202,6 +209,9 @@ func (o *ordering) parameters() refusal.List {
 
 // particular adds what depends on the phone's own facts.
 func (o *ordering) particular(ctx context.Context, plan *ActionPlan) (refusal.List, error) {
+	if o.android() {
+		return o.androidParticular(ctx, plan)
+	}
 	switch o.request.Kind {
 	case mdm.ActionClearPasscode:
 		return o.clearPasscode(ctx, plan)

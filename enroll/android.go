@@ -16,6 +16,22 @@ import (
 // ErrNoAndroid says that no enterprise at Google is there to enrol Android phones in.
 var ErrNoAndroid = errors.New("android is not set up")
 
+// ErrGoogle says that Google refused, or did not answer; the refusal has its words.
+var ErrGoogle = errors.New("google refused")
+
+// google puts Google's refusal into words for whoever waits for the answer.
+func google(what string, err error) error {
+	problem := (*android.Problem)(nil)
+	if !errors.As(err, &problem) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	plain := problem.Plain
+	if problem.Reason != "" {
+		plain += " (" + problem.Reason + ")"
+	}
+	return refusal.New(ErrGoogle, "", plain, problem.Next)
+}
+
 // Androids leads Android phones from an invitation to a working mailbox, and out
 // again, by way of Google's Android Management API. It shares invitations,
 // templates, security policies and acts with Service. All fields are needed.

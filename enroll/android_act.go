@@ -27,6 +27,8 @@ func androidRequest(act mdm.Action, e mdm.Enrollment, supervised bool) string {
 		return string(android.Lock)
 	case mdm.ActionClearPasscode:
 		return string(android.ResetPassword)
+	case mdm.ActionQuery:
+		return string(android.RequestDeviceInfo)
 	case mdm.ActionRetire:
 		switch {
 		case e.Ownership == mdm.Personal:
@@ -106,7 +108,7 @@ func (a *Androids) issueAct(ctx context.Context, api AndroidAPI, p AndroidPhone,
 			return nil
 		case !errors.Is(err, ErrNotFound):
 			return fmt.Errorf("look up operation of command %s: %w", id, err)
-		case act.Kind == mdm.ActionCommand:
+		case act.Kind == mdm.ActionCommand: // a phone that restarts twice was told twice
 			return a.answer(ctx, e.ID, id, "nobody knows whether Google took the command: order it again if it was not carried out")
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sallyport/internal/logkey"
@@ -38,6 +39,22 @@ func (s *Service) androidSchemas(ctx context.Context) (map[managedconfig.Package
 	}
 	s.schemas.Store(&readSchemas{now, byName})
 	return byName, nil
+}
+
+// schemaFinding says which apps are written by the built-in tables.
+func schemaFinding(known map[managedconfig.Package]AndroidSchema) AndroidFinding {
+	var without []string
+	for _, app := range managedconfig.Apps() {
+		if _, ok := known[app.Package()]; !ok {
+			without = append(without, string(app))
+		}
+	}
+	f := AndroidFinding{Name: "schemas", OK: len(without) == 0, Text: "every mail app has told which settings it reads"}
+	if !f.OK {
+		f.Text = "not known from the app itself: which settings are read by " + strings.Join(without, ", ") + "; built-in tables stand in for gmail and outlook, and samsung and nine are not set up"
+		f.Next = "Google is asked again every hour; an app has to be approved in managed Google Play"
+	}
+	return f
 }
 
 // FetchSchemas is a step for internal/work: it asks Google what mail apps read of a

@@ -85,7 +85,7 @@ func (a *Androids) beginSignup(ctx context.Context, file secret.Value, account a
 	state := randomText()
 	signup, page, err := api.SignupURL(ctx, a.Service.PublicURL+androidPaths+"callback?state="+state)
 	if err != nil {
-		return AndroidSignup{}, fmt.Errorf("begin sign-up: %w", err)
+		return AndroidSignup{}, google("begin sign-up", err)
 	}
 	now := a.now()
 	e := AndroidEnterprise{
@@ -158,7 +158,7 @@ func (a *Androids) FinishSignup(ctx context.Context, state, token string) error 
 	}
 	made, err := api.CreateEnterprise(ctx, e.Signup, token, android.Enterprise{DisplayName: a.Service.organization()})
 	if err != nil {
-		return fmt.Errorf("create enterprise: %w", err)
+		return google("create enterprise", err)
 	}
 	entry := audit.New(ctx, now, "android.enterprise", made.Name, audit.Done, "project", e.Project)
 	if err := a.Enterprises.FinishSignup(ctx, e.StateHash, made.Name, now, entry); err != nil {
@@ -194,7 +194,7 @@ func (a *Androids) setUp(ctx context.Context) error {
 		return err
 	}
 	if _, err := api.PatchPolicy(ctx, e.Name+"/policies/"+android.BasePolicyID, android.BasePolicy()); err != nil {
-		return fmt.Errorf("make base policy: %w", err)
+		return google("make base policy", err)
 	}
 	signin := a.Service.PublicURL + androidPaths + "signin"
 	_, err = api.PatchEnterprise(ctx, android.Enterprise{
@@ -202,7 +202,7 @@ func (a *Androids) setUp(ctx context.Context) error {
 		SignIn: []android.SignIn{{URL: signin, Personal: true, Tag: "personal"}, {URL: signin, Personal: false, Tag: "corporate"}},
 	})
 	if err != nil {
-		return fmt.Errorf("set up enterprise: %w", err)
+		return google("set up enterprise", err)
 	}
 	if err := a.Enterprises.AndroidSetUp(ctx, a.now()); err != nil {
 		return fmt.Errorf("note set-up: %w", err)

@@ -26,6 +26,7 @@ type AndroidInvite struct {
 	Ownership mdm.Ownership
 	Link      secret.Value // personal phones: opened on the phone
 	QR        secret.Value // the company's: shown to the phone at the first screen after a factory reset
+	Token     secret.Value // the link of either, for a set-up that is under way on the phone
 	ExpiresAt time.Time
 }
 
@@ -58,7 +59,7 @@ func (a *Androids) Invite(ctx context.Context, code, pin string) (AndroidInvite,
 		Policy: android.BasePolicyID, Ticket: ticket, Personal: i.Ownership != mdm.Corporate, TTL: min(ticketTTL, i.ExpiresAt.Sub(now)),
 	})
 	if err != nil {
-		return AndroidInvite{}, fmt.Errorf("create enrolment token: %w", err)
+		return AndroidInvite{}, google("create enrolment token", err)
 	}
 	row := AndroidTicket{
 		Hash: secret.Hash(ticket), InvitationID: i.ID, Ownership: i.Ownership, Token: token.Name, CreatedAt: now,
@@ -73,7 +74,7 @@ func (a *Androids) Invite(ctx context.Context, code, pin string) (AndroidInvite,
 		return AndroidInvite{}, fmt.Errorf("note enrolment token: %w", err)
 	}
 	a.Notify() // the one before is to be deleted
-	invite := AndroidInvite{Ownership: i.Ownership, ExpiresAt: row.ExpiresAt}
+	invite := AndroidInvite{Ownership: i.Ownership, Token: token.Link(), ExpiresAt: row.ExpiresAt}
 	if i.Ownership == mdm.Corporate {
 		invite.QR = token.QR
 	} else {
@@ -122,7 +123,7 @@ func (a *Androids) Provisioned(ctx context.Context, provisioning string) error {
 		return refusal.New(ErrNotFound, "provisioningInfo", "no phone is being set up under this address", "begin again on the phone")
 	}
 	if err != nil {
-		return fmt.Errorf("look up set-up: %w", err)
+		return google("look up set-up", err)
 	}
 	if info.Enterprise != "" && info.Enterprise != e.Name {
 		return refusal.New(ErrForeign, "provisioningInfo", "the phone is being set up for another organisation", "begin again on the phone")

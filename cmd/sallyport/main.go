@@ -61,6 +61,7 @@ type commands struct {
 	Invite         inviteCmd         `cmd:"" help:"Invite users to enrol a phone."`
 	Invitation     invitationCmd     `cmd:"" help:"Invitations that were made."`
 	Device         deviceCmd         `cmd:"" help:"Phones, their facts and verdicts."`
+	Android        androidCmd        `cmd:"" help:"Android phones, by way of Google's Android Management API."`
 	Push           pushCmd           `cmd:"" help:"Apple's push certificate, and waking phones."`
 	Access         accessCmd         `cmd:"" help:"What the mailbox gate decides."`
 	Report         reportCmd         `cmd:"" help:"Reports on devices and on what templates have reached, also as CSV."`

@@ -34,6 +34,7 @@ type settingFlags struct {
 	InquiryMaxAge  *string `name:"inquiry-max-age" help:"How old a phone's facts may be before it is asked again (default 1h)." placeholder:"DURATION"`
 	APNsURL        *string `name:"apns-url" help:"Push service that wakes phones (default Apple's); another is a stand-in for rehearsals." placeholder:"URL"`
 	APNsCA         *string `name:"apns-ca" help:"PEM file of the authority to trust for --apns-url (default: the system's)." placeholder:"FILE"`
+	AMAPIURL       *string `name:"amapi-url" help:"Android Management API (default Google's); another is a stand-in for rehearsals." placeholder:"URL"`
 	WakeInterval   *string `name:"wake-interval" help:"How long a phone may be silent before it is woken for a report; 0 = never (default 4h)." placeholder:"DURATION"`
 	SecondOwner    *bool   `name:"second-owner" help:"Wipe and retire wait until an admin whose token has another owner agrees."`
 	AccessMaxStale *string `name:"access-max-stale" help:"How long decisions about mailboxes go on without a word from the database; 0 = each asks it first (default 300s)." placeholder:"DURATION"`
@@ -53,7 +54,7 @@ func (f *settingFlags) load(p *program) (config.Config, error) {
 		"listen": f.Listen, "listen_http": f.ListenHTTP, "admin_listen": f.AdminListen, "public_url": f.PublicURL, "http_url": f.HTTPURL, "trusted_proxies": f.TrustedProxies,
 		"organization": f.Organization, "tls_cert": f.TLSCert, "tls_key": f.TLSKey,
 		"inquiry_max_age": f.InquiryMaxAge, "renewal_window": f.RenewalWindow, "wake_interval": f.WakeInterval, "access_max_stale": f.AccessMaxStale,
-		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "apns_url": f.APNsURL, "apns_ca": f.APNsCA, "smtp_url": f.SMTPURL, "smtp_user": f.SMTPUser, "mail_from": f.MailFrom, "mail_admins": f.MailAdmins, "log_level": f.LogLevel, "log_format": f.LogFormat,
+		"signing_cert": f.SigningCert, "signing_key": f.SigningKey, "apns_url": f.APNsURL, "apns_ca": f.APNsCA, "amapi_url": f.AMAPIURL, "smtp_url": f.SMTPURL, "smtp_user": f.SMTPUser, "mail_from": f.MailFrom, "mail_admins": f.MailAdmins, "log_level": f.LogLevel, "log_format": f.LogFormat,
 	} {
 		if value != nil {
 			given[key] = *value

@@ -304,6 +304,9 @@ func (a *App) Run(ctx context.Context) error {
 	background.Go(func() { work.Run(ctx, a.room("work"), a.wake, a.shared(a.consumers())...) })
 	background.Go(func() { work.Run(ctx, a.room("work"), &work.Wake{}, a.shared(a.periodic())...) })
 	background.Go(func() { work.Run(ctx, a.room("work"), a.rooms.push.wake, a.shared(a.rooms.push.pushers())...) })
+	background.Go(func() {
+		work.Run(ctx, a.room("work"), a.rooms.android.wake, a.shared(a.rooms.android.workers())...)
+	})
 	background.Go(func() { work.Run(ctx, a.room("work"), a.rooms.runs, a.shared(a.judges())...) })
 
 	background.Go(func() { work.Run(ctx, a.room("work"), a.wake, a.follower()) })

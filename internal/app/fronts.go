@@ -46,12 +46,12 @@ func (a *App) frontConfig(cfg config.Config, registry *prometheus.Registry) serv
 	return server.Config{
 		Device: deviceapi.Deps{
 			Enroll: r.enroll, SCEP: r.scep, CRLs: r.crls, MDM: r.apple, Reasons: a.reasons(),
-			PublicURL: a.publicURL, Organization: r.authority.Organization(), Now: a.now,
+			Android: r.android.service, PublicURL: a.publicURL, Organization: r.authority.Organization(), Now: a.now,
 		},
 		Admin: adminapi.Deps{
 			Users: r.users, Templates: r.templates, Revisions: r.templates, Viewer: r.viewer, Security: r.templates, Secrets: r.templates,
 			Compliance: r.compliance, Invitations: r.enroll, Tokens: r.tokens, Push: r.push.keeper, Mails: r.mails,
-			Actions: r.enroll, Devices: r.enroll, Held: r.enroll,
+			Actions: r.enroll, Devices: r.enroll, Held: r.enroll, Android: r.android.service,
 			Certificates: r.issuer, People: a.db.Users(), Hand: r.hand,
 			SMIME: r.smime, SMIMEExports: r.smime, Access: a.accessAdmin(),
 			DeviceReport: reporter, DeploymentReport: r.enroll, Mailboxes: r.enroll,

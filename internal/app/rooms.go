@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sallyport/access"
@@ -49,6 +50,7 @@ type rooms struct {
 	cleaner    *access.Cleaner
 	webhooks   *access.Webhooks
 	apple      *apple.Service
+	android    *androids
 	tokens     *auth.Service
 	push       *push
 	mails      *mails
@@ -140,6 +142,9 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 			return cms.Trust{Roots: authority.Roots(), Intermediates: authority.Intermediates(), Now: a.now(), Known: chains}
 		},
 	}
+	if r.android, err = a.buildAndroid(r.enroll, cfg.AMAPIURL); err != nil {
+		return err
+	}
 	a.rooms = r
 	return nil
 }
@@ -199,6 +204,7 @@ func (a *App) consumers() []work.Consumer {
 	return []work.Consumer{
 		a.consumer("compliance", a.rooms.compliance.Handle),
 		a.consumer("wake", a.rooms.push.waker.Handle),
+		a.consumer("android", a.rooms.android.service.Handle),
 		{Name: access.Consumer, Every: outboxEvery, Step: a.rooms.publisher.Step},
 		{Name: changeFeed, Every: outboxEvery, Step: a.rooms.feed.Step},
 		{Name: "webhooks", Every: outboxEvery, Step: a.rooms.webhooks.Step},
@@ -217,7 +223,7 @@ func (a *App) consumer(name string, handle func(ctx context.Context, e mdm.Event
 
 // periodic is the background work that only time makes necessary.
 func (a *App) periodic() []work.Consumer {
-	return append(append(append(a.rooms.push.periodic(), a.watchers()...), a.rooms.mails.consumers()...), []work.Consumer{
+	return append(slices.Concat(a.rooms.push.periodic(), a.rooms.android.periodic(), a.watchers(), a.rooms.mails.consumers()), []work.Consumer{
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "decisions that time changes", Every: publishEvery, Step: a.rooms.publisher.Sweep},
 		{Name: "old refusals, devices and decisions", Every: maintainEvery, Step: a.rooms.cleaner.Step},

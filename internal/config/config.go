@@ -66,6 +66,9 @@ type Config struct {
 	// a stand-in for rehearsals, and APNsCA the PEM file of whom to trust for it;
 	// empty = the system's roots.
 	APNsURL, APNsCA string
+	// AMAPIURL is where the Android Management API is called: empty means Google's, and
+	// another one is a stand-in for rehearsals.
+	AMAPIURL string
 	// WakeInterval is how long a phone may be silent before it is woken for a report; 0 = never.
 	WakeInterval time.Duration
 	// SecondOwner makes wipe and retire wait until an admin whose token has another owner agrees.

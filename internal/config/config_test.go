@@ -237,6 +237,7 @@ scep_legacy               false                       default
 inquiry_max_age           1h0m0s                      default
 apns_url                  https://api.push.apple.com  default
 apns_ca                   -                           default
+amapi_url                 -                           default
 wake_interval             4h0m0s                      default
 second_owner              false                       default
 access_max_stale          5m0s                        default

@@ -42,6 +42,7 @@ func settings() []setting {
 		{"inquiry_max_age", "how old a phone's facts may be before it is asked again", func(c *Config) any { return &c.InquiryMaxAge }},
 		{"apns_url", "push service that wakes phones; another than Apple's is a stand-in for rehearsals", func(c *Config) any { return &c.APNsURL }},
 		{"apns_ca", "PEM file of the authority to trust for apns_url; empty = the system's roots", func(c *Config) any { return &c.APNsCA }},
+		{"amapi_url", "Android Management API; another than Google's is a stand-in for rehearsals; empty = Google's", func(c *Config) any { return &c.AMAPIURL }},
 		{"wake_interval", "how long a phone may be silent before it is woken for a report; 0 = never", func(c *Config) any { return &c.WakeInterval }},
 		{"second_owner", "true: wipe and retire wait until an admin whose token has another owner agrees", func(c *Config) any { return &c.SecondOwner }},
 		{"access_max_stale", "how long decisions about mailboxes go on without a word from the database; 0 = each asks it first", func(c *Config) any { return &c.AccessMaxStale }},

@@ -41,7 +41,7 @@ func audienceOf(path string) audience {
 	switch {
 	case under(path, mdmPath), under(path, scepPath):
 		return phones
-	case under(path, "/crl"), under(path, "/api"), under(path, "/access/auth"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
+	case under(path, "/crl"), under(path, "/api"), under(path, "/android/notifications"), under(path, "/access/auth"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
 		return programs
 	case under(path, console.Path):
 		return browsers

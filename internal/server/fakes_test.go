@@ -106,6 +106,7 @@ func (w *world) config() Config {
 	c.Admin.Revisions, c.Admin.Viewer, c.Admin.Security, c.Admin.Secrets = templatesFake{w}, templatesFake{w}, templatesFake{w}, templatesFake{w}
 	c.Admin.Invitations, c.Admin.Tokens, c.Admin.Audit = enroller{w}, tokens, trail{w}
 	c.Admin.Actions, c.Admin.Devices, c.Admin.Held = enroller{w}, enroller{w}, enroller{w}
+	c.Device.Android, c.Admin.Android = androidFake{w: w}, androidFake{w: w}
 	c.Admin.Push, c.Admin.Access, c.Admin.Mails = pushFake{w}, accessFake{w}, mailsFake{w}
 	c.Admin.SMIME, c.Admin.SMIMEExports = smimeFake{w}, smimeFake{w}
 	c.Admin.DeviceReport, c.Admin.DeploymentReport, c.Admin.Mailboxes = reportFake{w}, reportFake{w}, reportFake{w}

@@ -7,6 +7,7 @@ import (
 	"sallyport/internal/bounded"
 	"sallyport/internal/server/console"
 	"sallyport/internal/server/limit"
+	amapi "sallyport/mdm/android"
 	"sallyport/mdm/apple"
 )
 
@@ -77,6 +78,11 @@ func (f *front) table() []route {
 		{method: "POST", pattern: "/scep", plane: publicPlane, open: true, maxBody: bounded.MaxCMS, handler: f.device.SCEPPost},
 		{method: "GET", pattern: "/crl/{file}", plane: publicPlane, open: true, handler: f.device.CRL},
 		{method: "HEAD", pattern: "/crl/{file}", plane: publicPlane, open: true, handler: f.device.CRL},
+		{method: "POST", pattern: "/enroll/{code}/android", plane: publicPlane, open: true, maxBody: 4 << 10, handler: sameOrigin(f.device.AndroidInvite)},
+		{method: "GET", pattern: "/android/signin", plane: publicPlane, open: true, handler: f.device.AndroidSignIn},
+		{method: "POST", pattern: "/android/signin", plane: publicPlane, open: true, maxBody: 8 << 10, handler: sameOrigin(f.device.AndroidSignInByCode)},
+		{method: "GET", pattern: "/android/callback", plane: publicPlane, open: true, handler: f.device.AndroidCallback},
+		{method: "POST", pattern: "/android/notifications/{secret}", plane: publicPlane, open: true, maxBody: amapi.MaxNotification, handler: f.device.AndroidNotification},
 		{method: "PUT", pattern: mdmPath, plane: publicPlane, open: true, maxBody: bounded.MaxPlist, handler: f.device.MDM},
 
 		{method: "GET", pattern: "/healthz", plane: both, open: true, handler: f.health},
@@ -149,6 +155,9 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/devices/{id}/commands", plane: adminPlane, roles: readers, handler: f.admin.ListCommands},
 		{method: "GET", pattern: "/api/v1/devices/{id}/mail", plane: adminPlane, roles: readers, handler: f.admin.MailSettings},
 		{method: "PUT", pattern: "/api/v1/devices/{id}/ownership", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SetOwnership},
+		{method: "GET", pattern: "/api/v1/android", plane: adminPlane, roles: readers, handler: f.admin.AndroidStatus},
+		{method: "POST", pattern: "/api/v1/android/signup", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.AndroidSignup},
+		{method: "GET", pattern: "/api/v1/android/doctor", plane: adminPlane, roles: readers, handler: f.admin.AndroidDoctor},
 		{method: "GET", pattern: "/api/v1/held-enrollments", plane: adminPlane, roles: readers, handler: f.admin.ListHeld},
 		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/admit", plane: adminPlane, roles: admins, handler: f.admin.AdmitHeld},
 		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/refuse", plane: adminPlane, roles: admins, handler: f.admin.RefuseHeld},

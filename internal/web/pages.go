@@ -49,6 +49,28 @@ type Enroll struct {
 	QR           string   // path of the picture
 	Gaps         []string // why this is a rehearsal server; none on a real one
 	Accounts     []Account
+	Android      *AndroidOffer // of Kind Android, where such phones are enrolled; nil: mail is set up by hand
+}
+
+// AndroidOffer is what an Android phone is offered.
+type AndroidOffer struct {
+	Action   string // path that the form posts to
+	Progress string // "", waiting, enrolled, held, configured, ended
+	Over     bool   // the invitation was used: there is nothing to press any more
+	Company  bool   // the phone belongs to the organisation: it reads a code
+	PINWrong bool
+	// Code is the text of the QR code that the phone reads at its first screen, empty
+	// until it was asked for; Path draws it, in a square of Size.
+	Code, Path  string
+	Size        int
+	CodeExpires string
+}
+
+// PhoneSignIn is the page on which somebody proves during set-up to have an invitation.
+type PhoneSignIn struct {
+	Organization string
+	Provisioning string // given back with the form
+	Wrong        bool   // code or PIN
 }
 
 // Trouble is what a page of trouble shows beside its words.
@@ -64,6 +86,7 @@ type page struct {
 	Lang, Dir, Title, Stylesheet, Organization string
 	Enroll                                     *Enroll
 	Trouble                                    *Trouble
+	SignIn                                     *PhoneSignIn
 	Why                                        *whyView
 }
 
@@ -104,7 +127,7 @@ func read(files fs.FS) (*Pages, error) {
 	}
 	for _, locale := range l.names {
 		words := template.FuncMap{"t": func(key string, pairs ...string) string { return l.text(locale, key, pairs...) }}
-		for _, name := range []string{"home", "enroll", "trouble", "why"} {
+		for _, name := range []string{"home", "enroll", "trouble", "why", "signin", "signedup"} {
 			t, err := template.New(name).Funcs(words).ParseFS(files, "templates/layout.html", "templates/"+name+".html")
 			if err != nil {
 				return nil, fmt.Errorf("parse page %s: %w", name, err)
@@ -151,6 +174,18 @@ func (p *Pages) Enroll(acceptLanguage string, e Enroll) ([]byte, error) {
 	locale := p.locales.choose(acceptLanguage)
 	e.Expires = e.ExpiresAt.UTC().Format(p.locales.text(locale, "time"))
 	return p.render(locale, "enroll", page{Title: p.locales.text(locale, "enroll.title"), Organization: e.Organization, Enroll: &e})
+}
+
+// PhoneSignIn renders the page that a phone opens while it is being set up.
+func (p *Pages) PhoneSignIn(acceptLanguage string, s PhoneSignIn) ([]byte, error) {
+	locale := p.locales.choose(acceptLanguage)
+	return p.render(locale, "signin", page{Title: p.locales.text(locale, "enroll.title"), Organization: s.Organization, SignIn: &s})
+}
+
+// SignedUp renders the end of an administrator's way through Google.
+func (p *Pages) SignedUp(acceptLanguage, organization string) ([]byte, error) {
+	locale := p.locales.choose(acceptLanguage)
+	return p.render(locale, "signedup", page{Title: p.locales.text(locale, "signedup.title"), Organization: organization})
 }
 
 // Trouble renders the page for the trouble called key: unknown, used, expired,

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,6 +49,26 @@ func every(t *testing.T, p *Pages, accept string) map[string]string {
 		body, err = p.Enroll(accept, e)
 		add("enroll-"+string(kind)+"-personal-pin-rehearsal", body, err)
 	}
+	for _, progress := range []string{"", "waiting", "enrolled", "held", "configured", "ended"} {
+		e := sample(Android)
+		e.Android = &AndroidOffer{Action: "/enroll/K7QX2MPA/android", Progress: progress, Company: progress == "held", Over: progress == "ended"}
+		e.PIN, e.Android.PINWrong = progress == "waiting", progress == "waiting"
+		if e.Android.Company {
+			e.Android.Code, e.Android.Path, e.Android.Size, e.Android.CodeExpires = `{"a":"b"}`, "M0 0h1v1h-1z", 29, "2026-11-22 12:00 UTC"
+		}
+		body, err = p.Enroll(accept, e)
+		add("enroll-android-managed-"+progress, body, err)
+	}
+	e := sample(Android)
+	e.Android = &AndroidOffer{Action: "/enroll/K7QX2MPA/android", Company: true}
+	body, err = p.Enroll(accept, e)
+	add("enroll-android-company", body, err)
+	for _, wrong := range []bool{false, true} {
+		body, err = p.PhoneSignIn(accept, PhoneSignIn{Organization: "Example Organisation", Provisioning: "p", Wrong: wrong})
+		add(fmt.Sprint("signin-", wrong), body, err)
+	}
+	body, err = p.SignedUp(accept, "Example Organisation")
+	add("signedup", body, err)
 	for _, effect := range []string{"allow", "quarantine", "block", "something new"} {
 		body, err = p.Why(accept, sampleWhy(effect))
 		add("why-"+effect, body, err)
@@ -210,7 +231,7 @@ func TestTextsAreComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := map[string]bool{"dir": true, "time": true, "home.title": true, "enroll.title": true, "wait.minute": true, "wait.minutes": true}
+	asked := map[string]bool{"dir": true, "time": true, "home.title": true, "enroll.title": true, "signedup.title": true, "wait.minute": true, "wait.minutes": true}
 	for _, effect := range []string{"allow", "quarantine", "block"} {
 		asked["why."+effect+".title"], asked["why."+effect+".lead"] = true, true
 	}

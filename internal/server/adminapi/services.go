@@ -102,6 +102,7 @@ type Deps struct {
 	Actions      ActionService
 	Devices      DeviceService
 	Held         HeldService
+	Android      AndroidService
 	Push         PushService
 	Mails        MailService
 	Certificates CertificateService

@@ -42,6 +42,9 @@ func (a *API) Asset(w http.ResponseWriter, r *http.Request) error {
 // EnrollPage answers GET and HEAD /enroll/{code}. It changes nothing.
 func (a *API) EnrollPage(w http.ResponseWriter, r *http.Request) error {
 	welcome, err := a.open(r)
+	if done, pageErr := a.androidPage(w, r, welcome, err); done {
+		return pageErr
+	}
 	if err != nil {
 		return err
 	}
@@ -91,6 +94,10 @@ func (a *API) count(r *http.Request, err error) error {
 }
 
 func (a *API) writeEnroll(w http.ResponseWriter, r *http.Request, status int, welcome enroll.Welcome, wrongPIN bool) error {
+	return a.writeEnrollView(w, r, status, welcome, wrongPIN, nil)
+}
+
+func (a *API) writeEnrollView(w http.ResponseWriter, r *http.Request, status int, welcome enroll.Welcome, wrongPIN bool, managed *web.AndroidOffer) error {
 	path := "/enroll/" + url.PathEscape(code(r))
 	view := web.Enroll{
 		Kind:         kindOf(r.UserAgent()),
@@ -107,6 +114,11 @@ func (a *API) writeEnroll(w http.ResponseWriter, r *http.Request, status int, we
 		Download:     path + "/enroll.mobileconfig",
 		QR:           path + "/qr.png",
 		Gaps:         a.d.Rehearsal(),
+		Android:      managed,
+	}
+	if managed != nil {
+		view.Kind = web.Android
+		mayLeave(w)
 	}
 	if view.Name == "" {
 		view.Name = welcome.User.UPN

@@ -34,12 +34,32 @@ type MDM interface {
 	Handle(ctx context.Context, r apple.Request) ([]byte, error)
 }
 
+// Android leads Android phones. *enroll.Androids is one.
+type Android interface {
+	// Ready is false while this server is not signed up at Google.
+	Ready(ctx context.Context) (bool, error)
+	// Progress changes nothing.
+	Progress(ctx context.Context, code string) (enroll.AndroidProgress, error)
+	// Invite and SignIn refuse a wrong PIN in the field "pin".
+	Invite(ctx context.Context, code, pin string) (enroll.AndroidInvite, error)
+	SignIn(ctx context.Context, provisioning, code, pin string) (enroll.AndroidInvite, error)
+	AndroidPlane
+}
+
+// AndroidPlane is what Google itself calls.
+type AndroidPlane interface {
+	FinishSignup(ctx context.Context, state, token string) error
+	// Notified is problem.ErrNotFound's business where secret is not ours: ErrNotFound.
+	Notified(ctx context.Context, secret string, body []byte) error
+}
+
 // Deps is what the handlers work with.
 type Deps struct {
 	Enroll       Enroller
 	SCEP         SCEP
 	CRLs         CRLs
 	MDM          MDM
+	Android      Android
 	Reasons      Reasons
 	Pages        *web.Pages
 	PublicURL    string          // without a slash at the end; what the QR code says

@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/notify"
 	"sallyport/internal/refusal"
+	"sallyport/mdm/android"
 	"sallyport/mdm/apple/apns"
 	"sallyport/templates"
 )
@@ -78,6 +79,7 @@ var table = []row{
 	{certs.ErrSMIME, http.StatusBadRequest, "invalid", "Invalid S/MIME request"},
 	{certs.ErrReasonInvalid, http.StatusBadRequest, "invalid", "Invalid revocation reason"},
 	{enroll.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid request"},
+	{android.ErrAccount, http.StatusBadRequest, "invalid", "Not usable as a service account"},
 	{access.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid decision request"},
 	{notify.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid mail"},
 	{auth.ErrInvalid, http.StatusBadRequest, "invalid", "Invalid token request"},
@@ -89,6 +91,8 @@ var table = []row{
 	{certs.ErrExportNotReady, http.StatusConflict, "export-not-ready", "Export cannot be approved or taken now"},
 	{certs.ErrSameHand, http.StatusConflict, "same-hand", "A second owner is needed"},
 	{enroll.ErrAction, http.StatusConflict, "action", "Not possible with this device"},
+	{enroll.ErrNoAndroid, http.StatusConflict, "no-android", "Not signed up at Google"},
+	{enroll.ErrGoogle, http.StatusBadGateway, "google", "Google refused"},
 	{enroll.ErrForeign, http.StatusConflict, "conflict", "Device is enrolled for another user"},
 	{enroll.ErrConflict, http.StatusConflict, "conflict", "State changed meanwhile"},
 	{access.ErrConflict, http.StatusConflict, "conflict", "The device is on an enrolled phone"},

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// TestAndroidPages: a phone gets a button, which leads on to Google; looking
+// changes nothing, and nothing keeps the address with the token.
+func TestAndroidPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.config()
+	c.Device.Android = androidFake{w: w, ready: true}
+	handlers, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(method, path, body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, "https://mdm.example.test"+path, strings.NewReader(body))
+		r.Header.Set("User-Agent", "Mozilla/5.0 (Linux; Android 16; K) AppleWebKit/537.36 Chrome/142.0.0.0 Mobile Safari/537.36")
+		if body != "" {
+			r.Header.Set("Content-Type", formType)
+		}
+		recorder := httptest.NewRecorder()
+		handlers.Public.ServeHTTP(recorder, r)
+		return recorder
+	}
+	page := ask("GET", "/enroll/"+goodCode, "")
+	for _, want := range []string{`action="/enroll/` + goodCode + `/android"`, "work profile", "Waiting for your phone"} {
+		if !strings.Contains(page.Body.String(), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if csp := page.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://enterprise.google.com;") {
+		t.Errorf("the form may not lead on: %s", csp)
+	}
+	sent := ask("POST", "/enroll/"+goodCode+"/android", "pin=")
+	if to := sent.Header().Get("Location"); sent.Code != http.StatusSeeOther || to != "https://enterprise.google.com/android/enroll?et=T" || sent.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("got %d to %q, %s", sent.Code, to, sent.Header().Get("Cache-Control"))
+	}
+	signIn := ask("GET", "/android/signin?provisioningInfo=p%22%3E1", "")
+	if !strings.Contains(signIn.Body.String(), `value="p&#34;&gt;1"`) {
+		t.Error("the sign-in page does not give the set-up back")
+	}
+	if strings.Contains(w.logged(), "et=T") {
+		t.Error("the log holds a token")
+	}
+}

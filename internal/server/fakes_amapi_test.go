@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+
+	"sallyport/enroll"
+	"sallyport/internal/secret"
+	"sallyport/mdm"
+)
+
+// androidFake is signed up at Google, where no phone has come yet. Pages say so
+// when it is ready.
+type androidFake struct {
+	w     *world
+	ready bool
+}
+
+func (f androidFake) Ready(context.Context) (bool, error) { return f.ready, f.w.did(false) }
+
+func (f androidFake) Progress(context.Context, string) (enroll.AndroidProgress, error) {
+	return enroll.AndroidWaiting, f.w.did(false)
+}
+
+func (f androidFake) Invite(context.Context, string, string) (enroll.AndroidInvite, error) {
+	link := secret.New("https://enterprise.google.com/android/enroll?et=T")
+	return enroll.AndroidInvite{Ownership: mdm.Personal, Link: link, Token: link, ExpiresAt: noon}, f.w.did(true)
+}
+
+func (f androidFake) SignIn(ctx context.Context, _, code, pin string) (enroll.AndroidInvite, error) {
+	return f.Invite(ctx, code, pin)
+}
+
+func (f androidFake) FinishSignup(context.Context, string, string) error { return f.w.did(true) }
+
+func (f androidFake) Notified(context.Context, string, []byte) error { return f.w.did(true) }
+
+func (f androidFake) Signup(context.Context, enroll.AndroidSignupRequest) (enroll.AndroidSignup, error) {
+	return enroll.AndroidSignup{
+		Project: "p", Account: "a@p.iam.example", Page: "https://play.google.com/work/adminsignup", ExpiresAt: noon, Topic: "projects/p/topics/t",
+		Notifications: secret.New("https://mdm.example.test/android/notifications/s"),
+	}, f.w.did(true)
+}
+
+func (f androidFake) Status(context.Context) (enroll.AndroidStatus, error) {
+	return enroll.AndroidStatus{
+		Enterprise: "enterprises/E", Project: "p", Account: "a@p.iam.example", Topic: "projects/p/topics/t", SetUp: true, FinishedAt: noon,
+		Phones: enroll.AndroidState{Active: 1, Due: 1, Failing: 1, Errors: map[string]int{"Google said no": 1}},
+	}, f.w.did(false)
+}
+
+func (f androidFake) Doctor(context.Context) ([]enroll.AndroidFinding, error) {
+	return []enroll.AndroidFinding{{Name: "google", Text: "Google said no", Next: "ask it"}}, f.w.did(false)
+}
