@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 
 // press is the storage of publication, in memory, around the books.
 type press struct {
-	mu sync.Mutex
 	*books
 	now     time.Time
 	rows    []access.Change

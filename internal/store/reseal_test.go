@@ -30,6 +30,7 @@ var openBytes = []string{
 	"auth_tokens.hash", "enroll_invitations.code_hash", "enroll_invitations.pin_hash",
 	"certs_challenges.hash", "certs_challenges.key_hash", "certs_challenges.serial",
 	"certs_certificates.der", "certs_keys.certificate", "certs_smime_keys.certificate",
+	"enroll_android_enterprises.state_hash", "enroll_android_tickets.hash",
 }
 
 // TestEverySealedColumnIsKnown: a column that a rotation does not know of is lost

@@ -37,7 +37,7 @@ type AMAPI struct {
 
 	mu      sync.Mutex
 	s       *amapiState
-	calls   map[string]int       // by method
+	calls   map[string]int // by method
 	breach  []Violation
 	script  AMAPIScript
 	minute  quotaMinute

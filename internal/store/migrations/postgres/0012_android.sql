@@ -1,4 +1,4 @@
--- Only adds: a program that knows no more than 0012 works on this schema, with a
+-- Only adds: a program that knows no more than 0011 works on this schema, with a
 -- slower search by certificate.
 
 -- +goose Up
