@@ -205,3 +205,16 @@ func FuzzParsePolicy(f *testing.F) {
 		}
 	})
 }
+
+func TestDurationInWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		24 * time.Hour: "24h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m", 30 * time.Second: "30s",
+		time.Hour + 10*time.Second: "1h0m10s", 0: "0s", 100 * time.Hour: "100h",
+	} {
+		text := compliance.Duration(d).String()
+		var back compliance.Duration
+		if err := back.UnmarshalText([]byte(text)); text != want || err != nil || time.Duration(back) != d {
+			t.Errorf("%d is %q and reads back as %v, %v; want %q", d, text, time.Duration(back), err, want)
+		}
+	}
+}
