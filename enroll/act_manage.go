@@ -181,6 +181,9 @@ func (s *Service) SetOwnership(ctx context.Context, id mdm.DeviceID, o mdm.Owner
 	entry := audit.New(ctx, s.now(), action, string(id), audit.Done, "enrollment", string(e.ID), "from", string(e.Ownership), "to", string(o))
 	err = s.Holds.SetOwnership(ctx, e.ID, o, entry)
 	switch {
+	case errors.Is(err, ErrConflict) && o == mdm.Personal:
+		return s.refused(ctx, action, string(id), refusal.New(ErrAction, "ownership", "a wipe was handed to Google, which may reach the device at any moment",
+			"wait until it was carried out or has expired: sallyport device show"))
 	case errors.Is(err, ErrConflict):
 		return s.refused(ctx, action, string(id), toCorporate)
 	case errors.Is(err, ErrNotFound):

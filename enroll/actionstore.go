@@ -74,7 +74,8 @@ type HeldStore interface {
 	// entry and EventEnded. The same errors, but for the user.
 	RefuseHeld(ctx context.Context, id mdm.EnrollmentID, now time.Time, entry audit.Entry) error
 	// SetOwnership turns Corporate into Personal, with the entry; ErrConflict
-	// for the other way round. What is so already stays without an entry.
+	// for the other way round, and for an Android device with a wipe that is Sent:
+	// nobody takes it back from Google. What is so already stays without an entry.
 	SetOwnership(ctx context.Context, id mdm.EnrollmentID, o mdm.Ownership, entry audit.Entry) error
 	// SetLabel names a device, with the entry; ErrNotFound when unknown.
 	SetLabel(ctx context.Context, id mdm.DeviceID, label string, entry audit.Entry) error

@@ -86,6 +86,32 @@ func (g *google) signUp(c *client) {
 	}
 }
 
+// withGoogle is a server that is signed up, with mail and a policy for everyone.
+func withGoogle(t *testing.T) (*google, *client) {
+	t.Helper()
+	cfg := testConfig(filepath.Join(t.TempDir(), "data"), freeAddress(t))
+	stop, c := serveFor(t, cfg) // for its root, which the stand-in has to trust
+	stop()
+	g := newGoogle(t, c.root)
+	cfg.AMAPIURL = g.URL()
+	stop, c = serveFor(t, cfg)
+	t.Cleanup(stop)
+	c.post("/api/v1/users", adminapi.UserInput{UPN: alice, Email: alice, DisplayName: "Alice Example"}, &struct{}{})
+	c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(androidTemplate), &adminapi.TemplateApplied{})
+	c.call(http.MethodPost, "/api/v1/compliance/policies", "application/yaml", []byte(androidBaseline), &adminapi.PolicyApplied{})
+	g.signUp(c)
+	return g, c
+}
+
+// phone is one that is not enrolled yet; pin is what its owner was told.
+func (g *google) phone(c *client, pin string) *agent.Phone {
+	g.t.Helper()
+	p, err := agent.New(agent.Options{Dir: g.t.TempDir(), As: agent.Android, AMAPI: g.URL(), CA: []*x509.Certificate{c.root}, PIN: secret.New(pin)})
+	must(g.t, err)
+	g.t.Cleanup(p.Close)
+	return p
+}
+
 // settledPhone has the phone connect until what is true.
 func settledPhone(t *testing.T, p *agent.Phone, what string, is func(agent.Snapshot) bool) agent.Snapshot {
 	t.Helper()
@@ -107,22 +133,9 @@ func settledPhone(t *testing.T, p *agent.Phone, what string, is func(agent.Snaps
 // in; a phone that was broken into is not; and in the end the profile is gone.
 func TestAndroidStory(t *testing.T) {
 	t.Parallel()
-	cfg := testConfig(filepath.Join(t.TempDir(), "data"), freeAddress(t))
-	stop, c := serveFor(t, cfg) // for its root, which the stand-in has to trust
-	stop()
-	g := newGoogle(t, c.root)
-	cfg.AMAPIURL = g.URL()
-	stop, c = serveFor(t, cfg)
-	defer stop()
-	c.post("/api/v1/users", adminapi.UserInput{UPN: alice, Email: alice, DisplayName: "Alice Example"}, &struct{}{})
-	c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(androidTemplate), &adminapi.TemplateApplied{})
-	c.call(http.MethodPost, "/api/v1/compliance/policies", "application/yaml", []byte(androidBaseline), &adminapi.PolicyApplied{})
-	g.signUp(c)
-
+	g, c := withGoogle(t)
 	invitation := c.invite(adminapi.InvitationRequest{User: alice, PIN: true})
-	phone, err := agent.New(agent.Options{Dir: t.TempDir(), As: agent.Android, AMAPI: g.URL(), CA: []*x509.Certificate{c.root}, PIN: secret.New(invitation.PIN)})
-	must(t, err)
-	t.Cleanup(phone.Close)
+	phone := g.phone(c, invitation.PIN)
 	must(t, phone.Enroll(t.Context(), invitation.URL))
 	s := settledPhone(t, phone, "mail", func(s agent.Snapshot) bool { return len(s.Accounts) == 1 })
 	if !strings.HasPrefix(s.EASDeviceID, "sply") || len(s.EASDeviceID) != 32 || s.Accounts[0].Email != alice {

@@ -179,11 +179,11 @@ func neverErased(t *testing.T, secondOwner bool) {
 		enroll(flipped, alice, "corporate")
 		enroll(wanted, alice, "personal")
 		wanted.takenOverBy(t, c, mallory)
-		w.learn(c, personal, flipped, wanted)
+		w.learn(c, c.idOf(personal), c.idOf(flipped), c.idOf(wanted))
 		c.makePersonal(flipped)
 		for n := range requests {
 			if n%20 == 0 {
-				w.learn(c, personal, flipped, wanted)
+				w.learn(c, c.idOf(personal), c.idOf(flipped), c.idOf(wanted))
 			}
 			method, path, contentType, body := w.request(round*requests + n)
 			statuses[pick(w.r, callers...).call(method, path, contentType, body, nil)]++

@@ -36,6 +36,8 @@ func eraseSpellings() []string {
 		`<?xml version="1.0" encoding="UTF-16"?>` + plain("EraseDevice"),
 		"bplist00\xd1\x01\x02[RequestType[EraseDevice",
 		`{"RequestType": "EraseDevice"}`,
+		`{"type": "WIPE"}`, `{"type": "wipe"}`, `{"type": " WIPE"}`, `{"TYPE": "WIPE"}`, `{"type": "REBOOT", "type": "WIPE"}`, `{"type": "REBOOT"}{"type": "WIPE"}`,
+		`{"type": "REBOOT", "wipeParams": {}}`, `{"type": "DELETE_DEVICE"}`, `{"type": "RELINQUISH_OWNERSHIP"}`, `{"type": "REBOOT"}`,
 	}
 	for _, word := range []string{
 		"EraseDevice", "erasedevice", "ERASEDEVICE", " EraseDevice", "EraseDevice\n", "Erase Device", "Erase-Device", "Erase_Device", "Erase.Device", "EraseDevice.",
@@ -151,13 +153,12 @@ func marshal(v any) []byte {
 	return body
 }
 
-// learn takes down what there is: devices, their names, acts, held enrolments.
-func (w *wildcard) learn(c *client, phones ...tapped) {
+// learn takes down what there is: those devices, their names, acts, held enrolments.
+func (w *wildcard) learn(c *client, devices ...string) {
 	c.t.Helper()
 	w.pool = map[string][]string{"name": {"mail", "baseline"}, "revision": {"1"}, "code": {"AAAAAAAA"}, "file": {"none"}}
 	w.names = nil
-	for _, p := range phones {
-		id := c.idOf(p)
+	for _, id := range devices {
 		w.pool["id"] = append(w.pool["id"], id)
 		var device accessapi.DeviceDetail
 		c.call(http.MethodGet, "/api/v1/devices/"+id, "", nil, &device)

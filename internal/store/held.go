@@ -167,6 +167,9 @@ func (s *Held) SetOwnership(ctx context.Context, id mdm.EnrollmentID, o mdm.Owne
 		case o != mdm.Personal:
 			return fmt.Errorf("%s does not become %s: %w", e.Ownership, o, enroll.ErrConflict)
 		}
+		if err := t.noWipeAtGoogle(ctx, e); err != nil {
+			return err
+		}
 		_, err = t.ExecContext(ctx, `UPDATE enroll_enrollments SET ownership = $2, state_changed_at = $3 WHERE id = $1`,
 			id, o, micros(t.db.now()))
 		if err != nil {
@@ -175,6 +178,24 @@ func (s *Held) SetOwnership(ctx context.Context, id mdm.EnrollmentID, o mdm.Owne
 		t.emitUser(mdm.EventAccess, e.UserID, t.db.now()) // a rule may speak of it
 		return t.audit(ctx, entry)
 	})
+}
+
+// noWipeAtGoogle refuses for an Android device whose wipe was handed to Google:
+// it may reach the device at any moment.
+func (t *tx) noWipeAtGoogle(ctx context.Context, e mdm.Enrollment) error {
+	if e.Platform != mdm.Android {
+		return nil
+	}
+	var waits bool
+	err := t.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM enroll_actions WHERE enrollment_id = $1 AND kind = $2 AND state = $3)`,
+		e.ID, mdm.ActionWipe, mdm.ActionSent).Scan(&waits)
+	if err != nil {
+		return err
+	}
+	if waits {
+		return fmt.Errorf("a wipe is on its way: %w", enroll.ErrConflict)
+	}
+	return nil
 }
 
 // SetLabel names a device.

@@ -69,6 +69,7 @@ func testHeld(t *testing.T, make Maker) {
 	t.Run("admitted or refused at once", testHeldRace(make))
 	t.Run("ownership", testOwnership(make))
 	t.Run("no wipe of what became personal", testNoWipeOfPersonal(make))
+	t.Run("a wipe on its way through Google", testWipeAtGoogle(make))
 	t.Run("label", testLabel(make))
 }
 
@@ -312,6 +313,23 @@ func testNoWipeOfPersonal(make Maker) func(*testing.T) {
 		w.ok(w.DB.Held().SetOwnership(w.ctx, e.ID, mdm.Personal, w.entry("enrollment.ownership", "")))
 		c := mdm.Command{ID: mdm.CommandID(newID()), EnrollmentID: e.ID, RequestType: "EraseDevice", ActionID: wipe.ID, SentAt: w.now()}
 		w.unchangedBy(func() { w.is(w.DB.Plans().SaveCommand(w.ctx, c, nil), enroll.ErrConflict) })
+	}
+}
+
+// testWipeAtGoogle: what was handed to Google reaches the phone whatever our
+// record says by then.
+func testWipeAtGoogle(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		w.ticketFor(w.invitation(w.user("alice@example.test")), "t")
+		e := w.admitAndroid("t", "D", "u1")
+		set := func() error {
+			return w.DB.Held().SetOwnership(w.ctx, e.ID, mdm.Personal, w.entry("device.ownership", ""))
+		}
+		c := w.sent(w.ordered(e.ID, mdm.ActionWipe))
+		w.unchangedBy(func() { w.is(set(), enroll.ErrConflict) })
+		w.answers(c, mdm.StatusError)
+		w.ok(set())
 	}
 }
 
