@@ -77,7 +77,7 @@ func TestNeverResets(t *testing.T) {
 			if n%20 == 0 {
 				w.learn(c, personalID, flippedID)
 			}
-			method, path, contentType, body := w.request(round*requests + n)
+			method, path, contentType, body := w.request()
 			statuses[pick(w.r, callers...).call(method, path, contentType, body, nil)]++
 			if n%40 == 39 {
 				comes(t, personal)

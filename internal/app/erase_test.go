@@ -185,7 +185,7 @@ func neverErased(t *testing.T, secondOwner bool) {
 			if n%20 == 0 {
 				w.learn(c, c.idOf(personal), c.idOf(flipped), c.idOf(wanted))
 			}
-			method, path, contentType, body := w.request(round*requests + n)
+			method, path, contentType, body := w.request()
 			statuses[pick(w.r, callers...).call(method, path, contentType, body, nil)]++
 			if n%40 == 39 {
 				_ = personal.Connect(t.Context()) // it may be un-enrolled by now

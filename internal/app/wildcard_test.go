@@ -57,6 +57,7 @@ type wildcard struct {
 	names  []string            // of the devices
 	raw    []string
 	tried  map[string]int // requests by route
+	next   int            // route, in their order
 	erase  int            // requests that ask to erase, in whatever words
 }
 
@@ -82,13 +83,16 @@ func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 var parameter = regexp.MustCompile(`\{[a-z]+\}`)
 
 // request is a random one: of acts every other, of the rest one after the other.
-func (w *wildcard) request(n int) (method, path, contentType string, body []byte) {
-	route := w.routes[n%len(w.routes)]
+func (w *wildcard) request() (method, path, contentType string, body []byte) {
+	var route string
 	switch w.r.IntN(8) {
 	case 0, 1, 2:
 		route = "POST /api/v1/devices/{id}/actions"
 	case 3:
 		route = pick(w.r, "POST /api/v1/devices/{id}/actions/{action}/approve", "PUT /api/v1/devices/{id}/ownership", "POST /api/v1/held-enrollments/{id}/refuse")
+	default:
+		route = w.routes[w.next%len(w.routes)]
+		w.next++
 	}
 	w.tried[route]++
 	method, pattern, _ := strings.Cut(route, " ")
