@@ -89,7 +89,7 @@ fuzz-ci: ## the fuzz targets of CMS, CSR and SCEP message for FUZZTIME (30s) eac
 	done; exit $$failed
 
 .PHONY: soak
-soak: ## what takes hours: fuzz, 1,000 templates x 1,000 users, 1,000 kills, 1,000 phones renewed, 1,000 phones refused at nginx, an enrolment replayed 1,000 times, order on disk, 50,000 phones, every test thrice with -race
+soak: ## what takes hours: fuzz, 1,000 templates x 1,000 users, 1,000 kills, 1,000 phones renewed, 1,000 phones refused at nginx, 6,000 requests that try to erase, deaths at every commit on PostgreSQL, an enrolment replayed 1,000 times, order on disk, 50,000 phones, every test thrice with -race
 	$(MAKE) fuzz
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestRandomTemplates$$' -count 1 -timeout 60m -v ./templates
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestSerials$$' -count 1 -timeout 30m -v ./certs
@@ -97,6 +97,8 @@ soak: ## what takes hours: fuzz, 1,000 templates x 1,000 users, 1,000 kills, 1,0
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 E2E_ENGINE=postgres $(GO) test -run '^TestKilledAtRandom$$' -count 1 -timeout 1h -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestRenewalSoak$$' -count 1 -timeout 1h -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 E2E_ENGINE=postgres $(GO) test -run '^TestRenewalSoak$$' -count 1 -timeout 1h -v ./internal/app
+	CGO_ENABLED=0 E2E_ENGINE=postgres $(GO) test -run '^TestCrash$$' -count 1 -timeout 1h -v ./internal/app
+	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^(TestNeverErased|TestNeverResets)$$' -count 1 -timeout 1h -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestReplayedEnrolmentChangesNothing$$' -count 1 -timeout 10m -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestOnDiskBeforeTheAnswer$$' -count 1 -timeout 10m -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestChangeReachesTheGate$$' -count 1 -timeout 1h -v ./internal/app

@@ -60,8 +60,11 @@ func TestNeverResets(t *testing.T) {
 	g, c := withGoogle(t)
 	second, operator := c.as(auth.Admin, "a second admin"), c.as(auth.Operator, "an operator")
 	callers := []*client{c, c, c, c, c, second, second, second, second, operator, operator, operator, c.as(auth.Auditor, "an auditor"), c.as(auth.Engine, "a gate"), c.as("", "")}
-	rounds, requests := 2, 200
-	if testing.Short() {
+	rounds, requests := 2, 160
+	switch {
+	case soaking():
+		rounds, requests = 3, 1000
+	case testing.Short():
 		rounds = 1
 	}
 	w := newWildcard(t, 3)

@@ -167,8 +167,11 @@ func neverErased(t *testing.T, secondOwner bool) {
 	}
 	enroll(corporate, alice, "corporate")
 
-	rounds, requests := 3, 400
-	if testing.Short() {
+	rounds, requests := 2, 160
+	switch {
+	case soaking():
+		rounds, requests = 3, 1000
+	case testing.Short():
 		rounds = 1
 	}
 	w := newWildcard(t, map[bool]uint64{false: 1, true: 2}[secondOwner])

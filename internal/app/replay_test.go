@@ -32,12 +32,12 @@ var moving = []string{
 // could, or a phone that missed our answers.
 func TestReplayedEnrolmentChangesNothing(t *testing.T) {
 	t.Parallel()
-	times := 200
+	times := 100
 	switch {
 	case soaking():
 		times = 1000
 	case testing.Short() || raceDetector:
-		times = 50
+		times = 25
 	}
 	data := filepath.Join(t.TempDir(), "data")
 	cfg := testConfig(data, "127.0.0.1:0")
