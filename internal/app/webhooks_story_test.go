@@ -219,9 +219,16 @@ func (s *hookScene) complete(least int) {
 	rows := s.feed()
 	want := s.wanted(rows)
 	is(s.scene, "enough messages", len(want) >= least, true)
+	waited := time.Now()
 	s.until("all messages", func() bool {
-		_, taken := s.receiver.all()
-		return len(taken) >= len(want)
+		if _, taken := s.receiver.all(); len(taken) >= len(want) {
+			return true
+		}
+		if time.Since(waited) > 5*time.Second { // one that was on its way when time passed waits once more
+			s.due(5 * time.Hour)
+			waited = time.Now()
+		}
+		return false
 	})
 	refused, taken := s.receiver.all()
 	var got []string
