@@ -219,17 +219,18 @@ func (s *hookScene) complete(least int) {
 	rows := s.feed()
 	want := s.wanted(rows)
 	is(s.scene, "enough messages", len(want) >= least, true)
-	waited := time.Now()
-	s.until("all messages", func() bool {
+	for waited := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		if _, taken := s.receiver.all(); len(taken) >= len(want) {
-			return true
+			break
+		}
+		if s.ctx.Err() != nil {
+			s.Fatal("never came: all messages")
 		}
 		if time.Since(waited) > 5*time.Second { // one that was on its way when time passed waits once more
 			s.due(5 * time.Hour)
 			waited = time.Now()
 		}
-		return false
-	})
+	}
 	refused, taken := s.receiver.all()
 	var got []string
 	ids, newest := map[string]hookMessage{}, map[string]int64{}
