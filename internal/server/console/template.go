@@ -157,14 +157,6 @@ func shown(view *web.ConsolePreview, p templates.Preview) {
 	}
 }
 
-func platforms() string {
-	var names []string
-	for _, p := range templates.Platforms() {
-		names = append(names, string(p))
-	}
-	return strings.Join(names, ", ")
-}
-
 func previewOf(r *http.Request) (templates.PreviewRequest, error) {
 	values, err := wire.Query(r, "user", "platform", "os")
 	if err != nil {
