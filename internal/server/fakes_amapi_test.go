@@ -36,7 +36,7 @@ func (f androidFake) Notified(context.Context, string, []byte) error { return f.
 
 func (f androidFake) Signup(context.Context, enroll.AndroidSignupRequest) (enroll.AndroidSignup, error) {
 	return enroll.AndroidSignup{
-		Project: "p", Account: "a@p.iam.example", Page: "https://play.google.com/work/adminsignup", ExpiresAt: noon, Topic: "projects/p/topics/t",
+		Project: "p", Account: "a@p.iam.example", Page: "https://signup.google.example/page", ExpiresAt: noon, Topic: "projects/p/topics/t",
 		Notifications: secret.New("https://mdm.example.test/android/notifications/s"),
 	}, f.w.did(true)
 }

@@ -9,8 +9,6 @@ import (
 
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
-	"sallyport/internal/refusal"
-	"sallyport/internal/server/problem"
 	"sallyport/internal/server/wire"
 )
 
@@ -80,22 +78,11 @@ func (a *API) Mailbox(w http.ResponseWriter, r *http.Request) error {
 // ReportMailboxes answers GET /api/v1/reports/mailboxes: those that are near their
 // limit, as JSON in pages, as CSV all at once.
 func (a *API) ReportMailboxes(w http.ResponseWriter, r *http.Request) error {
-	values, err := wire.Query(r, "format", "after", "limit")
-	if err != nil {
-		return err
-	}
-	spreadsheet, err := asCSV(values["format"])
-	if err != nil {
-		return err
-	}
-	page, err := wire.PageOf(values)
+	page, spreadsheet, err := pageOrCSV(r)
 	if err != nil {
 		return err
 	}
 	if spreadsheet {
-		if values["after"] != "" || values["limit"] != "" {
-			return refusal.New(problem.ErrMalformed, "format", "csv comes whole, and goes with neither after nor limit", "leave them out, or ask for json")
-		}
 		return a.mailboxSheet(w, r)
 	}
 	list, next, err := a.d.Mailboxes.FullMailboxes(r.Context(), directory.UserID(page.After), page.Limit)

@@ -41,22 +41,11 @@ const reportPage = 1000
 // ReportDevices answers GET /api/v1/reports/devices: as JSON in pages of people, as
 // CSV all at once. When CSV fails half-way the connection is cut, as with a backup.
 func (a *API) ReportDevices(w http.ResponseWriter, r *http.Request) error {
-	values, err := wire.Query(r, "format", "after", "limit")
-	if err != nil {
-		return err
-	}
-	spreadsheet, err := asCSV(values["format"])
-	if err != nil {
-		return err
-	}
-	page, err := wire.PageOf(values)
+	page, spreadsheet, err := pageOrCSV(r)
 	if err != nil {
 		return err
 	}
 	if spreadsheet {
-		if values["after"] != "" || values["limit"] != "" {
-			return refusal.New(problem.ErrMalformed, "format", "csv comes whole, and goes with neither after nor limit", "leave them out, or ask for json")
-		}
 		return a.deviceSheet(w, r)
 	}
 	lines, next, err := a.d.DeviceReport.Lines(r.Context(), directory.UserID(page.After), page.Limit)
@@ -64,6 +53,24 @@ func (a *API) ReportDevices(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return wire.WriteJSON(w, http.StatusOK, DeviceLines{Devices: wire.List(lines), Next: string(next)})
+}
+
+// pageOrCSV reads what a report is asked for: a page as JSON, or all of it as CSV.
+func pageOrCSV(r *http.Request) (page directory.Page, spreadsheet bool, err error) {
+	values, err := wire.Query(r, "format", "after", "limit")
+	if err != nil {
+		return page, false, err
+	}
+	if spreadsheet, err = asCSV(values["format"]); err != nil {
+		return page, false, err
+	}
+	if page, err = wire.PageOf(values); err != nil {
+		return page, false, err
+	}
+	if spreadsheet && (values["after"] != "" || values["limit"] != "") {
+		return page, false, refusal.New(problem.ErrMalformed, "format", "csv comes whole, and goes with neither after nor limit", "leave them out, or ask for json")
+	}
+	return page, spreadsheet, nil
 }
 
 func (a *API) deviceSheet(w http.ResponseWriter, r *http.Request) error {
