@@ -27,15 +27,16 @@ import (
 // Phones in software enrol and report at the same address, below /phone/, by a
 // protocol of its own: Google's is not public.
 type AMAPI struct {
-	o       AMAPIOptions
-	schema  *amapiSchema
-	apps    map[string]*storeApp
-	account *serviceAccount
-	listen  net.Listener
-	server  *http.Server
-	ending  chan struct{} // closed when Run ends
+	o      AMAPIOptions
+	schema *amapiSchema
+	apps   map[string]*storeApp
+	listen net.Listener
+	server *http.Server
+	ending chan struct{} // closed when Run ends
 
 	mu      sync.Mutex
+	account *serviceAccount
+	deleted map[string]bool // IDs of keys that it had before
 	s       *amapiState
 	calls   map[string]int // by method
 	breach  []Violation
@@ -83,7 +84,7 @@ func NewAMAPI(ctx context.Context, o AMAPIOptions) (*AMAPI, error) {
 		return nil, fmt.Errorf("%w: the stand-in needs a folder for its service account", ErrInvalid)
 	}
 	a := &AMAPI{
-		o: o, calls: map[string]int{}, changed: make(chan struct{}), ending: make(chan struct{}),
+		o: o, calls: map[string]int{}, deleted: map[string]bool{}, changed: make(chan struct{}), ending: make(chan struct{}),
 		script: AMAPIScript{Push: o.Push, Quota: o.Quota}, push: pusher{wake: make(chan struct{}, 1)},
 	}
 	var err error

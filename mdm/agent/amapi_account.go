@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // serviceAccount is the key file that Google Cloud's console hands out
@@ -54,14 +55,46 @@ func openAccount(file, project, tokenURI string) (*serviceAccount, error) {
 		return nil, fmt.Errorf("%w: service account %s: %w", ErrInvalid, file, err)
 	}
 	account.TokenURI = tokenURI
-	out, err := json.MarshalIndent(account, "", "  ")
+	return account, account.write(file)
+}
+
+func (s *serviceAccount) write(file string) error {
+	out, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("service account: %w", err)
+		return fmt.Errorf("service account: %w", err)
 	}
 	if err := writeAtomic(file, append(out, '\n')); err != nil {
-		return nil, fmt.Errorf("service account: %w", err)
+		return fmt.Errorf("service account: %w", err)
 	}
-	return account, nil
+	return nil
+}
+
+// ReplaceKey is what an administrator does in the console: the service account
+// gets another key, which is in its file from now on, and the one before is
+// deleted with all access that was got with it.
+func (a *AMAPI) ReplaceKey() error {
+	a.mu.Lock()
+	project, tokens := a.account.ProjectID, a.account.TokenURI
+	a.mu.Unlock()
+	next, err := newAccount(project)
+	if err != nil {
+		return err
+	}
+	next.TokenURI = tokens
+	if next.public, err = next.publicKey(); err != nil {
+		return fmt.Errorf("service account: %w", err)
+	}
+	if err := next.write(a.Account()); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.deleted[a.account.PrivateKeyID] = true
+	a.account = next
+	for token := range a.s.Bearers {
+		a.s.Bearers[token] = time.Time{} // known, and over
+	}
+	return a.keep()
 }
 
 func newAccount(project string) (*serviceAccount, error) {

@@ -45,8 +45,8 @@ func (a *AMAPI) exchange(w http.ResponseWriter, r *http.Request) {
 	if troubled && a.play(w, r, trouble) {
 		return
 	}
-	refusal := a.assertion(r)
-	if refusal == nil && a.revoked() {
+	refusal, deleted := a.assertion(r)
+	if deleted || refusal == nil && a.revoked() {
 		writeToken(w, http.StatusBadRequest, grant("Invalid JWT Signature.")) // what a deleted key gets
 		return
 	}
@@ -59,7 +59,7 @@ func (a *AMAPI) exchange(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	now := a.o.Now()
 	for old, until := range a.s.Bearers {
-		if now.After(until) {
+		if now.After(until) && !until.IsZero() {
 			delete(a.s.Bearers, old)
 		}
 	}
@@ -86,23 +86,31 @@ func writeToken(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the caller may be gone
 }
 
-func (a *AMAPI) assertion(r *http.Request) *tokenRefusal {
+// assertion checks what a caller signed; deleted says that it was with a key that
+// the account had once.
+func (a *AMAPI) assertion(r *http.Request) (refusal *tokenRefusal, deleted bool) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.Method != http.MethodPost || kind != "application/x-www-form-urlencoded" || r.URL.RawQuery != "" {
-		return &tokenRefusal{"invalid_request", "not a form that is posted"}
+		return &tokenRefusal{"invalid_request", "not a form that is posted"}, false
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxAssertion+1))
 	if err != nil || len(body) > maxAssertion {
-		return &tokenRefusal{"invalid_request", "the form is too large"}
+		return &tokenRefusal{"invalid_request", "the form is too large"}, false
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil || len(form) != 2 || len(form["grant_type"]) != 1 || len(form["assertion"]) != 1 {
-		return &tokenRefusal{"invalid_request", "not exactly grant_type and assertion"}
+		return &tokenRefusal{"invalid_request", "not exactly grant_type and assertion"}, false
 	}
 	if form.Get("grant_type") != jwtBearer {
-		return &tokenRefusal{"unsupported_grant_type", "Invalid grant_type: " + jwtBearer + " is expected"}
+		return &tokenRefusal{"unsupported_grant_type", "Invalid grant_type: " + jwtBearer + " is expected"}, false
 	}
-	return a.account.verify(form.Get("assertion"), a.o.Now())
+	a.mu.Lock()
+	account := a.account
+	var h jwtHeader
+	header, _, _, _ := splitJWT(form.Get("assertion"))
+	deleted = json.Unmarshal(header, &h) == nil && a.deleted[h.KeyID]
+	a.mu.Unlock()
+	return account.verify(form.Get("assertion"), a.o.Now()), deleted
 }
 
 // jwtHeader and jwtClaims are RFC 7515 and RFC 7519, as far as Google documents

@@ -28,6 +28,8 @@ type AMAPITrouble struct {
 	Times  int    `json:"times,omitempty"`  // 0: once; Always: until the script is replaced
 	// Done: what was asked for is done before the answer goes wrong.
 	Done bool `json:"done,omitempty"`
+	// After is what Retry-After says in seconds; 0: there is none.
+	After int `json:"after,omitempty"`
 }
 
 // troubles are the kinds, with the refusal that each of them is.
@@ -132,6 +134,9 @@ func (a *AMAPI) spoil(w http.ResponseWriter, r *http.Request, t AMAPITrouble, bo
 		_, _ = w.Write(body[:len(body)/2])
 		panic(http.ErrAbortHandler)
 	default:
+		if t.After > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(t.After))
+		}
 		troubles[t.Kind].write(w)
 	}
 }

@@ -122,6 +122,35 @@ func TestTokenTroubles(t *testing.T) {
 	s.clean()
 }
 
+// TestReplacedKey: what a deleted key gets is no fault of who does not know it yet.
+func TestReplacedKey(t *testing.T) {
+	t.Parallel()
+	s := newStandIn(t)
+	e, before := s.enterprise(), s.sign(s.header(), s.claims())
+	if err := s.ReplaceKey(); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := s.exchangeFor(before); status != 400 || str(out, "error_description") != "Invalid JWT Signature." {
+		t.Errorf("the key before: %d %v", status, out)
+	}
+	if status, _, _ := s.refused("GET", e, ""); status != 401 {
+		t.Errorf("its token: %d", status)
+	}
+	if status, out := s.exchangeFor(s.sign(s.header(), s.claims())); status != 200 || str(out, "access_token") == "" {
+		t.Errorf("the key in its place: %d %v", status, out)
+	}
+	s.play(AMAPIScript{Troubles: []AMAPITrouble{{Kind: "429", After: 7}}})
+	answer, err := http.Get(s.URL() + "/v1/" + e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != 429 || answer.Header.Get("Retry-After") != "7" {
+		t.Errorf("%d, Retry-After %q", answer.StatusCode, answer.Header.Get("Retry-After"))
+	}
+	s.clean()
+}
+
 // TestQuota: so many calls a minute, and then 429 until the next.
 func TestQuota(t *testing.T) {
 	t.Parallel()
