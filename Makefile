@@ -101,7 +101,7 @@ soak: ## what takes hours: fuzz, 1,000 templates x 1,000 users, 1,000 kills, 1,0
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^(TestNeverErased|TestNeverResets)$$' -count 1 -timeout 1h -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestReplayedEnrolmentChangesNothing$$' -count 1 -timeout 10m -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestOnDiskBeforeTheAnswer$$' -count 1 -timeout 10m -v ./internal/app
-	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestChangeReachesTheGate$$' -count 1 -timeout 1h -v ./internal/app
+	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^(TestChangeReachesTheGate|TestAndroidGate)$$' -count 1 -timeout 1h -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestFleetMemory$$' -count 1 -timeout 2h -v ./internal/app
 	CGO_ENABLED=1 $(GO) test -race -count 3 -timeout 60m ./...
 

@@ -96,7 +96,7 @@ func withGoogle(t *testing.T) (*google, *client) {
 	cfg.AMAPIURL = g.URL()
 	stop, c = serveFor(t, cfg)
 	t.Cleanup(stop)
-	c.post("/api/v1/users", adminapi.UserInput{UPN: alice, Email: alice, DisplayName: "Alice Example"}, &struct{}{})
+	c.post("/api/v1/users", adminapi.UserInput{UPN: alice, Email: alice, DisplayName: "Alice Example", Username: "alice", DomainName: "EXAMPLE"}, &struct{}{})
 	c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(androidTemplate), &adminapi.TemplateApplied{})
 	c.call(http.MethodPost, "/api/v1/compliance/policies", "application/yaml", []byte(androidBaseline), &adminapi.PolicyApplied{})
 	g.signUp(c)

@@ -24,10 +24,10 @@ import (
 // standInMailbox is a mail server that knows every user with the password "pw", and
 // remembers what no gate should ever let through to it.
 type standInMailbox struct {
-	address, ca, name string
-	reached           atomic.Int64
-	mu                sync.Mutex
-	odd               []string
+	site    site // its part of one
+	reached atomic.Int64
+	mu      sync.Mutex
+	odd     []string
 }
 
 // passed are the headers that the gate's file lets through, and those of nginx itself.
@@ -41,9 +41,9 @@ func startMailbox(t *testing.T) *standInMailbox {
 	m := &standInMailbox{}
 	server := httptest.NewTLSServer(m)
 	t.Cleanup(server.Close)
-	m.address, m.name = server.Listener.Addr().String(), "example.com" // httptest's certificate
-	m.ca = filepath.Join(t.TempDir(), "ca.pem")
-	must(t, os.WriteFile(m.ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	m.site = site{mailbox: server.Listener.Addr().String(), mailboxCA: ca, mailName: "example.com"} // httptest's certificate
+	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
 	return m
 }
 
@@ -86,9 +86,7 @@ func TestChangeReachesTheGate(t *testing.T) {
 	needs(t, "nginx")
 	c := startConfigured(t, testConfig(filepath.Join(t.TempDir(), "data"), "localhost:0"))
 	c.seed()
-	where := c.gateSite(t)
-	where.mailbox, where.mailboxCA, where.mailName = mailbox.address, mailbox.ca, mailbox.name
-	gate := where.start(t)
+	gate := c.gateSite(t).before(mailbox.site).start(t)
 	fleet := enrolMany(t, c, gate, phones)
 
 	off := fleet.change(t, "passcode=off", http.StatusForbidden)

@@ -23,6 +23,23 @@ type mailClient struct {
 	device   string
 	encoded  bool // the base64 form of the query
 	header   http.Header
+	app      mailApp // the zero value: Apple's
+}
+
+// mailApp is how the program calls itself.
+type mailApp struct{ deviceType, userAgent string }
+
+// Gmail's Exchange client on Android names itself and its release so.
+var (
+	appleMail = mailApp{"iPhone", "Apple-iPhone15C4/2301.1"}
+	gmail     = mailApp{"Android", "Android-Mail/2025.10.26.827419321.Release"}
+)
+
+func (m mailClient) program() mailApp {
+	if m.app == (mailApp{}) {
+		return appleMail
+	}
+	return m.app
 }
 
 // Codes of commands in the base64 form.
@@ -30,10 +47,10 @@ var mailCommands = map[string]byte{"Sync": 0, "FolderSync": 9, "Ping": 18}
 
 func (m mailClient) query(cmd string) string {
 	if !m.encoded {
-		return url.Values{"Cmd": {cmd}, "User": {m.user}, "DeviceId": {m.device}, "DeviceType": {"iPhone"}}.Encode()
+		return url.Values{"Cmd": {cmd}, "User": {m.user}, "DeviceId": {m.device}, "DeviceType": {m.program().deviceType}}.Encode()
 	}
 	raw := []byte{141, mailCommands[cmd], 0x09, 0x04}
-	for _, field := range []string{m.device, "", "iPhone"} {
+	for _, field := range []string{m.device, "", m.program().deviceType} {
 		raw = append(append(raw, byte(len(field))), field...)
 	}
 	if m.user != "" {
@@ -66,7 +83,7 @@ func (m mailClient) send(method, target string, body []byte) mailAnswer {
 	if m.login != "" {
 		r.SetBasicAuth(m.login, m.password)
 	}
-	r.Header.Set("User-Agent", "Apple-iPhone15C4/2301.1")
+	r.Header.Set("User-Agent", m.program().userAgent)
 	if !m.encoded {
 		r.Header.Set("MS-ASProtocolVersion", "14.1")
 		r.Header.Set("X-MS-PolicyKey", "0")

@@ -175,6 +175,12 @@ func (c *client) engineToken() string {
 	return issued.Text
 }
 
+// before is the site with that mail server behind its gate.
+func (s site) before(mail site) site {
+	s.mailbox, s.mailboxCA, s.mailName = mail.mailbox, mail.mailboxCA, mail.mailName
+	return s
+}
+
 // gateSite is a site whose Sallyport is c's.
 func (c *client) gateSite(t *testing.T) site {
 	t.Helper()
