@@ -28,7 +28,7 @@ func (a *AMAPI) checkPolicy(p object) *apiError {
 			return broken("policy."+name, "%s is deprecated.", name)
 		}
 	}
-	for _, check := range []func(object) *apiError{a.checkApplications, a.checkEnforcement, checkPasswords, checkKeyRules} {
+	for _, check := range []func(object) *apiError{a.checkApplications, a.checkEnforcement, checkPasswords, checkScopes, checkKeyRules} {
 		if no := check(p); no != nil {
 			return no
 		}
@@ -111,20 +111,40 @@ func checkPasswords(p object) *apiError {
 	return nil
 }
 
-// checkKeyRules: no rules beside an app that holds CERT_SELECTION, and one such
-// app at most.
-func checkKeyRules(p object) *apiError {
-	holders := 0
-	for _, app := range list(p, "applications") {
-		if slices.Contains(texts(app, "delegatedScopes"), "CERT_SELECTION") {
-			holders++
+// scopesOfOne are those that go to one app at most; all others may go to several.
+var scopesOfOne = []string{scopeSelection, "NETWORK_ACTIVITY_LOGS", "SECURITY_LOGS"}
+
+const scopeSelection = "CERT_SELECTION"
+
+// checkScopes: each scope once for an app, and some for one app alone
+// (ApplicationPolicy.delegatedScopes).
+func checkScopes(p object) *apiError {
+	holders := map[string]int{}
+	for i, app := range list(p, "applications") {
+		at := fmt.Sprintf("policy.applications[%d].delegated_scopes", i)
+		scopes := texts(app, "delegatedScopes")
+		for j, scope := range scopes {
+			holders[scope]++
+			switch {
+			case slices.Contains(scopes[:j], scope):
+				return broken(at, "%s stands there twice.", scope)
+			case scope == "DELEGATED_SCOPE_UNSPECIFIED":
+				return broken(at, "No delegation scope specified.")
+			case holders[scope] > 1 && slices.Contains(scopesOfOne, scope):
+				return broken(at, "%s can be given to one app only.", scope)
+			}
 		}
 	}
+	return nil
+}
+
+// checkKeyRules: no rules beside an app that holds CERT_SELECTION.
+func checkKeyRules(p object) *apiError {
+	selects := slices.ContainsFunc(list(p, "applications"), func(app object) bool {
+		return slices.Contains(texts(app, "delegatedScopes"), scopeSelection)
+	})
 	rules := list(p, "choosePrivateKeyRules")
-	switch {
-	case holders > 1:
-		return broken("policy.applications.delegated_scopes", "CERT_SELECTION can be given to one app only.")
-	case holders == 1 && len(rules) > 0:
+	if selects && len(rules) > 0 {
 		return broken("policy.choose_private_key_rules", "Must be empty if an app holds CERT_SELECTION.")
 	}
 	for i, rule := range rules {
