@@ -47,7 +47,16 @@ func printAndroid(w io.Writer, s agent.Snapshot) {
 		if account.DeviceID != "" {
 			text += "  as " + account.DeviceID
 		}
+		if account.Presents != "" {
+			text += "  with its certificate"
+		}
 		line("account", text)
+	}
+	for _, c := range s.Certificates {
+		line("certificate", spokenCertificate(c))
+	}
+	if a.Companion != "" {
+		line("companion app", a.Companion)
 	}
 	line("executed", fmt.Sprintf("%d commands, %d of them again", s.Executions, s.ExecutedTwice))
 	if a.ProfilesRemoved > 0 {

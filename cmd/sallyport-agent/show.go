@@ -82,21 +82,28 @@ func printText(w io.Writer, s agent.Snapshot) {
 		}
 	}
 	for _, c := range s.Certificates {
-		kind := "authority"
-		if c.Identity {
-			kind = "identity"
-		}
-		text := fmt.Sprintf("%s  %s  until %s", kind, c.Subject, c.NotAfter.Format("2006-01-02"))
-		if len(c.UPN) > 0 {
-			text += "  UPN " + strings.Join(c.UPN, ", ")
-		}
-		line("certificate", text)
+		line("certificate", spokenCertificate(c))
 	}
 	line("executed", fmt.Sprintf("%d commands, %d of them again", s.Executions, s.ExecutedTwice))
 	if s.Erasures > 0 {
 		line("erased", fmt.Sprintf("%d times", s.Erasures))
 	}
 	line("recreated", fmt.Sprintf("%d accounts made anew", s.Recreated))
+}
+
+func spokenCertificate(c agent.ShownCertificate) string {
+	kind := "authority"
+	if c.Identity {
+		kind = "identity"
+	}
+	text := fmt.Sprintf("%s  %s  until %s", kind, c.Subject, c.NotAfter.Format("2006-01-02"))
+	if len(c.UPN) > 0 {
+		text += "  UPN " + strings.Join(c.UPN, ", ")
+	}
+	if c.Alias != "" {
+		text += "  key " + c.Alias
+	}
+	return text
 }
 
 func flags(p agent.ShownProfile) []string {

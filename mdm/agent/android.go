@@ -35,7 +35,7 @@ type android struct {
 	Stale     bool              `json:"stale,omitempty"`     // it takes no new policy
 	Apps      map[string]string `json:"apps,omitempty"`      // package: what is wrong with it
 	Scripted  []detail          `json:"scripted,omitempty"`  // that it does not keep, whatever the policy says
-	Keys      []string          `json:"keys,omitempty"`      // aliases of key pairs that a companion app installed
+	Keys      []string          `json:"keys,omitempty"`      // aliases of key pairs that are there by a tester's word alone
 	Farewell  string            `json:"farewell,omitempty"`  // how Google tells that management is gone: see setFarewell
 	Managed   *management       `json:"managed,omitempty"`   // nil: nobody manages it
 	Results   []commandResult   `json:"results,omitempty"`   // that the stand-in may not have
@@ -44,6 +44,7 @@ type android struct {
 	Reboots   int               `json:"reboots,omitempty"`   // by management
 	Lost      bool              `json:"lost,omitempty"`      // in lost mode
 	Mailboxes map[string]string `json:"mailboxes,omitempty"` // of managed accounts that ever were, by app: what made each of them
+	Companion companion         `json:"companion,omitzero"`
 }
 
 // management is a work profile, or the management of the whole phone.

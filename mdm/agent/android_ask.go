@@ -30,7 +30,9 @@ type MailAnswer struct {
 }
 
 // AskMail asks for the folders of the phone's first account, once: 200 lets the
-// phone in. Nothing is kept of the mail.
+// phone in. An account with a certificate presents it to a server that asks for one
+// (not through Options.HTTP); one that has lost its key cannot ask at all
+// (ErrInvalid). Nothing is kept of the mail.
 func (p *Phone) AskMail(ctx context.Context, m MailRequest) (MailAnswer, error) {
 	end, err := p.begin()
 	if err != nil {
@@ -41,6 +43,10 @@ func (p *Phone) AskMail(ctx context.Context, m MailRequest) (MailAnswer, error) 
 		return MailAnswer{}, fmt.Errorf("%w: there is no mail account on the phone", ErrInvalid)
 	}
 	account := p.s.Accounts[0]
+	identity, err := p.clientCertificate(account)
+	if err != nil {
+		return MailAnswer{}, err
+	}
 	user := orText(m.User, account.User)
 	device, kind, program := orText(account.DeviceID, p.s.Facts.EASDeviceID), "iPhone", "Apple-iPhone14C5/2302.61"
 	if p.s.Android != nil {
@@ -48,7 +54,7 @@ func (p *Phone) AskMail(ctx context.Context, m MailRequest) (MailAnswer, error) 
 	}
 	query := url.Values{"Cmd": {"FolderSync"}, "User": {user}, "DeviceId": {device}, "DeviceType": {kind}}
 	address := strings.TrimSuffix(orText(m.Server, "https://"+account.Host), "/") + "/Microsoft-Server-ActiveSync?" + query.Encode()
-	a, err := p.send(ctx, request{what: "mail server", method: http.MethodPost, url: address, body: folderSync, once: true, header: map[string]string{
+	a, err := p.send(ctx, request{what: "mail server", method: http.MethodPost, url: address, body: folderSync, once: true, identity: identity, header: map[string]string{
 		"Content-Type": "application/vnd.ms-sync.wbxml", "MS-ASProtocolVersion": "14.1", "User-Agent": program,
 		"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+m.Password.Reveal())),
 	}})

@@ -66,8 +66,10 @@ func (s *state) configured(pkg string, app *storeApp, config object) (account, b
 			made = false
 		}
 	}
-	if a.IdentityRef != "" && !slices.Contains(s.Android.Keys, a.IdentityRef) {
-		wrong("alias", "there is no key pair by that name")
+	if a.IdentityRef != "" {
+		if trouble := s.keyTrouble(pkg, a.IdentityRef); trouble != "" {
+			wrong("alias", trouble)
+		}
 	}
 	if s.Android.Apps[pkg] == appBroken {
 		wrong("email", "the account cannot be set up")

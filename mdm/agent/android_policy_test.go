@@ -89,6 +89,10 @@ func TestKeyedStates(t *testing.T) {
 	}
 	setAll(t, p, "key=sallyport")
 	reconnect(t, p)
+	if got := states(); got["exchange_login_certificate_alias"] != "ERROR" {
+		t.Errorf("with a key pair that the app is not given: %v", got)
+	}
+	s.give(p, strings.TrimSuffix(gmailPolicy(`,"exchange_login_certificate_alias":"sallyport"`), "}")+`,"choosePrivateKeyRules":[{"packageNames":["com.google.android.gm"],"privateKeyAlias":"sallyport"}]}`)
 	if got := states(); got["exchange_login_certificate_alias"] != "INFO" {
 		t.Errorf("with a key pair: %v", got)
 	}

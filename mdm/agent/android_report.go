@@ -71,6 +71,7 @@ func androidBuild(os string) string {
 func (p *Phone) applicationReports(policy object) []any {
 	a, apps := p.s.Android, mailApps()
 	out := []any{}
+	companion, configured, _, _ := companionOf(policy)
 	for _, app := range list(policy, "applications") {
 		pkg := str(app, "packageName")
 		if !slices.Contains(a.Managed.Installed, pkg) {
@@ -81,23 +82,26 @@ func (p *Phone) applicationReports(policy object) []any {
 			"packageName": pkg, "displayName": pkg, "state": "INSTALLED", "versionCode": code, "versionName": "1",
 			"applicationSource": "INSTALLED_FROM_PLAY_STORE", "installerPackageName": "com.android.vending",
 		}
+		var states []keyState
 		if known := apps[pkg]; known != nil {
 			one["displayName"] = known.Title
-			if states := p.keyedStates(pkg, known, inner(app, "managedConfiguration")); len(states) > 0 {
-				one["keyedAppStates"] = states
+			if config := inner(app, "managedConfiguration"); config != nil {
+				_, _, states = p.s.configured(pkg, known, config)
 			}
+		}
+		if companion.pkg == pkg {
+			states = p.s.companionStates(configured)
+		}
+		if worst := p.worst(states); len(worst) > 0 {
+			one["keyedAppStates"] = worst
 		}
 		out = append(out, one)
 	}
 	return out
 }
 
-// keyedStates are the app's words on its configuration: the worst for each key.
-func (p *Phone) keyedStates(pkg string, app *storeApp, config object) []any {
-	if config == nil {
-		return nil
-	}
-	_, _, states := p.s.configured(pkg, app, config)
+// worst are an app's words on its configuration: the worst for each key.
+func (p *Phone) worst(states []keyState) []any {
 	at := timestamp(p.now())
 	var out []any
 	for _, s := range states {

@@ -28,7 +28,9 @@ var androidSetters = map[string]func(s *state, value string) error{
 	"app":          (*state).setApp,
 	"noncompliant": (*state).setNoncompliant,
 	"key":          (*state).setKey,
+	"companion":    (*state).setCompanion,
 	"amapi":        (*state).setAPI,
+	"lose-replies": setters["lose-replies"],
 	"fresh":        (*state).setFresh,
 	"locked":       func(s *state, v string) (err error) { s.Facts.Locked, err = onOff("locked", v); return err },
 	"encryption": func(s *state, v string) error {
@@ -159,16 +161,28 @@ func (s *state) setNoncompliant(value string) error {
 	return nil
 }
 
-// setKey reads ALIAS or ALIAS:removed: what a companion app has done.
+// setKey reads ALIAS, for a key pair that was never fetched, or ALIAS:removed,
+// for any that its owner deletes.
 func (s *state) setKey(value string) error {
 	alias, what, removed := strings.Cut(value, ":")
 	if alias == "" || len(alias) > 100 || removed && what != "removed" {
 		return fmt.Errorf("%w: key: %q is not ALIAS or ALIAS:removed", ErrInvalid, value)
 	}
-	s.Android.Keys = keep(s.Android.Keys, func(k string) bool { return k != alias })
+	s.dropKey(alias)
 	if !removed {
 		s.Android.Keys = append(s.Android.Keys, alias)
 	}
+	return nil
+}
+
+// setCompanion reads failing:REASON, or working.
+func (s *state) setCompanion(value string) error {
+	what, reason, _ := strings.Cut(value, ":")
+	failing := what == "failing" && reason != "" && len(reason) <= 200
+	if !failing && value != "working" {
+		return fmt.Errorf("%w: companion: %q is not working, or failing:REASON", ErrInvalid, value)
+	}
+	s.Android.Companion.Failing = reason
 	return nil
 }
 

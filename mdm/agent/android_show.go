@@ -15,10 +15,11 @@ type ShownAndroid struct {
 
 	Policy    string   `json:"policy,omitempty"` // last part of the applied one's name
 	Version   int64    `json:"policy_version,omitempty"`
-	Stale     bool     `json:"policy_stale,omitempty"` // it takes no new one
-	Broken    []string `json:"not_kept"`               // settings of the policy: "passwordPolicies USER_ACTION"
-	Installed []string `json:"installed"`              // by the policy
-	Keys      []string `json:"keys,omitempty"`
+	Stale     bool     `json:"policy_stale,omitempty"`      // it takes no new one
+	Broken    []string `json:"not_kept"`                    // settings of the policy: "passwordPolicies USER_ACTION"
+	Installed []string `json:"installed"`                   // by the policy
+	Keys      []string `json:"keys,omitempty"`              // by the tester's word
+	Companion string   `json:"companion_trouble,omitempty"` // of the app that fetches certificates, when it last ran
 
 	ProfilesRemoved int `json:"work_profiles_removed"`
 	Resets          int `json:"factory_resets"` // by management
@@ -29,7 +30,7 @@ type ShownAndroid struct {
 func (p *Phone) shownAndroid(shot *Snapshot) {
 	a := p.s.Android
 	out := &ShownAndroid{
-		Company: a.Company, Fresh: a.Fresh, API: apiLevel(p.s.Facts.OS), Encrypted: !a.Plain, Posture: a.Posture, Stale: a.Stale, Keys: a.Keys,
+		Company: a.Company, Fresh: a.Fresh, API: apiLevel(p.s.Facts.OS), Encrypted: !a.Plain, Posture: a.Posture, Stale: a.Stale, Keys: a.Keys, Companion: a.Companion.Trouble,
 		Broken: []string{}, Installed: []string{}, ProfilesRemoved: a.Removed, Resets: a.Resets, Reboots: a.Reboots,
 	}
 	shot.Platform, shot.Build, shot.Android = string(Android), androidBuild(p.s.Facts.OS), out

@@ -49,6 +49,9 @@ func (p *Phone) syncAndroid(ctx context.Context) error {
 	if p.s.Ending != "" {
 		return p.farewell(ctx)
 	}
+	if err := p.runCompanion(ctx); err != nil {
+		return err
+	}
 	if err := p.tellGoogle(ctx, ""); err != nil {
 		return err
 	}
@@ -136,13 +139,14 @@ func (p *Phone) farewell(ctx context.Context) error {
 	}
 	p.s.removeProfile()
 	p.tell("work profile removed", "its mail, apps and keys are gone; everything else stays")
-	return p.save()
+	return p.saveAll()
 }
 
 // removeProfile leaves all that is not in the work profile.
 func (s *state) removeProfile() {
 	a := s.Android
 	a.Managed, a.Results, a.Keys, a.Mailboxes = nil, nil, nil, nil
+	a.Companion, s.Identities, s.Pending = companion{Failing: a.Companion.Failing}, nil, nil
 	a.Removed++
 	s.Stage, s.Ending = StageNone, ""
 	s.Accounts = keep(s.Accounts, func(a account) bool { return a.Profile == "" })
@@ -158,7 +162,15 @@ func (p *Phone) resetAndroid() error {
 	p.s.Android.Resets++
 	p.s.Erasures++
 	p.tell("phone erased", "everything is gone")
-	return p.save()
+	return p.saveAll()
+}
+
+// saveAll lets go of keys, too, that nobody needs any more.
+func (p *Phone) saveAll() error {
+	if err := p.save(); err != nil {
+		return err
+	}
+	return p.disk.forget(p.s)
 }
 
 // factoryReset brings the phone to its first screen; its hardware stays what it

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/smallstep/pkcs7"
+	"github.com/smallstep/scep"
 )
 
 const easUUID = "88888888-8888-5888-8888-888888888888"
@@ -310,8 +311,12 @@ func TestNoPackageVariables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	self, err := selfSigned(csr, key, ca.ra.NotBefore)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var tr transaction
-	if err := tr.seal(csr, key, ca.ra, ca.ra.NotBefore); err != nil {
+	if err := tr.seal(csr, requester{self, key, scep.PKCSReq}, ca.ra); err != nil {
 		t.Fatal(err)
 	}
 	p7, err := pkcs7.Parse(tr.Message)

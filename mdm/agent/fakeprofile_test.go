@@ -105,6 +105,9 @@ func (f *fakeServer) issue(body []byte) []byte {
 	}
 	use := string(msg.TransactionID) + base64.StdEncoding.EncodeToString(msg.CSR.RawSubjectPublicKeyInfo)
 	used, known := f.challenges[msg.ChallengePassword]
+	if msg.MessageType == scep.RenewalReq {
+		used, known = "", f.renewable != nil && f.renewable(body)
+	}
 	if !known || (used != "" && used != use) {
 		reply, err := msg.Fail(f.ca.ra, f.ca.raKey, scep.BadRequest)
 		if err != nil {

@@ -41,6 +41,7 @@ type fakeServer struct {
 	pin        string
 	challenges map[string]string // challenge -> transaction and key that used it
 	issued     map[string]*x509.Certificate
+	renewable  func(message []byte) bool // who signed it may renew; nil: nobody
 	caps       string
 	identity   *x509.Certificate // pinned by the last Authenticate
 	known      map[string]bool   // all that were

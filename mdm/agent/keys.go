@@ -181,7 +181,7 @@ func (d *disk) forget(s *state) error {
 		used[id.Key], used[id.MailKey] = true, true
 	}
 	for _, t := range s.Pending {
-		used[t.Key] = true
+		used[t.Key], used[t.Opener] = true, true
 	}
 	if d.dir == "" {
 		for name := range d.keys {

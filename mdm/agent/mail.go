@@ -3,9 +3,7 @@ package agent
 import (
 	"crypto"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -166,7 +164,4 @@ func (m mailIdentity) reads() bool {
 	return err == nil
 }
 
-func (m mailIdentity) fingerprint() string {
-	sum := sha256.Sum256(m.Certificate)
-	return hex.EncodeToString(sum[:])
-}
+func (m mailIdentity) fingerprint() string { return fingerprintOf(m.Certificate) }

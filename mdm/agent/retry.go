@@ -60,6 +60,8 @@ type request struct {
 	once   bool // best effort: no second send
 
 	losable bool // a script may lose the answer
+
+	identity *tls.Certificate // presented in TLS to a server that asks; nil: none
 }
 
 type answer struct {
@@ -134,6 +136,14 @@ func (p *Phone) sendOnce(ctx context.Context, r request) (*answer, error) {
 		req.Header.Set(k, v)
 	}
 	client := *p.client()
+	if r.identity != nil {
+		if own, ok := client.Transport.(*http.Transport); ok && p.o.HTTP == nil {
+			presenting := own.Clone()
+			presenting.TLSClientConfig.Certificates = []tls.Certificate{*r.identity}
+			defer presenting.CloseIdleConnections()
+			client.Transport = presenting
+		}
+	}
 	if !r.follow {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}

@@ -33,6 +33,9 @@ type scepPayload struct {
 	keySize     int
 	keyUsage    int
 	fingerprint []byte
+
+	renews  *identity // signs in place of the challenge; nil: a first request
+	overTLS bool      // what GetCACert answers is believed: it comes from a server that the phone verified
 }
 
 func parseSCEP(one payload) (scepPayload, error) {
@@ -73,12 +76,13 @@ func parseSCEP(one payload) (scepPayload, error) {
 // transaction is a SCEP request that was made and, perhaps, sent. It is kept
 // before it leaves, so that a new process sends the same bytes.
 type transaction struct {
-	Key     string   `json:"key"`     // name of the key file
-	ID      string   `json:"id"`      // transactionID
-	Nonce   []byte   `json:"nonce"`   // senderNonce
-	Signer  []byte   `json:"signer"`  // self-signed certificate that the reply is closed to
-	Message []byte   `json:"message"` // the PKIOperation
-	CAs     [][]byte `json:"cas"`     // what GetCACert answered
+	Key     string   `json:"key"`              // name of the key file
+	ID      string   `json:"id"`               // transactionID
+	Nonce   []byte   `json:"nonce"`            // senderNonce
+	Signer  []byte   `json:"signer"`           // certificate that the reply is closed to
+	Opener  string   `json:"opener,omitempty"` // name of its key file; empty: Key
+	Message []byte   `json:"message"`          // the PKIOperation
+	CAs     [][]byte `json:"cas"`              // what GetCACert answered
 }
 
 // obtain runs SCEP (RFC 8894) for one payload and returns the identity, whose
@@ -123,7 +127,7 @@ func (p *Phone) prepare(ctx context.Context, q scepPayload, roots *x509.CertPool
 	if err != nil {
 		return transaction{}, err
 	}
-	ra, err := registrar(q, cas, roots, p.now())
+	ra, err := registrar(q, cas, q.roots(roots, cas), p.now())
 	if err != nil {
 		return transaction{}, err
 	}
@@ -139,7 +143,41 @@ func (p *Phone) prepare(ctx context.Context, q scepPayload, roots *x509.CertPool
 	for _, c := range cas {
 		t.CAs = append(t.CAs, c.Raw)
 	}
-	return t, t.seal(csr, key, ra, p.now())
+	by := requester{key: key, kind: scep.PKCSReq}
+	if q.renews == nil {
+		by.cert, err = selfSigned(csr, key, p.now())
+	} else {
+		t.Opener = q.renews.Key
+		by, err = p.renewer(*q.renews)
+	}
+	if err != nil {
+		return transaction{}, fmt.Errorf("certificate request: %w", err)
+	}
+	return t, t.seal(csr, by, ra)
+}
+
+// renewer is an identity that asks for its successor (RFC 8894, section 3.3.1.2).
+func (p *Phone) renewer(id identity) (requester, error) {
+	cert, err := x509.ParseCertificate(id.Certificate)
+	if err != nil {
+		return requester{}, err
+	}
+	key, err := p.disk.key(id.Key)
+	return requester{cert, key, scep.RenewalReq}, err
+}
+
+// roots are what certificates of the service must lead to.
+func (q scepPayload) roots(trusted *x509.CertPool, cas []*x509.Certificate) *x509.CertPool {
+	if !q.overTLS || q.url.Scheme != "https" {
+		return trusted
+	}
+	all := trusted.Clone()
+	for _, c := range cas {
+		if c.IsCA {
+			all.AddCert(c)
+		}
+	}
+	return all
 }
 
 // capabilities refuses a CA that would make the phone fall back to SHA-1 or
@@ -286,7 +324,7 @@ func (p *Phone) operate(ctx context.Context, q scepPayload, t transaction, roots
 	if err != nil {
 		return identity{}, err
 	}
-	if err := fit(certs[mine], append(cas, certs...), roots, q.keyUsage, p.now()); err != nil {
+	if err := fit(certs[mine], append(cas, certs...), q.roots(roots, cas), q.keyUsage, p.now()); err != nil {
 		return identity{}, err
 	}
 	return identity{Key: t.Key, Certificate: certs[mine].Raw}, nil
@@ -340,15 +378,15 @@ func (p *Phone) openReply(t transaction, body []byte) ([]*x509.Certificate, erro
 	default:
 		return nil, refuse(ErrRefused, domainSCEP, codeSCEPOperation, "The certificate service wants the phone to wait for a person.")
 	}
-	key, err := p.disk.key(t.Key)
+	key, err := p.disk.key(orText(t.Opener, t.Key))
 	if err != nil {
 		return nil, err
 	}
-	self, err := x509.ParseCertificate(t.Signer)
+	signer, err := x509.ParseCertificate(t.Signer)
 	if err != nil {
 		return nil, bad(err)
 	}
-	plain, err := decrypt(p7.Content, self, key)
+	plain, err := decrypt(p7.Content, signer, key)
 	if err != nil {
 		return nil, bad(err)
 	}

@@ -22,15 +22,19 @@ var (
 	oidTransactionID = asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, 7}
 )
 
-// seal makes the PKCSReq: the request closed to ra, signed with a self-signed
-// certificate over the new key (RFC 8894, section 2.3), SHA-256 throughout. The
-// library's own NewCSRRequest takes cipher and digest from package variables.
-func (t *transaction) seal(csr *x509.CertificateRequest, key *rsa.PrivateKey, ra *x509.Certificate, now time.Time) error {
+// requester is who signs a request and opens its reply: a self-signed certificate
+// over the new key (PKCSReq), or the one that is to be renewed (RenewalReq).
+type requester struct {
+	cert *x509.Certificate
+	key  *rsa.PrivateKey
+	kind scep.MessageType
+}
+
+// seal makes the message: the request closed to ra, signed by its requester
+// (RFC 8894, sections 2.3 and 3.3.1), SHA-256 throughout. The library's own
+// NewCSRRequest takes cipher and digest from package variables.
+func (t *transaction) seal(csr *x509.CertificateRequest, by requester, ra *x509.Certificate) error {
 	enveloped, err := encrypt(csr.Raw, ra)
-	if err != nil {
-		return fmt.Errorf("certificate request: %w", err)
-	}
-	self, err := selfSigned(csr, key, now)
 	if err != nil {
 		return fmt.Errorf("certificate request: %w", err)
 	}
@@ -38,15 +42,15 @@ func (t *transaction) seal(csr *x509.CertificateRequest, key *rsa.PrivateKey, ra
 	t.ID = hex.EncodeToString(hash[:])
 	t.Nonce = make([]byte, 16)
 	_, _ = rand.Read(t.Nonce) // never fails (crypto/rand)
-	t.Signer = self.Raw
+	t.Signer = by.cert.Raw
 	sd, err := pkcs7.NewSignedData(enveloped)
 	if err != nil {
 		return fmt.Errorf("certificate request: %w", err)
 	}
 	sd.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
-	err = sd.AddSigner(self, key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: []pkcs7.Attribute{
+	err = sd.AddSigner(by.cert, by.key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: []pkcs7.Attribute{
 		{Type: oidTransactionID, Value: t.ID},
-		{Type: oidMessageType, Value: string(scep.PKCSReq)},
+		{Type: oidMessageType, Value: string(by.kind)},
 		{Type: oidSenderNonce, Value: t.Nonce},
 	}})
 	if err != nil {

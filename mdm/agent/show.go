@@ -92,6 +92,9 @@ type ShownAccount struct {
 	// on the phone: SHA-256 each. The phone has their keys, and has tried them.
 	Signs    string   `json:"signs,omitempty"`
 	Decrypts []string `json:"decrypts,omitempty"`
+	// Presents is the certificate that the account shows to its mail server, which the
+	// phone has and may use: SHA-256.
+	Presents string `json:"presents,omitempty"`
 }
 
 // ShownCertificate is a certificate on the phone.
@@ -102,7 +105,8 @@ type ShownCertificate struct {
 	Identity bool      `json:"identity"`
 	NotAfter time.Time `json:"not_after"`
 	SHA256   string    `json:"sha256"`
-	Profile  string    `json:"profile"`
+	Profile  string    `json:"profile"`         // Android: package of the app that installed it
+	Alias    string    `json:"alias,omitempty"` // Android: of its key
 }
 
 // Show tells what is on the phone.
@@ -135,17 +139,25 @@ func (p *Phone) Show() (Snapshot, error) {
 		shot.Profiles = append(shot.Profiles, i.shown())
 	}
 	for _, a := range p.s.Accounts {
-		shot.Accounts = append(shot.Accounts, ShownAccount{
+		shown := ShownAccount{
 			Name: a.Name, Email: a.Email, User: a.User, Host: a.Host, SSL: a.SSL, OAuth: a.OAuth, DaysToSync: a.DaysToSync,
 			Certificate: a.IdentityRef != "", Password: a.Password, Settings: a.Settings, Profile: a.Profile, Updates: a.Updates,
 			App: a.App, DeviceID: a.DeviceID,
-		})
+		}
+		if id := p.s.presents(a); id != nil {
+			shown.Presents = fingerprintOf(id.Certificate)
+		}
+		shot.Accounts = append(shot.Accounts, shown)
 	}
 	for _, a := range p.s.Authorities {
-		shot.addCertificate(a.Certificate, a.Profile, false)
+		shot.addCertificate(a.Certificate, a.Profile, "", false)
 	}
 	for _, id := range p.s.Identities {
-		shot.addCertificate(id.Certificate, id.Profile, true)
+		alias := ""
+		if p.s.Android != nil {
+			alias = id.UUID
+		}
+		shot.addCertificate(id.Certificate, id.Profile, alias, true)
 	}
 	if p.s.Android != nil {
 		p.shownAndroid(&shot)
@@ -166,14 +178,18 @@ func (i installed) shown() ShownProfile {
 	return s
 }
 
-func (s *Snapshot) addCertificate(der []byte, owner string, isIdentity bool) {
+func (s *Snapshot) addCertificate(der []byte, owner, alias string, isIdentity bool) {
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
 		return
 	}
-	sum := sha256.Sum256(der)
 	s.Certificates = append(s.Certificates, ShownCertificate{
 		Subject: c.Subject.String(), UPN: principalNames(c), Mail: c.EmailAddresses, Identity: isIdentity,
-		NotAfter: c.NotAfter.UTC(), SHA256: hex.EncodeToString(sum[:]), Profile: owner,
+		NotAfter: c.NotAfter.UTC(), SHA256: fingerprintOf(der), Profile: owner, Alias: alias,
 	})
+}
+
+func fingerprintOf(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
 }
