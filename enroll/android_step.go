@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -52,6 +53,7 @@ func (a *Androids) Step(ctx context.Context) (more bool, err error) {
 	}
 	var mu sync.Mutex
 	var fault error
+	var kept []AndroidPhone
 	work.Each(len(due), policiesAtOnce, func(i int) {
 		mu.Lock()
 		stop := fault != nil || ctx.Err() != nil
@@ -59,12 +61,21 @@ func (a *Androids) Step(ctx context.Context) (more bool, err error) {
 		if stop {
 			return
 		}
-		if err := a.settlePhone(ctx, api, e.Name, due[i]); err != nil {
-			mu.Lock()
+		same, err := a.settlePhone(ctx, api, e.Name, due[i])
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil:
 			fault = err
-			mu.Unlock()
+		case same:
+			kept = append(kept, due[i])
 		}
 	})
+	if len(kept) > 0 && ctx.Err() == nil {
+		if err := a.Policies.KeepPolicies(ctx, kept); err != nil {
+			return false, fmt.Errorf("note policies that are as they should be: %w", err)
+		}
+	}
 	if fault != nil || ctx.Err() != nil {
 		return false, fault
 	}
@@ -72,23 +83,27 @@ func (a *Androids) Step(ctx context.Context) (more bool, err error) {
 }
 
 // settlePhone brings one phone to where it should be, as far as that goes now. Its
-// error is ours: Google's are noted with the phone.
-func (a *Androids) settlePhone(ctx context.Context, api AndroidAPI, enterprise string, p AndroidPhone) error {
+// error is ours: Google's are noted with the phone. same says that nothing had to be
+// sent, and that all is still to be noted.
+func (a *Androids) settlePhone(ctx context.Context, api AndroidAPI, enterprise string, p AndroidPhone) (same bool, err error) {
 	have, err := a.Service.Plans.LoadPlan(ctx, p.EnrollmentID)
 	if err != nil {
-		return fmt.Errorf("load plan of enrolment %s: %w", p.EnrollmentID, err)
+		return false, fmt.Errorf("load plan of enrolment %s: %w", p.EnrollmentID, err)
 	}
+	before := p.Sent
 	next := time.Time{}
 	switch err := a.provide(ctx, api, enterprise, &p, have); {
+	case err == nil && reflect.DeepEqual(p.Sent, before):
+		return true, nil
 	case err == nil:
 		p.Attempts, p.Error = 0, ""
 	case ctx.Err() != nil:
-		return nil // our own end is nothing to note of a phone
+		return false, nil // our own end is nothing to note of a phone
 	case errors.Is(err, errKept):
 		p.Attempts, p.Error = 0, err.Error()
 		a.log().WarnContext(ctx, "android policy is left as it is", logkey.Enrollment, p.EnrollmentID, logkey.Error, err)
 	case !googles(err):
-		return err
+		return false, err
 	default:
 		next = a.now().Add(androidBackOff(p.Attempts, err))
 		p.Attempts, p.Error = p.Attempts+1, err.Error()
@@ -96,9 +111,9 @@ func (a *Androids) settlePhone(ctx context.Context, api AndroidAPI, enterprise s
 			"attempts", p.Attempts, "again_at", next, logkey.Error, err)
 	}
 	if err := a.Policies.SavePolicy(ctx, p, next); err != nil {
-		return fmt.Errorf("save policy of enrolment %s: %w", p.EnrollmentID, err)
+		return false, fmt.Errorf("save policy of enrolment %s: %w", p.EnrollmentID, err)
 	}
-	return nil
+	return false, nil
 }
 
 // googles reports whether an error is a refusal of Google's, or the lack of an answer.

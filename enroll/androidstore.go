@@ -162,6 +162,10 @@ type AndroidPolicyStore interface {
 	// AndroidPolicy.Confirm makes of the report on record, that changes with it, with
 	// EventReported. ErrNotFound for an unknown phone.
 	SavePolicy(ctx context.Context, p AndroidPhone, next time.Time) error
+	// KeepPolicies is SavePolicy for phones that went well and whose Sent is as it
+	// was, in one transaction: none of them is due any more but who was made due
+	// meanwhile.
+	KeepPolicies(ctx context.Context, phones []AndroidPhone) error
 	// AndroidState counts.
 	AndroidState(ctx context.Context) (AndroidState, error)
 }

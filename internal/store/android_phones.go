@@ -252,6 +252,19 @@ func (s *Android) SavePolicy(ctx context.Context, p enroll.AndroidPhone, next ti
 	})
 }
 
+// KeepPolicies notes of phones that nothing changed for them.
+func (s *Android) KeepPolicies(ctx context.Context, phones []enroll.AndroidPhone) error {
+	return s.db.write(ctx, "keep android policies", func(t *tx) error {
+		for _, p := range phones {
+			if _, err := t.ExecContext(ctx, `UPDATE enroll_android_phones SET attempts = 0, error = '', due = CASE WHEN due = $2 THEN 0 ELSE due END
+				WHERE enrollment_id = $1`, p.EnrollmentID, micros(p.Due)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 const androidCounts = `SELECT COUNT(CASE WHEN e.state IN ` + activeStates + ` THEN 1 END), COUNT(CASE WHEN p.due <> 0 THEN 1 END),
 		COUNT(CASE WHEN p.due <> 0 AND p.error <> '' THEN 1 END), (SELECT COUNT(*) FROM enroll_android_tickets t WHERE t.due <> 0 AND t.due <= $1)
 	FROM enroll_android_phones p JOIN enroll_enrollments e ON e.id = p.enrollment_id`

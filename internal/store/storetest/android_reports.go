@@ -103,6 +103,16 @@ func testAndroidPolicies(make Maker) func(*testing.T) {
 		w.same(w.duePolicies(at.Add(time.Second)), []mdm.EnrollmentID{bob, alice})
 		w.is(books.SavePolicy(w.ctx, enroll.AndroidPhone{EnrollmentID: mdm.EnrollmentID(newID())}, time.Time{}), enroll.ErrNotFound)
 
+		// What is kept is due no more, unless somebody wished for it in between.
+		kept := []enroll.AndroidPhone{w.android(alice), w.android(bob)}
+		kept[0].Attempts, kept[0].Error = 1, "Google said no"
+		w.ok(books.SavePolicy(w.ctx, kept[0], kept[0].Due))
+		request(0, at.Add(time.Minute), bob)
+		w.ok(books.KeepPolicies(w.ctx, kept))
+		w.same(w.duePolicies(at.Add(time.Minute)), []mdm.EnrollmentID{bob})
+		kept[0].Attempts, kept[0].Error, kept[0].Due = 0, "", time.Time{}
+		w.same(w.android(alice), kept[0])
+
 		// What has ended is looked at once more, and never again.
 		ended := w.later()
 		w.ok(w.DB.Enrollments().End(w.ctx, bob, mdm.Retired, ended, w.entry("enrollment.retire", "")))
