@@ -35,13 +35,14 @@ func (a androidAccount) wanted() WantedProfile {
 
 // androidMail renders the mail accounts of a user for one phone, one for each
 // mail app. One that cannot be rendered stays in the list without UUID.
-func (s *Service) androidMail(ctx context.Context, revisions []templates.Revision, u directory.User, device mdm.DeviceID, facts *mdm.DeviceFacts) ([]androidAccount, error) {
+func (s *Service) androidMail(ctx context.Context, revisions []templates.Revision, have Have) ([]androidAccount, error) {
+	u := have.User
 	schemas, err := s.androidSchemas(ctx)
 	if err != nil {
 		return nil, err
 	}
 	options := s.RenderOptions()
-	options.Device = facts
+	options.Device = have.Report.Device
 	won, _ := templates.Choose(revisions, u)
 	won, lost := templates.ChooseApps(won)
 	for _, l := range lost {
@@ -50,7 +51,10 @@ func (s *Service) androidMail(ctx context.Context, revisions []templates.Revisio
 	}
 	var list []androidAccount
 	for _, r := range won {
-		in := managedconfig.Inputs{DeviceID: s.easDeviceID(device)}
+		in := managedconfig.Inputs{DeviceID: s.easDeviceID(have.Enrollment.DeviceID)}
+		if have.Companion != "" {
+			in.Alias = keyAlias(r.Name)
+		}
 		if known, ok := schemas[r.Spec.Android.MailApp().Package()]; ok {
 			in.Schema = &known.Schema
 		}
@@ -80,6 +84,9 @@ func (s *Service) androidAccount(ctx context.Context, r templates.Revision, u di
 	if made.Package == managedconfig.GmailPackage { // the one that has a key for it
 		a.EASDeviceID = in.DeviceID
 	}
-	a.app = android.MailApp{Package: made.Package, Config: made.Bundle, Chrome: made.Chrome}
+	if made.Alias {
+		a.Alias = in.Alias
+	}
+	a.app = android.MailApp{Package: made.Package, Config: made.Bundle, Alias: a.Alias, Chrome: made.Chrome}
 	return a
 }

@@ -20,6 +20,7 @@ func policyID(id mdm.EnrollmentID) string { return "d-" + strings.ReplaceAll(str
 type androidWant struct {
 	policy   android.Policy
 	accounts []androidAccount // that are in it
+	keys     []AgentKey       // that the companion app is told of in it
 }
 
 // errKept says that a phone keeps the policy that it has, and why.
@@ -53,16 +54,30 @@ func (s *Service) androidWanted(ctx context.Context, have Have, p AndroidPhone) 
 	for _, a := range want.accounts {
 		in.Mail = append(in.Mail, a.app)
 	}
+	if have.Companion != "" {
+		if want.keys, err = s.agentKeys(ctx, have, mails(want.accounts)); err != nil {
+			return androidWant{}, err
+		}
+		in.Companion = s.companion(have, want.keys)
+	}
 	if want.policy, _, err = android.BuildPolicy(in); err != nil {
 		return androidWant{}, fmt.Errorf("%w: %w", errKept, err)
 	}
 	return want, nil
 }
 
+func mails(accounts []androidAccount) []AndroidMail {
+	list := make([]AndroidMail, len(accounts))
+	for i, a := range accounts {
+		list[i] = a.AndroidMail
+	}
+	return list
+}
+
 // androidAccounts are those that can be given to a phone now: not those that wait
 // for a place in the mailbox.
 func (s *Service) androidAccounts(ctx context.Context, revisions []templates.Revision, have Have, p AndroidPhone) ([]androidAccount, error) {
-	list, err := s.androidMail(ctx, revisions, have.User, have.Enrollment.DeviceID, have.Report.Device)
+	list, err := s.androidMail(ctx, revisions, have)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +127,7 @@ func (a *Androids) send(ctx context.Context, api AndroidAPI, enterprise string, 
 	if version != 0 {
 		p.Sent.Mail = carried(p.Sent, want.accounts, version)
 		p.Sent.Name, p.Sent.Hash, p.Sent.MailHash, p.Sent.Version = id, hash, mailHash, version
+		p.Sent.Keys = revisions(want.keys)
 	}
 	if p.Sent.Assigned {
 		return nil
@@ -163,7 +179,7 @@ func (s *Service) androidProfiles(ctx context.Context, have Have) ([]WantedProfi
 	if err != nil {
 		return nil, err
 	}
-	accounts, err := s.androidMail(ctx, all.templates, have.User, have.Enrollment.DeviceID, have.Report.Device)
+	accounts, err := s.androidMail(ctx, all.templates, have)
 	if err != nil {
 		return nil, err
 	}

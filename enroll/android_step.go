@@ -23,7 +23,7 @@ const (
 // or asks something of it, makes its policy due.
 func (a *Androids) Handle(ctx context.Context, e mdm.Event) error {
 	switch e.Kind {
-	case mdm.EventEnrolled, mdm.EventAction, mdm.EventUserChanged, mdm.EventUserRemoved:
+	case mdm.EventEnrolled, mdm.EventAction, mdm.EventIdentity, mdm.EventUserChanged, mdm.EventUserRemoved:
 		if e.EnrollmentID == "" {
 			return nil // nil would mean all of them
 		}

@@ -95,12 +95,13 @@ type AndroidPhone struct {
 
 // AndroidPolicy is what Google was told last of a device's policy.
 type AndroidPolicy struct {
-	Name     string        `json:"name,omitempty"` // last part of the policy's name; empty: none of its own yet
-	Hash     string        `json:"hash,omitempty"` // of all of it; empty: it is to be sent whatever it is
-	MailHash string        `json:"mail_hash,omitempty"`
-	Version  int64         `json:"version,omitempty"`
-	Assigned bool          `json:"assigned,omitempty"` // the device was told to have it
-	Mail     []AndroidMail `json:"mail,omitempty"`
+	Name     string            `json:"name,omitempty"` // last part of the policy's name; empty: none of its own yet
+	Hash     string            `json:"hash,omitempty"` // of all of it; empty: it is to be sent whatever it is
+	MailHash string            `json:"mail_hash,omitempty"`
+	Version  int64             `json:"version,omitempty"`
+	Assigned bool              `json:"assigned,omitempty"` // the device was told to have it
+	Mail     []AndroidMail     `json:"mail,omitempty"`
+	Keys     map[string]string `json:"keys,omitempty"` // revisions that the companion app was told, by alias
 }
 
 // AndroidMail is a mail account in a policy.
@@ -110,6 +111,7 @@ type AndroidMail struct {
 	UUID        string `json:"uuid"`       // of the rendered configuration and its app
 	Package     string `json:"package"`
 	EASDeviceID string `json:"eas_device_id,omitempty"` // that the app is told to present; empty where it makes its own
+	Alias       string `json:"alias,omitempty"`         // of the key that the app is told to sign in with; empty: none
 	Since       int64  `json:"since"`                   // the first version of the policy that has it so
 }
 

@@ -18,15 +18,18 @@ const (
 
 // Purposes keep the HMACs of one kind from being taken for those of another.
 const (
-	purposeCode = "invitation-code"
-	purposePIN  = "invitation-pin"
-	purposeAct  = "command of an act"
-	purposeEAS  = "android-eas"
+	purposeCode  = "invitation-code"
+	purposePIN   = "invitation-pin"
+	purposeAct   = "command of an act"
+	purposeEAS   = "android-eas"
+	purposeAgent = "android-agent"
 )
 
 // MACPurposes are all that Service.MAC is called with. Values of each are on
 // record: a purpose never changes its name.
-func MACPurposes() []string { return []string{purposeCode, purposePIN, purposeAct, purposeEAS} }
+func MACPurposes() []string {
+	return []string{purposeCode, purposePIN, purposeAct, purposeEAS, purposeAgent}
+}
 
 // newCode makes an invitation code. crypto/rand never fails: it stops the
 // program instead.

@@ -14,7 +14,7 @@ func (s *Service) androidExpected(ctx context.Context, have Have, expected compl
 	if err != nil {
 		return compliance.Expected{}, err
 	}
-	accounts, err := s.androidMail(ctx, all.templates, have.User, have.Enrollment.DeviceID, have.Report.Device)
+	accounts, err := s.androidMail(ctx, all.templates, have)
 	if err != nil {
 		return compliance.Expected{}, err
 	}

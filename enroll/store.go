@@ -137,8 +137,9 @@ type Have struct {
 	// subject the last 5 at most.
 	Commands []mdm.Command
 	// Actions are the acts in state Pending or Sent, the oldest first.
-	Actions []mdm.Action
-	Sent    AndroidPolicy // of an Android phone: what Google was told last; it may be newer than the rest
+	Actions   []mdm.Action
+	Sent      AndroidPolicy // of an Android phone: what Google was told last; it may be newer than the rest
+	Companion string        // package of the companion app, for an Android phone; empty: none is set
 }
 
 // DeviceRow is one line of the device list: a device's active enrolment, or else

@@ -15,6 +15,7 @@ type Report struct {
 	Managed      *ManagedFacts     `json:"managed_applications,omitempty"`
 	Restrictions *RestrictionFacts `json:"restrictions,omitempty"`
 	Policy       *PolicyFacts      `json:"policy,omitempty"`
+	Keys         *KeyFacts         `json:"keys,omitempty"`
 	// AskedAt is when an admin asked for all of it anew: what is older is stale.
 	// No phone reports it.
 	AskedAt time.Time `json:"asked_at,omitzero"`
@@ -150,6 +151,37 @@ type AppState struct {
 	At      time.Time `json:"at,omitzero"`
 }
 
+// KeyFacts are what the companion app on an Android phone has told of the keys
+// that it was to bring: all of it, every time.
+type KeyFacts struct {
+	At    time.Time   `json:"at"`
+	Items []KeyOnFile `json:"items"`
+}
+
+// KeyOnFile is one alias of a phone's key store.
+type KeyOnFile struct {
+	Alias    string    `json:"alias"`
+	Profile  string    `json:"profile"`            // identifier of the mail account that signs in with it
+	SHA256   string    `json:"sha256,omitempty"`   // lower-case hex of its certificate's DER; empty: it has none
+	NotAfter time.Time `json:"not_after,omitzero"` // of that certificate
+	At       time.Time `json:"at,omitzero"`        // when SHA256 came or went
+	Failure  string    `json:"failure,omitempty"`  // why the app could not bring one since, in its own words
+	FailedAt time.Time `json:"failed_at,omitzero"`
+}
+
+// Key is what is known of an alias; zero when nothing is.
+func (r Report) Key(alias string) KeyOnFile {
+	if r.Keys == nil {
+		return KeyOnFile{}
+	}
+	for _, k := range r.Keys.Items {
+		if k.Alias == alias {
+			return k
+		}
+	}
+	return KeyOnFile{}
+}
+
 // Merge returns r with every group of delta that is present replaced.
 func (r Report) Merge(delta Report) Report {
 	if delta.Device != nil {
@@ -175,6 +207,9 @@ func (r Report) Merge(delta Report) Report {
 	}
 	if delta.Policy != nil {
 		r.Policy = delta.Policy
+	}
+	if delta.Keys != nil {
+		r.Keys = delta.Keys
 	}
 	return r
 }

@@ -32,7 +32,7 @@ func (a *App) buildAndroid(s *enroll.Service, endpoint string) (*androids, error
 	books := a.db.Android()
 	r := &androids{wake: &work.Wake{}}
 	r.service = &enroll.Androids{
-		Service: s, Enterprises: books, Tickets: books, Phones: books, Policies: books, Operations: books, Notify: r.wake.Notify,
+		Service: s, Enterprises: books, Tickets: books, Phones: books, Policies: books, Operations: books, Companions: books, Notify: r.wake.Notify,
 		Connect: func(ctx context.Context, account android.Account) (enroll.AndroidAPI, error) {
 			client, err := android.NewClient(ctx, account, endpoint)
 			if err != nil {

@@ -24,7 +24,9 @@ import (
 const (
 	mdmPath  = "/mdm"
 	scepPath = "/scep"
-	pingTime = 2 * time.Second
+	// agentPath is where companion apps on Android phones come (docs/android-agent.md).
+	agentPath = "/android/agent"
+	pingTime  = 2 * time.Second
 )
 
 // audience decides in which form trouble is told.
@@ -41,7 +43,7 @@ func audienceOf(path string) audience {
 	switch {
 	case under(path, mdmPath), under(path, scepPath):
 		return phones
-	case under(path, "/crl"), under(path, "/api"), under(path, "/android/notifications"), under(path, "/access/auth"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
+	case under(path, "/crl"), under(path, "/api"), under(path, "/android/notifications"), under(path, agentPath), under(path, "/access/auth"), under(path, "/metrics"), under(path, "/healthz"), under(path, "/version"):
 		return programs
 	case under(path, console.Path):
 		return browsers

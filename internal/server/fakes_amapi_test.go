@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"sallyport/enroll"
+	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/mdm"
 )
@@ -50,4 +51,38 @@ func (f androidFake) Status(context.Context) (enroll.AndroidStatus, error) {
 
 func (f androidFake) Doctor(context.Context) ([]enroll.AndroidFinding, error) {
 	return []enroll.AndroidFinding{{Name: "google", Text: "Google said no", Next: "ask it"}}, f.w.did(false)
+}
+
+func (f androidFake) Companion(context.Context) (enroll.AndroidCompanion, error) {
+	return enroll.AndroidCompanion{Package: "com.example.agent", SetAt: noon}, f.w.did(false)
+}
+
+func (f androidFake) SetCompanion(ctx context.Context, _ string) (enroll.AndroidCompanion, error) {
+	c, _ := f.Companion(ctx)
+	return c, f.w.did(true)
+}
+
+func (f androidFake) RemoveCompanion(context.Context) error { return f.w.did(true) }
+
+// agent takes every token for a phone's but none.
+func (f androidFake) agent(token string, change bool) error {
+	if token == "" {
+		return refusal.New(enroll.ErrAgent, "Authorization", "is no token", "read it again")
+	}
+	return f.w.did(change)
+}
+
+func (f androidFake) AgentKeys(_ context.Context, token string) ([]enroll.AgentKey, error) {
+	return []enroll.AgentKey{
+		{Alias: "sallyport-mail", Revision: "0123456789abcdef", State: enroll.AgentRenew, Subject: "CN=alice@example.test", SHA256: issuedHash, NotAfter: noon},
+		{Alias: "sallyport-sales", Revision: "1", State: enroll.AgentWanted, Subject: "CN=alice@example.test"},
+	}, f.agent(token, false)
+}
+
+func (f androidFake) AgentChallenge(_ context.Context, token, _ string) (enroll.AgentChallenge, error) {
+	return enroll.AgentChallenge{URL: "https://mdm.example.test/scep", Challenge: secret.New("once"), ExpiresAt: noon}, f.agent(token, true)
+}
+
+func (f androidFake) AgentTells(_ context.Context, token, _ string, _ enroll.AgentReport) error {
+	return f.agent(token, true)
 }

@@ -83,6 +83,9 @@ func (f *front) table() []route {
 		{method: "POST", pattern: "/android/signin", plane: publicPlane, open: true, maxBody: 8 << 10, handler: sameOrigin(f.device.AndroidSignInByCode)},
 		{method: "GET", pattern: "/android/callback", plane: publicPlane, open: true, handler: f.device.AndroidCallback},
 		{method: "POST", pattern: "/android/notifications/{secret}", plane: publicPlane, open: true, maxBody: amapi.MaxNotification, handler: f.device.AndroidNotification},
+		{method: "GET", pattern: agentPath + "/certificates", plane: publicPlane, open: true, handler: f.device.AgentCertificates},
+		{method: "POST", pattern: agentPath + "/certificates/{alias}/challenge", plane: publicPlane, open: true, maxBody: small, handler: f.device.AgentChallenge},
+		{method: "POST", pattern: agentPath + "/certificates/{alias}/status", plane: publicPlane, open: true, maxBody: small, handler: f.device.AgentStatus},
 		{method: "PUT", pattern: mdmPath, plane: publicPlane, open: true, maxBody: bounded.MaxPlist, handler: f.device.MDM},
 
 		{method: "GET", pattern: "/healthz", plane: both, open: true, handler: f.health},
@@ -158,6 +161,9 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/android", plane: adminPlane, roles: readers, handler: f.admin.AndroidStatus},
 		{method: "POST", pattern: "/api/v1/android/signup", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.AndroidSignup},
 		{method: "GET", pattern: "/api/v1/android/doctor", plane: adminPlane, roles: readers, handler: f.admin.AndroidDoctor},
+		{method: "GET", pattern: "/api/v1/android/companion", plane: adminPlane, roles: readers, handler: f.admin.GetCompanion},
+		{method: "PUT", pattern: "/api/v1/android/companion", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SetCompanion},
+		{method: "DELETE", pattern: "/api/v1/android/companion", plane: adminPlane, roles: admins, handler: f.admin.RemoveCompanion},
 		{method: "GET", pattern: "/api/v1/held-enrollments", plane: adminPlane, roles: readers, handler: f.admin.ListHeld},
 		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/admit", plane: adminPlane, roles: admins, handler: f.admin.AdmitHeld},
 		{method: "POST", pattern: "/api/v1/held-enrollments/{id}/refuse", plane: adminPlane, roles: admins, handler: f.admin.RefuseHeld},
@@ -233,7 +239,7 @@ func (f *front) table() []route {
 
 // actor names an open route's caller for the trail.
 func actor(r *http.Request) string {
-	if audienceOf(r.URL.Path) == phones {
+	if audienceOf(r.URL.Path) == phones || under(r.URL.Path, agentPath) {
 		return "phone:" + limit.Address(r)
 	}
 	return "page:" + limit.Address(r)

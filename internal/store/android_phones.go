@@ -320,17 +320,18 @@ func (t *tx) restoreAndroid(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// sentTo is what Google was told of a phone's policy; zero where there is no phone.
-func (db *DB) sentTo(ctx context.Context, id mdm.EnrollmentID) (sent enroll.AndroidPolicy, err error) {
-	err = db.reader.QueryRowContext(ctx, `SELECT sent FROM enroll_android_phones WHERE enrollment_id = $1`, id).Scan(document{&sent})
+// sentTo is what Google was told of a phone's policy, and which app brings it keys;
+// zero where there is no phone.
+func (db *DB) sentTo(ctx context.Context, id mdm.EnrollmentID) (sent enroll.AndroidPolicy, companion string, err error) {
+	err = db.reader.QueryRowContext(ctx, `SELECT sent, `+companionPackage+` FROM enroll_android_phones WHERE enrollment_id = $1`, id).Scan(document{&sent}, &companion)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return sent, fmt.Errorf("load android policy: %w", err)
+		return sent, companion, fmt.Errorf("load android policy: %w", err)
 	}
-	return sent, nil
+	return sent, companion, nil
 }
 
 // sentQuery reads it of those from $1 to $2.
-const sentQuery = `SELECT enrollment_id, sent FROM enroll_android_phones WHERE enrollment_id >= $1 AND enrollment_id <= $2 ORDER BY enrollment_id`
+const sentQuery = `SELECT enrollment_id, sent, ` + companionPackage + ` FROM enroll_android_phones WHERE enrollment_id >= $1 AND enrollment_id <= $2 ORDER BY enrollment_id`
 
 // sent adds to facts what Google was told of Android phones.
 func (t *tx) sent(ctx context.Context, facts []enroll.Fact) error {
@@ -339,14 +340,15 @@ func (t *tx) sent(ctx context.Context, facts []enroll.Fact) error {
 	_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
 		var id mdm.EnrollmentID
 		var sent enroll.AndroidPolicy
-		if err := row.Scan(textOf(&id), document{&sent}); err != nil {
+		var companion string
+		if err := row.Scan(textOf(&id), document{&sent}, &companion); err != nil {
 			return none, err
 		}
 		for i < len(facts) && facts[i].Have.Enrollment.ID < id {
 			i++
 		}
 		if i < len(facts) && facts[i].Have.Enrollment.ID == id {
-			facts[i].Have.Sent = sent
+			facts[i].Have.Sent, facts[i].Have.Companion = sent, companion
 		}
 		return none, nil
 	})

@@ -157,6 +157,7 @@ func wholeReport(r mdm.Report) mdm.Report {
 	r.Managed = dated(r.Managed, func(f *mdm.ManagedFacts) *time.Time { return &f.At })
 	r.Restrictions = dated(r.Restrictions, func(f *mdm.RestrictionFacts) *time.Time { return &f.At })
 	r.Policy = dated(r.Policy, func(f *mdm.PolicyFacts) *time.Time { return &f.At })
+	r.Keys = dated(r.Keys, func(f *mdm.KeyFacts) *time.Time { return &f.At })
 	return r
 }
 

@@ -304,18 +304,7 @@ func (s *Renewals) RetirePredecessors(ctx context.Context, id mdm.EnrollmentID, 
 		if old, err = predecessors(ctx, t, id, listed); err != nil || len(old) == 0 {
 			return unchanged(err)
 		}
-		for _, sha256 := range old {
-			if err := t.revoke(ctx, sha256, certs.ReasonSuperseded, now); err != nil {
-				return err
-			}
-		}
-		err := t.changeRenewals(ctx, id, func(list []mdm.Renewal) []mdm.Renewal {
-			return slices.DeleteFunc(list, func(r mdm.Renewal) bool { return slices.Contains(old, r.Certificate) })
-		})
-		if err != nil {
-			return err
-		}
-		if err := t.emitIdentity(ctx, certs.Certificate{EnrollmentID: string(id)}, now); err != nil {
+		if err := t.retireIdentities(ctx, id, old, certs.ReasonSuperseded, now); err != nil {
 			return err
 		}
 		return t.audit(ctx, entry)
@@ -324,4 +313,20 @@ func (s *Renewals) RetirePredecessors(ctx context.Context, id mdm.EnrollmentID, 
 		return 0, err
 	}
 	return len(old), nil
+}
+
+// retireIdentities revokes certificates of an enrolment, and ends what was to renew them.
+func (t *tx) retireIdentities(ctx context.Context, id mdm.EnrollmentID, old []string, reason certs.RevocationReason, now time.Time) error {
+	for _, sha256 := range old {
+		if err := t.revoke(ctx, sha256, reason, now); err != nil {
+			return err
+		}
+	}
+	err := t.changeRenewals(ctx, id, func(list []mdm.Renewal) []mdm.Renewal {
+		return slices.DeleteFunc(list, func(r mdm.Renewal) bool { return slices.Contains(old, r.Certificate) })
+	})
+	if err != nil {
+		return err
+	}
+	return t.emitIdentity(ctx, certs.Certificate{EnrollmentID: string(id)}, now)
 }

@@ -80,14 +80,14 @@ func (s *Plans) loadPlan(ctx context.Context, query, key string) (plan, error) {
 		return plan{}, fmt.Errorf("load plan: %w", err)
 	}
 	if p.have.Enrollment.Platform == mdm.Android {
-		if p.have.Sent, err = s.db.sentTo(ctx, p.have.Enrollment.ID); err != nil {
+		if p.have.Sent, p.have.Companion, err = s.db.sentTo(ctx, p.have.Enrollment.ID); err != nil {
 			return plan{}, err
 		}
 	}
 	if !p.acts {
 		return p, nil
 	}
-	sent := p.have.Sent
+	sent, companion := p.have.Sent, p.have.Companion
 	err = s.db.read(ctx, "load plan", func(t *tx) error {
 		if p, err = readPlan(ctx, t, query, key); err != nil {
 			return err
@@ -99,7 +99,7 @@ func (s *Plans) loadPlan(ctx context.Context, query, key string) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	p.have.Sent = sent
+	p.have.Sent, p.have.Companion = sent, companion
 	return p, nil
 }
 

@@ -91,6 +91,12 @@ func (t *tx) addRenewal(ctx context.Context, id mdm.EnrollmentID, r mdm.Renewal)
 	if _, err := t.ExecContext(ctx, `UPDATE enroll_enrollments SET renewals = $2 WHERE id = $1`, id, renewals{&list}); err != nil {
 		return false, err
 	}
-	_, err = t.makeDue(ctx, latest(r.DueAt, t.db.now()), ` AND enrollment_id = $2`, id)
+	// A phone is woken by one of the two: an iPhone has no policy at Google's, and an
+	// Android phone no wake-ups.
+	due := latest(r.DueAt, t.db.now())
+	if _, err = t.makeDue(ctx, due, ` AND enrollment_id = $2`, id); err != nil {
+		return false, err
+	}
+	_, err = t.policiesDue(ctx, due, ` AND enrollment_id = $2`, id)
 	return true, err
 }

@@ -15,6 +15,15 @@ type AndroidService interface {
 	Signup(ctx context.Context, r enroll.AndroidSignupRequest) (enroll.AndroidSignup, error)
 	Status(ctx context.Context) (enroll.AndroidStatus, error)
 	Doctor(ctx context.Context) ([]enroll.AndroidFinding, error)
+	AndroidCompanion
+}
+
+// AndroidCompanion names the app that fetches certificates on Android phones.
+type AndroidCompanion interface {
+	// Companion is enroll.ErrNotFound while none is set.
+	Companion(ctx context.Context) (enroll.AndroidCompanion, error)
+	SetCompanion(ctx context.Context, name string) (enroll.AndroidCompanion, error)
+	RemoveCompanion(ctx context.Context) error
 }
 
 // AndroidSignupRequest begins a sign-up, or brings another key.

@@ -44,6 +44,7 @@ type Android interface {
 	Invite(ctx context.Context, code, pin string) (enroll.AndroidInvite, error)
 	SignIn(ctx context.Context, provisioning, code, pin string) (enroll.AndroidInvite, error)
 	AndroidPlane
+	AndroidAgent
 }
 
 // AndroidPlane is what Google itself calls.
@@ -51,6 +52,14 @@ type AndroidPlane interface {
 	FinishSignup(ctx context.Context, state, token string) error
 	// Notified is problem.ErrNotFound's business where secret is not ours: ErrNotFound.
 	Notified(ctx context.Context, secret string, body []byte) error
+}
+
+// AndroidAgent answers companion apps, which show their token: enroll.ErrAgent where
+// that is none.
+type AndroidAgent interface {
+	AgentKeys(ctx context.Context, token string) ([]enroll.AgentKey, error)
+	AgentChallenge(ctx context.Context, token, alias string) (enroll.AgentChallenge, error)
+	AgentTells(ctx context.Context, token, alias string, r enroll.AgentReport) error
 }
 
 // Deps is what the handlers work with.
@@ -72,6 +81,7 @@ type Deps struct {
 	PINs     *limit.Limiter // typed PINs, by invitation
 	Messages *limit.Limiter // of /scep, by network
 	Lists    *limit.Limiter // of /crl, by network
+	Agents   *limit.Limiter // of /android/agent, by network
 	Now      func() time.Time
 }
 
@@ -102,6 +112,9 @@ func New(d Deps) *API {
 	}
 	if d.Lists == nil {
 		d.Lists = newShare(d.Now)
+	}
+	if d.Agents == nil {
+		d.Agents = newShare(d.Now)
 	}
 	return &API{d: d}
 }

@@ -8,7 +8,7 @@ import (
 	"sallyport/internal/server/problem"
 )
 
-// newShare is what one network may ask of /scep, and as much of /crl: whoever comes
+// newShare is what one network may ask of /scep, and as much of /crl and of /android/agent: whoever comes
 // there has proved nothing yet, and makes us work. A carrier hides thousands of
 // phones behind one address. Each asks three times for a certificate, and 200 are
 // told at once to renew one, then two a second (enroll.Renewer). All networks
@@ -18,7 +18,7 @@ func newShare(now func() time.Time) *limit.Limiter {
 }
 
 // share refuses a network that has had its share. The answer is to come again:
-// 503 on /scep, where clients know of no other, and 429 on /crl. It is never asked
+// 503 on /scep, where clients know of no other, and 429 elsewhere. It is never asked
 // for /mdm: whoever comes there is known, and a phone that we lock out is lost to us.
 func share(r *http.Request, of *limit.Limiter) error {
 	network := limit.Network(r)

@@ -59,6 +59,7 @@ type row struct {
 // table is searched from the top: the first sentinel that the error wraps decides.
 var table = []row{
 	{auth.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "No valid token"},
+	{enroll.ErrAgent, http.StatusUnauthorized, "unauthenticated", "No valid token"},
 	{access.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "No decision can be made now"},
 	{auth.ErrForbidden, http.StatusForbidden, "forbidden", "Your role may not do this"},
 	{ErrTooMany, http.StatusTooManyRequests, "too-many-requests", "Too many requests"},
@@ -91,6 +92,7 @@ var table = []row{
 	{certs.ErrExportNotReady, http.StatusConflict, "export-not-ready", "Export cannot be approved or taken now"},
 	{certs.ErrSameHand, http.StatusConflict, "same-hand", "A second owner is needed"},
 	{enroll.ErrAction, http.StatusConflict, "action", "Not possible with this device"},
+	{enroll.ErrAgentKey, http.StatusConflict, "key", "Not possible with this key"},
 	{enroll.ErrNoAndroid, http.StatusConflict, "no-android", "Not signed up at Google"},
 	{enroll.ErrGoogle, http.StatusBadGateway, "google", "Google refused"},
 	{enroll.ErrForeign, http.StatusConflict, "conflict", "Device is enrolled for another user"},
