@@ -163,13 +163,14 @@ func (a *Androids) issue(ctx context.Context, api AndroidAPI, t android.Target, 
 }
 
 // outcome notes what is final: it was done, or Google will never take it. The
-// rest is tried again.
+// rest is tried again as long as the act lasts, a key that was revoked included:
+// an administrator replaces it.
 func (a *Androids) outcome(ctx context.Context, id mdm.EnrollmentID, command mdm.CommandID, err error, done bool) error {
 	problem := (*android.Problem)(nil)
 	switch {
 	case err == nil && done:
 		return a.answer(ctx, id, command, "")
-	case errors.As(err, &problem) && problem.Retry, ctx.Err() != nil:
+	case errors.As(err, &problem) && !problem.Final(), ctx.Err() != nil:
 		return err
 	case err != nil:
 		return a.answer(ctx, id, command, err.Error())

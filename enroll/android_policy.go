@@ -158,8 +158,7 @@ func carried(before AndroidPolicy, accounts []androidAccount, version int64) []A
 // gone at Google, which is as good.
 func (a *Androids) dismiss(ctx context.Context, api AndroidAPI, p *AndroidPhone) error {
 	if p.Sent.Name != "" {
-		err := api.SetPolicy(ctx, p.Name, android.BasePolicyID)
-		if problem := (*android.Problem)(nil); err != nil && (!errors.As(err, &problem) || problem.Retry) {
+		if err := api.SetPolicy(ctx, p.Name, android.BasePolicyID); err != nil && !gone(err) {
 			return fmt.Errorf("take policy back: %w", err)
 		}
 	}

@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"slices"
 
 	"sallyport/compliance"
 )
@@ -19,7 +20,17 @@ func (s *Service) androidExpected(ctx context.Context, have Have, expected compl
 		return compliance.Expected{}, err
 	}
 	for _, a := range accounts {
-		expected.Mail = append(expected.Mail, compliance.ExpectedProfile{Name: a.Name, Identifier: a.Identifier, UUID: a.UUID, Package: a.Package})
+		m := have.Sent.given(a.AndroidMail)
+		expected.Mail = append(expected.Mail, compliance.ExpectedProfile{Name: m.Name, Identifier: m.Identifier, UUID: m.UUID, Package: m.Package})
 	}
 	return expected, s.sayWaits(ctx, have, expected.Mail)
+}
+
+// given is an account as Google was given it last. No phone can have a newer one,
+// and none is shut out because Google does not answer.
+func (p AndroidPolicy) given(m AndroidMail) AndroidMail {
+	if i := slices.IndexFunc(p.Mail, func(old AndroidMail) bool { return old.Identifier == m.Identifier }); i >= 0 && m.UUID != "" {
+		return p.Mail[i]
+	}
+	return m
 }

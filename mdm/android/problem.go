@@ -23,6 +23,9 @@ type Problem struct {
 	Next   string        // what the administrator does about it
 	Retry  bool          // the same call may succeed later
 	After  time.Duration // not sooner than that, as Google asks; 0: it did not say
+	// Caller says that Google refuses who asks, and has not looked at what was
+	// asked: another key, or a change in Google Cloud, makes the same call succeed.
+	Caller bool
 	err    error
 }
 
@@ -39,6 +42,9 @@ func (p *Problem) Error() string {
 
 // Unwrap gives the cause: context.Canceled where the caller gave up.
 func (p *Problem) Unwrap() error { return p.err }
+
+// Final reports whether the same call will be refused whenever it is made.
+func (p *Problem) Final() bool { return !p.Retry && !p.Caller }
 
 // NotFound reports whether Google does not know the named resource.
 func (p *Problem) NotFound() bool { return p.Code == 404 }
@@ -112,6 +118,7 @@ var byStatus = map[int]string{
 
 func refusedProblem(e *googleapi.Error) *Problem {
 	p := &Problem{Code: e.Code, Retry: retryable(e.Code), After: retryAfter(e.Header), err: e}
+	p.Caller = e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden
 	told := reasonsOf(e)
 	for _, reason := range told {
 		if w, known := refusals[reason]; known {
@@ -204,7 +211,7 @@ func retryAfter(h http.Header) time.Duration {
 
 // signInProblem is a refusal at the token endpoint (RFC 6749 section 5.2).
 func signInProblem(e *auth.Error) *Problem {
-	p := &Problem{err: e}
+	p := &Problem{Caller: true, err: e}
 	if e.Response != nil {
 		p.Code, p.After = e.Response.StatusCode, retryAfter(e.Response.Header)
 	}
