@@ -1,6 +1,10 @@
 package app_test
 
 import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,4 +87,139 @@ func TestListIsTheSafetyNet(t *testing.T) {
 	must(t, phone.Connect(t.Context()))
 	r.again(t, time.Hour)
 	r.decided(alice, s.EASDeviceID, access.Block)
+}
+
+// locksAfter makes the policy of every phone due.
+func (c *client) locksAfter(seconds int) {
+	c.t.Helper()
+	c.applySecurity(fmt.Sprintf("name: locks\nassign: everyone\nsettings: {require_passcode: true, inactivity_seconds: %d}\n", seconds))
+}
+
+// TestGoogleInTrouble: whatever Google's API does while policies are due, the phone
+// keeps what it has, the mailbox stays open, the doctor says what is wrong, and
+// what was due arrives in the end.
+func TestGoogleInTrouble(t *testing.T) {
+	t.Parallel()
+	r := newRehearsal(t)
+	phone, id, eas := r.mailed(t)
+	r.locksAfter(60)
+	before := r.settles(t, phone, "the security policy", func(s agent.Snapshot) bool { return s.Android.Version > 1 }).Android.Version
+	comesTrue(t, "its report", func() bool {
+		r.pubsub.flow(t)
+		return r.detail(id).Report.Policy.Version >= before
+	})
+	r.decided(alice, eas, access.Allow)
+	stays := func(why string) {
+		t.Helper()
+		must(t, phone.Connect(t.Context()))
+		r.pubsub.flow(t)
+		if s := show(t, phone); s.Android.Version != before || len(s.Accounts) != 1 {
+			t.Errorf("%s: the phone has version %d of its policy, and mail %+v", why, s.Android.Version, s.Accounts)
+		}
+		r.decided(alice, eas, access.Allow)
+	}
+	for i, tt := range []struct {
+		trouble agent.AMAPITrouble
+		said    string
+	}{
+		{agent.AMAPITrouble{Kind: "500"}, "Google's service has failed"},
+		{agent.AMAPITrouble{Kind: "503"}, "not available"},
+		{agent.AMAPITrouble{Kind: "429", After: 3600}, "quota"},
+		{agent.AMAPITrouble{Kind: "project"}, "PROJECT_NOT_PERMITTED"},
+	} {
+		tt.trouble.Times = agent.Always
+		r.script(t, tt.trouble)
+		r.locksAfter(120 + i)
+		comesTrue(t, tt.trouble.Kind+" at the doctor's", func() bool { f := r.finding("phones"); return !f.OK && strings.Contains(f.Next, tt.said) })
+		stays(tt.trouble.Kind)
+	}
+	r.apply(strings.Replace(androidTemplate, "mail.example.test", "post.example.test", 1))
+	stays("a change of the mail account that Google has not taken")
+
+	r.script(t, agent.AMAPITrouble{Kind: "timeout", Times: agent.Always})
+	calls := r.g.Log().Calls["enterprises.policies.patch"]
+	r.locksAfter(180)
+	comesTrue(t, "a call that hangs", func() bool { return r.g.Log().Calls["enterprises.policies.patch"] > calls })
+	stays("time-out")
+	r.script(t)
+	r.cfg.AMAPIURL = "http://127.0.0.1:1"
+	r.again(t, 0)
+	comesTrue(t, "nobody at the address", func() bool {
+		g, p := r.finding("google"), r.finding("phones")
+		return !g.OK && strings.Contains(g.Text, "does not answer") && !p.OK && strings.Contains(p.Next, "does not answer")
+	})
+	stays("connection refused")
+
+	r.cfg.AMAPIURL = r.g.URL()
+	for _, trouble := range []agent.AMAPITrouble{{Kind: "half"}, {Kind: "500", Done: true}} { // Google has done it, and we do not hear so
+		trouble.Method, trouble.Times = "enterprises.policies.patch", agent.Always
+		r.script(t, trouble)
+		r.again(t, 0)
+		comesTrue(t, "the trouble at the doctor's", func() bool { return !r.finding("phones").OK })
+		must(t, phone.Connect(t.Context()))
+		r.pubsub.flow(t)
+	}
+	r.script(t)
+	r.again(t, 0)
+	comesTrue(t, "an end of it", func() bool { f := r.finding("phones"); return f.OK && r.finding("google").OK })
+	s := r.settles(t, phone, "what was due", func(s agent.Snapshot) bool { return len(s.Accounts) == 1 && s.Accounts[0].Host == "post.example.test" })
+	if s.Android.Version <= before || s.EASDeviceID != eas {
+		t.Errorf("got %+v", s.Android)
+	}
+	comesTrue(t, "the mailbox", func() bool { r.pubsub.flow(t); return r.decide(alice, eas).Effect == access.Allow })
+}
+
+// TestKeyOfTheServiceAccount: its key was deleted at Google, and another one takes
+// its place. What was ordered meanwhile is carried out then.
+func TestKeyOfTheServiceAccount(t *testing.T) {
+	t.Parallel()
+	r := newRehearsal(t)
+	phone, id, eas := r.mailed(t)
+	gone, goneID, _ := r.mailed(t)
+	must(t, r.g.ReplaceKey())
+	r.locksAfter(60)
+	lock := r.order(id, adminapi.ActionRequest{Kind: string(mdm.ActionLock)})
+	retire := r.order(goneID, adminapi.ActionRequest{Kind: string(mdm.ActionRetire)})
+	comesTrue(t, "the doctor's word on both phones", func() bool {
+		f := r.finding("phones")
+		return !f.OK && strings.Contains(f.Next, "key") && strings.Contains(f.Next, "(2 phones)")
+	})
+	if f := r.finding("google"); f.OK || !strings.Contains(f.Next, "sallyport android signup") {
+		t.Errorf("doctor: %+v", f)
+	}
+	must(t, phone.Connect(t.Context()))
+	must(t, gone.Connect(t.Context()))
+	r.pubsub.flow(t)
+	for _, act := range []adminapi.Action{r.act(id, lock.ID), r.act(goneID, retire.ID)} {
+		if !mdm.ActionState(act.State).Open() {
+			t.Errorf("%s was given up: %+v", act.Kind, act)
+		}
+	}
+	if len(show(t, phone).Accounts) != 1 || len(show(t, gone).Accounts) != 1 {
+		t.Error("a phone lost its mail")
+	}
+	r.decided(alice, eas, access.Allow)
+
+	key, err := os.ReadFile(r.g.Account())
+	must(t, err)
+	var replaced adminapi.AndroidSignedUp
+	r.post("/api/v1/android/signup", adminapi.AndroidSignupRequest{ServiceAccount: string(key)}, &replaced)
+	if replaced.Page != "" || replaced.NotificationURL != r.pubsub.to {
+		t.Errorf("a new key begins a new sign-up: %+v", replaced)
+	}
+	comesTrue(t, "the work profile removed", func() bool {
+		comes(t, gone)
+		r.pubsub.flow(t)
+		return show(t, gone).Android.ProfilesRemoved == 1
+	})
+	comesTrue(t, "the lock", func() bool {
+		must(t, phone.Connect(t.Context()))
+		r.pubsub.flow(t)
+		return r.act(id, lock.ID).State == string(mdm.ActionAcknowledged)
+	})
+	comesTrue(t, "the retirement", func() bool { return r.act(goneID, retire.ID).State == string(mdm.ActionAcknowledged) })
+	comesTrue(t, "a content doctor", func() bool { return r.finding("phones").OK && r.finding("google").OK && r.finding("set-up").OK })
+	if status := r.call(http.MethodGet, "/healthz", "", nil, nil); status != http.StatusOK {
+		t.Errorf("healthz: %d", status)
+	}
 }
