@@ -78,10 +78,10 @@ func (a *asking) decide(c Client) Decision {
 		return a.refuse(reasonStale())
 	}
 	g := a.e.set.grounds(c.User)
-	if known, ok := a.e.memos.find(&c, g, a.clock()); ok {
-		a.e.counts.add(known.answer)
-		a.e.records.contact(&known.met, &c, known.answer.Effect, a.clock())
-		return a.bound(known.answer)
+	if d, met, ok := a.e.memos.find(&c, g, a.clock()); ok {
+		a.e.counts.add(d)
+		a.e.records.contact(&met, &c, d.Effect, a.clock())
+		return a.bound(d)
 	}
 	in, trouble := a.inputs(&g, c, true)
 	if trouble != nil {
@@ -91,7 +91,7 @@ func (a *asking) decide(c Client) Decision {
 	a.e.counts.add(d)
 	met := a.e.note(&in, d)
 	if d.Effect == Allow && len(g.more) == 0 {
-		a.e.memos.keep(memo{client: c, code: g.one, world: g.world, at: in.At, answer: d, met: met})
+		a.e.memos.keep(&c, &met, &d, memo{code: g.one, world: g.world, at: in.At})
 	}
 	if d.Effect != Allow && in.Device.ID != "" && a.e.Why != nil {
 		d.Why = a.e.Why(in.Device.ID)

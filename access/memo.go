@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"sync"
 	"time"
+
+	"sallyport/enroll/directory"
 )
 
 // Mail clients ask the same again and again, and are let in. What was answered last
@@ -25,14 +27,58 @@ type memos struct {
 	young, old map[uint64]memo
 }
 
-// memo is an answer and what it rested on.
+// memo is an answer and what it rested on. The garbage collector has two strings of
+// it to look at, whatever stands in them.
 type memo struct {
-	client Client
-	code   string // the one person's, as in the Set: equal means unchanged
-	world  *World
-	at     time.Time
-	answer Decision
-	met    contact
+	text  string // question, contact and answer, as memoText writes them
+	code  string // the one person's, as in the Set: equal means unchanged
+	world *World
+	at    time.Time
+}
+
+// memoText writes an answer behind what it is compared with.
+func memoText(c *Client, met *contact, d *Decision) string {
+	w := &writer{b: make([]byte, 0, 512)}
+	for _, s := range c.texts() {
+		w.text(s)
+	}
+	for _, s := range [...]string{string(met.user), string(met.device), string(met.key), string(d.Effect), string(d.Step)} {
+		w.text(s)
+	}
+	w.time(d.ValidUntil)
+	w.count(len(d.Reasons))
+	for i := range d.Reasons {
+		r := &d.Reasons[i]
+		w.text(r.Rule)
+		w.text(r.Fact)
+		w.time(r.Since)
+		w.text(r.Fix)
+	}
+	return string(w.b)
+}
+
+// texts are all that a client says.
+func (c *Client) texts() [9]string {
+	return [...]string{c.User, c.DeviceID, c.DeviceType, c.UserAgent, c.Protocol, c.Model, c.OS, c.Address, c.Certificate}
+}
+
+// read returns what memoText has written, unless it is about another client.
+func (m *memo) read(c *Client) (d Decision, met contact, ok bool) {
+	r := reader{s: m.text}
+	for _, s := range c.texts() {
+		if r.text() != s {
+			return Decision{}, contact{}, false
+		}
+	}
+	met = contact{directory.UserID(r.text()), DeviceID(r.text()), DeviceKey(r.text())}
+	d = Decision{Effect: Effect(r.text()), Step: Step(r.text()), ValidUntil: r.time()}
+	if n := r.count(); n > 0 {
+		d.Reasons = make([]Reason, n)
+		for i := range d.Reasons {
+			d.Reasons[i] = Reason{Rule: r.text(), Fact: r.text(), Since: r.time(), Fix: r.text()}
+		}
+	}
+	return d, met, true
 }
 
 // hash covers what differs between the questions of one person's devices.
@@ -47,10 +93,22 @@ func (m *memos) hash(c *Client) uint64 {
 }
 
 // find returns the answer to the same question on the same grounds, while it holds.
-func (m *memos) find(c *Client, g grounds, at time.Time) (memo, bool) {
+func (m *memos) find(c *Client, g grounds, at time.Time) (d Decision, met contact, ok bool) {
+	if len(g.more) > 0 { // several whose login it may be
+		return Decision{}, contact{}, false
+	}
+	found, ok := m.look(c)
+	if !ok || found.code != g.one || found.world != g.world || at.Before(found.at) || at.Sub(found.at) >= memoAge {
+		return Decision{}, contact{}, false
+	}
+	d, met, ok = found.read(c)
+	return d, met, ok && at.Before(d.ValidUntil)
+}
+
+func (m *memos) look(c *Client) (memo, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.young == nil || len(g.more) > 0 { // several whose login it may be
+	if m.young == nil {
 		return memo{}, false
 	}
 	key := m.hash(c)
@@ -60,18 +118,18 @@ func (m *memos) find(c *Client, g grounds, at time.Time) (memo, bool) {
 			m.put(key, found)
 		}
 	}
-	return found, ok && found.client == *c && found.code == g.one && found.world == g.world &&
-		!at.Before(found.at) && at.Sub(found.at) < memoAge && at.Before(found.answer.ValidUntil)
+	return found, ok
 }
 
 // keep notes an answer.
-func (m *memos) keep(one memo) {
+func (m *memos) keep(c *Client, met *contact, d *Decision, one memo) {
+	one.text = memoText(c, met, d)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.young == nil {
 		m.young, m.seed = map[uint64]memo{}, maphash.MakeSeed()
 	}
-	m.put(m.hash(&one.client), one)
+	m.put(m.hash(c), one)
 }
 
 func (m *memos) put(key uint64, one memo) {

@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -26,9 +27,13 @@ func TestRepeatedAnswers(t *testing.T) {
 		c := client()
 		ask := func(name string, want access.Effect) access.Decision {
 			t.Helper()
-			var d access.Decision
+			d := decide(t, e, c)
 			for range 3 {
+				first := d
 				d = decide(t, e, c)
+				if first.ValidUntil = d.ValidUntil; !reflect.DeepEqual(d, first) {
+					t.Errorf("%s: %+v, and at first %+v", name, d, first)
+				}
 				if d.Effect != want {
 					t.Errorf("%s: %+v, want %s", name, d, want)
 				}

@@ -71,6 +71,7 @@ func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) 
 	if a.now == nil {
 		a.now = time.Now
 	}
+	letHeapGrow()
 	defer func() {
 		if err != nil {
 			a.Close()
