@@ -89,8 +89,9 @@ fuzz-ci: ## the fuzz targets of CMS, CSR and SCEP message for FUZZTIME (30s) eac
 	done; exit $$failed
 
 .PHONY: soak
-soak: ## what takes hours: fuzz, 1,000 templates x 1,000 users, 1,000 kills, 1,000 phones renewed, 1,000 phones refused at nginx, 6,000 requests that try to erase, deaths at every commit on PostgreSQL, an enrolment replayed 1,000 times, order on disk, 50,000 phones, every test thrice with -race
+soak: ## what takes hours: fuzz (an hour of what anybody may send), 1,000 templates x 1,000 users, 1,000 kills, 1,000 phones renewed, 1,000 phones refused at nginx, 6,000 requests that try to erase, deaths at every commit on PostgreSQL, an enrolment replayed 1,000 times, order on disk, 50,000 phones, every test thrice with -race
 	$(MAKE) fuzz
+	$(MAKE) fuzz-ci FUZZTIME=1h
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestRandomTemplates$$' -count 1 -timeout 60m -v ./templates
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestSerials$$' -count 1 -timeout 30m -v ./certs
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestKilledAtRandom$$' -count 1 -timeout 3h -v ./internal/app
