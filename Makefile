@@ -46,7 +46,7 @@ race: ## the race detector over rooms where things run at once, and phones throu
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run '^(TestStory|TestTemplateChange|TestLeave)$$' ./internal/app
 
 .PHONY: bench
-bench: ## CPU time: poll and delivery beside a bare handler on both engines, decision, render, signing, check of 10,000 users, preview, enrolment, a certificate by SCEP
+bench: ## CPU time: poll and delivery beside a bare handler on both engines, decision, render, signing, check of 10,000 users, preview, enrolment, a certificate by SCEP, a notification of Google's up to the decision, 10,000 Android policies
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: lint
