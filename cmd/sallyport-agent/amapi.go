@@ -16,6 +16,7 @@ import (
 
 type amapiCmd struct {
 	Serve  amapiServeCmd  `cmd:"" default:"withargs" help:"Stand in for the Android Management API on this machine, until Ctrl-C."`
+	Admin  amapiAdminCmd  `cmd:"" help:"Do what an administrator does in a browser: go through the page of a sign-up, back to the server."`
 	Script amapiScriptCmd `cmd:"" help:"Tell a running stand-in where to push to, and what goes wrong."`
 	Log    amapiLogCmd    `cmd:"" help:"Show what a running stand-in saw, and what it found wrong."`
 }
@@ -60,7 +61,8 @@ type standIn struct {
 
 type amapiScriptCmd struct {
 	standIn
-	Push      string   `placeholder:"URL" help:"Where Pub/Sub pushes to from now on; unchanged when left away."`
+	Push      string   `placeholder:"URL" help:"Where Pub/Sub pushes to from now on, - to read it from standard input; unchanged when left away."`
+	CA        string   `name:"ca" placeholder:"FILE" help:"PEM file with roots that pushes trust besides the system's; unchanged when left away."`
 	Quota     int      `placeholder:"N" help:"Requests a minute; more get 429. 0: no limit."`
 	Revoked   bool     `help:"The service account's key was deleted."`
 	Duplicate int      `placeholder:"N" help:"Push the next N messages twice."`
@@ -77,9 +79,18 @@ func (c *amapiScriptCmd) Run(ctx context.Context) error {
 	if err := json.Unmarshal(text, &before); err != nil {
 		return fmt.Errorf("stand-in: %w", err)
 	}
-	s := agent.AMAPIScript{Push: before.Push, Quota: c.Quota, Revoked: c.Revoked, Duplicate: c.Duplicate, Reorder: c.Reorder}
+	s := agent.AMAPIScript{Push: before.Push, CA: before.CA, Quota: c.Quota, Revoked: c.Revoked, Duplicate: c.Duplicate, Reorder: c.Reorder}
 	if c.Push != "" {
-		s.Push = c.Push
+		if s.Push, err = orInput(c.Push); err != nil {
+			return err
+		}
+	}
+	if c.CA != "" {
+		roots, err := os.ReadFile(c.CA)
+		if err != nil {
+			return fmt.Errorf("--ca: %w", err)
+		}
+		s.CA = string(roots)
 	}
 	for _, text := range c.Troubles {
 		t, err := agent.ParseTrouble(text)

@@ -141,13 +141,9 @@ func versionText() string {
 }
 
 func (c *enrollCmd) Run(ctx context.Context) error {
-	address := c.URL
-	if address == "-" {
-		line, err := bufio.NewReader(io.LimitReader(os.Stdin, 4096)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read URL: %w", err)
-		}
-		address = strings.TrimSpace(line)
+	address, err := orInput(c.URL)
+	if err != nil {
+		return err
 	}
 	o, err := c.options(c.Dir)
 	if err != nil {
@@ -160,6 +156,19 @@ func (c *enrollCmd) Run(ctx context.Context) error {
 	}
 	defer p.Close()
 	return p.Enroll(ctx, address)
+}
+
+// orInput is the address itself, or where it is - the line of standard input: the
+// process list is open to others.
+func orInput(address string) (string, error) {
+	if address != "-" {
+		return address, nil
+	}
+	line, err := bufio.NewReader(io.LimitReader(os.Stdin, 4096)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read URL: %w", err)
+	}
+	return strings.TrimSpace(line), nil
 }
 
 func (c *connectCmd) Run(ctx context.Context) error {

@@ -91,15 +91,17 @@ func (a *AMAPI) wakePusher() {
 // pushAll pushes what is due, one after the other, until ctx ends. What is not
 // answered with 2xx comes again, later each time.
 func (a *AMAPI) pushAll(ctx context.Context) {
-	client := &http.Client{
-		Timeout: pushTimeout, Transport: &http.Transport{Proxy: nil, TLSClientConfig: a.pushTLS()},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	defer client.CloseIdleConnections()
+	roots := ""
+	client := a.pushClient(roots)
+	defer func() { client.CloseIdleConnections() }()
 	for {
-		m, address, pause := a.nextPush()
+		m, to, pause := a.nextPush()
 		if m != nil {
-			a.pushed(m, pushOne(ctx, client, address, m))
+			if to.CA != roots {
+				client.CloseIdleConnections()
+				roots, client = to.CA, a.pushClient(to.CA)
+			}
+			a.pushed(m, pushOne(ctx, client, to.Push, m))
 			continue
 		}
 		timer := time.NewTimer(pause)
@@ -117,23 +119,24 @@ func (a *AMAPI) pushAll(ctx context.Context) {
 	}
 }
 
-// nextPush is the first message that is due, and else how long to wait for one.
-func (a *AMAPI) nextPush() (*message, string, time.Duration) {
+// nextPush is the first message that is due, with the script that says where to, and
+// else how long to wait for one.
+func (a *AMAPI) nextPush() (*message, AMAPIScript, time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	pause := time.Hour
 	if a.script.Push == "" {
-		return nil, "", pause
+		return nil, AMAPIScript{}, pause
 	}
 	now := a.o.Now()
 	for _, m := range a.s.Queue {
 		wait := m.Due.Sub(now)
 		if wait <= 0 {
-			return m, a.script.Push, 0
+			return m, a.script, 0
 		}
 		pause = min(pause, wait)
 	}
-	return nil, "", pause
+	return nil, AMAPIScript{}, pause
 }
 
 func (a *AMAPI) pushed(m *message, taken bool) {
@@ -168,8 +171,8 @@ func (m *message) envelope() ([]byte, error) {
 	})
 }
 
-// pushTLS trusts the system's roots and those that were given by hand.
-func (a *AMAPI) pushTLS() *tls.Config {
+// pushClient trusts the system's roots and those that were given by hand, more is PEM.
+func (a *AMAPI) pushClient(more string) *http.Client {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
@@ -177,7 +180,11 @@ func (a *AMAPI) pushTLS() *tls.Config {
 	for _, c := range a.o.CA {
 		pool.AddCert(c)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
+	pool.AppendCertsFromPEM([]byte(more))
+	return &http.Client{
+		Timeout: pushTimeout, Transport: &http.Transport{Proxy: nil, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 func pushOne(ctx context.Context, client *http.Client, address string, m *message) (taken bool) {

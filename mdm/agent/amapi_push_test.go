@@ -1,11 +1,47 @@
 package agent
 
 import (
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
+
+// TestPushTrustsByScript: a root that is named while the stand-in runs.
+func TestPushTrustsByScript(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	var took atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		took.Add(1)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of each client that does not trust it
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	s.play(AMAPIScript{Push: server.URL})
+	s.worker()
+	for s.Log().Failed == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if took.Load() != 0 {
+		t.Error("a push went to a server that nobody trusts")
+	}
+	s.play(AMAPIScript{Push: server.URL, CA: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))})
+	for s.Log().Delivered != 2 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.Play(AMAPIScript{CA: "-----BEGIN CERTIFICATE-----"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("roots that are none: %v", err)
+	}
+}
 
 // clockForTests is a clock that stands still.
 type clockForTests struct {

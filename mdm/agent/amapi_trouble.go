@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 // AMAPIScript pushes nowhere and answers everything.
 type AMAPIScript struct {
 	Push      string         `json:"push,omitempty"`      // URL that Pub/Sub pushes to
+	CA        string         `json:"ca,omitempty"`        // PEM: roots that pushes trust besides the system's, and those of AMAPIOptions
 	Quota     int            `json:"quota,omitempty"`     // requests a minute; more get 429 RESOURCE_EXHAUSTED
 	Revoked   bool           `json:"revoked,omitempty"`   // the service account's key was deleted
 	Troubles  []AMAPITrouble `json:"troubles,omitempty"`  // the first that fits a call is used up
@@ -63,6 +65,9 @@ func (a *AMAPI) Play(s AMAPIScript) error {
 	}
 	if s.Push != "" && !validPush(s.Push) {
 		return fmt.Errorf("%w: push: not an address that begins with http:// or https://", ErrInvalid)
+	}
+	if s.CA != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(s.CA)) {
+		return fmt.Errorf("%w: ca: no certificate in PEM form", ErrInvalid)
 	}
 	a.mu.Lock()
 	a.script = s
