@@ -76,6 +76,9 @@ func (t *tx) insertClient(ctx context.Context, d access.Device) error {
 func learn(d access.Device, seen access.Sighting) access.Device {
 	d.Spellings = spelled(slices.Clip(d.Spellings), seen.Client.DeviceID)
 	at := seen.At.UTC().Truncate(time.Minute)
+	if at.Before(d.FirstAt) && !seen.At.Before(d.FirstAt) {
+		at = d.FirstAt // nobody was seen before they came
+	}
 	if seen.Effect == access.Allow && at.After(d.SyncAt) {
 		d.SyncAt = at
 	}

@@ -63,7 +63,7 @@ func testKnownBefore(make Maker) func(*testing.T) {
 		w.later()
 		w.ok(w.DB.Access().Seen(w.ctx, []access.Sighting{sighting(alice, "ApplC39", w.now())}))
 		came := w.client(known.ID)
-		w.same([]any{came.FirstAt, came.LastAt, came.Spellings}, []any{known.FirstAt, minute(w.now()), []string{"applc39", "ApplC39"}})
+		w.same([]any{came.FirstAt, came.LastAt, came.Spellings}, []any{known.FirstAt, known.FirstAt, []string{"applc39", "ApplC39"}})
 	}
 }
 
@@ -88,7 +88,7 @@ func testMeet(make Maker) func(*testing.T) {
 		w.same(told, []string{"access " + string(alice.ID)})
 		w.same(d, access.Device{ID: d.ID, UserID: alice.ID, Key: "applc39", Spellings: []string{"ApplC39"}, Type: "iPhone",
 			UserAgent: "Apple-iPhone15C4/2301.96", Address: "192.0.2.1", Bound: e.ID, Proof: access.ProofProbable,
-			FirstAt: stored(start), LastAt: minute(start)})
+			FirstAt: stored(start), LastAt: stored(start)})
 		w.same(w.client(d.ID).Device, d)
 		w.unchangedBy(func() {
 			again, err := w.DB.Access().Meet(w.ctx, sighting(alice, "APPLC39", w.later()), "")
