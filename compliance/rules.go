@@ -188,6 +188,9 @@ func ruleIdentity(e Expected, now time.Time) outcome {
 	}
 	if e.Platform == mdm.Android && o.State == Failed {
 		o.Fix = fixKey
+		if id.Failure != "" {
+			o.Fact, o.Fix = "the app that fetches the phone's certificate could not do so: "+id.Failure, fixKeyFailed
+		}
 	}
 	o.Expected = "issued by us, neither expired nor revoked"
 	return o

@@ -16,7 +16,9 @@ const (
 	fixPosture = "Ask your administrator: a phone whose system was changed cannot be trusted with mail."
 	fixCompany = "Ask your administrator: only a phone that your organisation sets up from the first screen on is managed as a whole."
 	fixKey     = "Ask your administrator: the app that fetches the phone's certificate has not done so yet."
-	shownLacks = 3 // settings that are named to the owner
+	// fixKeyFailed: in the app's own words, which an administrator understands.
+	fixKeyFailed = "Show this to your administrator: the app tries again by itself, and may need help."
+	shownLacks   = 3 // settings that are named to the owner
 )
 
 // ruleManaged asks whether an Android phone has applied the policy that it should
@@ -32,11 +34,19 @@ func ruleManaged(e Expected, r mdm.Report) outcome {
 		o = unasked(RuleManaged, "the phone's policy is not made yet")
 	case p.Applied != e.Policy.Name || p.Version < e.Policy.Version:
 		o = reported(RuleManaged, "the phone has not applied its newest policy yet", fixPolicy)
+	case companionAlone(e.Policy.Companion, p.Broken):
+		o = met(RuleManaged, "the phone keeps its policy, all but the app that fetches its certificate", time.Time{})
 	case !is(p.Compliant, true):
 		o = reported(RuleManaged, strings.Join(append([]string{"the phone does not keep its policy"}, lacks(p.Broken)...), "; "), fixLacks(p.Broken))
 	}
 	o.Expected = "its own policy, the newest version, kept in every setting"
 	return o
+}
+
+// companionAlone reports whether the app that brings keys is all that is wrong.
+func companionAlone(companion string, broken []mdm.Nonconformity) bool {
+	return companion != "" && len(broken) > 0 &&
+		!slices.ContainsFunc(broken, func(b mdm.Nonconformity) bool { return b.Package != companion })
 }
 
 // lacks says what is not kept, in plain words, the first few of it.

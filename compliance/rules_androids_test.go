@@ -81,6 +81,23 @@ func TestAndroidRules(t *testing.T) {
 		{"a weak screen lock", func(s *scene) { s.report.Security.PasscodeCompliant = ptr(false) }, compliance.NotCompliant, compliance.RulePasscode, compliance.Failed, "does not meet", "Screen lock"},
 		{"an old Android", func(s *scene) { s.report.Device.OSVersion = "12" }, compliance.NotCompliant, compliance.RuleMinimumOS, compliance.Failed, "Android 12", "Android 13"},
 		{"no certificate came by the companion app", func(s *scene) { s.expected.Identity = compliance.ExpectedIdentity{} }, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "no certificate", "app that fetches"},
+		{"the companion app failed", func(s *scene) {
+			s.expected.Identity = compliance.ExpectedIdentity{Failure: "no key store"}
+		}, compliance.NotCompliant, compliance.RuleIdentity, compliance.Failed, "could not do so: no key store", "Show this to your administrator"},
+		{"the companion app failed to renew what is good yet", func(s *scene) { s.expected.Identity.Failure = "no network" },
+			compliance.Compliant, compliance.RuleIdentity, compliance.Met, "valid until", ""},
+		{"the companion app alone is not there", func(s *scene) {
+			s.expected.Policy.Companion = "com.example.agent"
+			broken(mdm.Nonconformity{Setting: "applications", Package: "com.example.agent", Reason: "APP_NOT_INSTALLED", Plain: "no storage"})(s)
+		}, compliance.Compliant, compliance.RuleManaged, compliance.Met, "all but the app", ""},
+		{"the companion app is not all that is wrong", func(s *scene) {
+			s.expected.Policy.Companion = "com.example.agent"
+			broken(mdm.Nonconformity{Setting: "applications", Package: "com.example.agent"}, mdm.Nonconformity{Setting: "passwordPolicies", Reason: "USER_ACTION", Plain: "the lock is too weak"})(s)
+		}, compliance.NotCompliant, compliance.RuleManaged, compliance.Failed, "the lock is too weak", "Android Device Policy"},
+		{"nothing is said to be wrong, and it does not comply", func(s *scene) {
+			s.expected.Policy.Companion = "com.example.agent"
+			broken()(s)
+		}, compliance.NotCompliant, compliance.RuleManaged, compliance.Failed, "does not keep", ""},
 		{"a work profile where the whole phone is asked for", func(s *scene) { s.policy.Spec.Rules.Supervised = true }, compliance.NotCompliant, compliance.RuleSupervised, compliance.Failed, "work profile", "first screen"},
 		{"managed as a whole", func(s *scene) { s.policy.Spec.Rules.Supervised, s.report.Device.Supervised = true, ptr(true) }, compliance.Compliant, compliance.RuleSupervised, compliance.Met, "as a whole", ""},
 

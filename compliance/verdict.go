@@ -145,6 +145,10 @@ type ExpectedProfile struct {
 type ExpectedPolicy struct {
 	Name    string // last part of it
 	Version int64
+	// Companion is the app that brings keys; empty: none does. What is wrong with it
+	// is no reason to shut a phone out: whether its key has to be there is a rule of
+	// its own.
+	Companion string
 }
 
 // PreviousRevision is a revision that counts as the current one for a while.
@@ -153,11 +157,18 @@ type PreviousRevision struct {
 	Until time.Time
 }
 
-// ExpectedIdentity is the certificate that the enrolment is pinned to.
+// ExpectedIdentity is the certificate that the enrolment is pinned to; of an
+// Android phone, that its mail app signs in with.
 type ExpectedIdentity struct {
 	SHA256   string
 	NotAfter time.Time
 	Revoked  bool
 	// Distrusted says that it was revoked because the CA that issued it is trusted no more.
 	Distrusted bool
+	Failure    string // Android: why the companion app could not bring one, in its own words
+}
+
+// Good reports whether the phone can show it.
+func (i ExpectedIdentity) Good(now time.Time) bool {
+	return i.SHA256 != "" && !i.Revoked && now.Before(i.NotAfter)
 }
