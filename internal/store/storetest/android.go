@@ -29,6 +29,8 @@ func testAndroid(t *testing.T, make Maker) {
 	t.Run("what a policy brought", testAndroidConfirmed(make))
 	t.Run("operations", testAndroidOperations(make))
 	t.Run("schemas", testAndroidSchemas(make))
+	t.Run("companion app", testAndroidCompanion(make))
+	t.Run("keys", testAndroidKeys(make))
 }
 
 func (w *world) signup(project string) enroll.AndroidEnterprise {
