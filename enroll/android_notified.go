@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"errors"
 	"fmt"
+	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/bounded"
@@ -28,6 +29,11 @@ func (a *Androids) Notified(ctx context.Context, key string, body []byte) error 
 	// Compared by hash: neither length nor time tells anything of the secret.
 	if errors.Is(err, ErrNotFound) || e.Secret.IsZero() || !hmac.Equal(secret.Hash(key), secret.Hash(e.Secret.Reveal())) {
 		return refusal.New(ErrNotFound, "", "there is nothing here", "")
+	}
+	if now := a.now(); now.Sub(e.NotifiedAt) >= time.Minute {
+		if err := a.Phones.NoteNotified(ctx, now); err != nil {
+			return fmt.Errorf("note that Google told of something: %w", err)
+		}
 	}
 	n, err := android.ParseNotification(body)
 	if err != nil {

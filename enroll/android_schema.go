@@ -57,6 +57,21 @@ func schemaFinding(known map[managedconfig.Package]AndroidSchema) AndroidFinding
 	return f
 }
 
+// schemaAges is when each app told which settings it reads.
+func (a *Androids) schemaAges(ctx context.Context) (map[managedconfig.App]time.Time, error) {
+	known, err := a.Service.androidSchemas(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ages := map[managedconfig.App]time.Time{}
+	for _, app := range managedconfig.Apps() {
+		if s, ok := known[app.Package()]; ok {
+			ages[app] = s.FetchedAt
+		}
+	}
+	return ages, nil
+}
+
 // FetchSchemas is a step for internal/work: it asks Google what mail apps read of a
 // configuration, once a day each.
 func (a *Androids) FetchSchemas(ctx context.Context) (more bool, err error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/mdm/android"
+	"sallyport/profiles/managedconfig"
 )
 
 // AndroidStatus is how this server stands with Google.
@@ -20,14 +21,17 @@ type AndroidStatus struct {
 	SignupOpen bool         `json:"signup_open"` // a sign-up was begun and not finished
 	SetUp      bool         `json:"set_up"`      // Google took all that we set up of the enterprise
 	FinishedAt time.Time    `json:"finished_at,omitzero"`
+	NotifiedAt time.Time    `json:"notified_at,omitzero"` // when Google told of something last, to the minute
 	Phones     AndroidState `json:"phones"`
+	// When each app told which settings it reads; an app that has not is not among them.
+	Schemas map[managedconfig.App]time.Time `json:"schemas"`
 }
 
 // Status tells it without asking Google.
 func (a *Androids) Status(ctx context.Context) (AndroidStatus, error) {
 	e, err := a.Enterprises.AndroidEnterprise(ctx)
 	if errors.Is(err, ErrNotFound) {
-		return AndroidStatus{Phones: AndroidState{Errors: map[string]int{}}}, nil
+		return AndroidStatus{Phones: AndroidState{Errors: map[string]int{}}, Schemas: map[managedconfig.App]time.Time{}}, nil
 	}
 	if err != nil {
 		return AndroidStatus{}, fmt.Errorf("look up android enterprise: %w", err)
@@ -40,8 +44,13 @@ func (a *Androids) Status(ctx context.Context) (AndroidStatus, error) {
 	if err != nil {
 		return AndroidStatus{}, fmt.Errorf("count android phones: %w", err)
 	}
+	schemas, err := a.schemaAges(ctx)
+	if err != nil {
+		return AndroidStatus{}, err
+	}
 	return AndroidStatus{
-		Enterprise: e.Name, Project: e.Project, Account: account.Email, Topic: e.Topic, FinishedAt: e.FinishedAt, Phones: phones,
+		Enterprise: e.Name, Project: e.Project, Account: account.Email, Topic: e.Topic, FinishedAt: e.FinishedAt, NotifiedAt: e.NotifiedAt,
+		Phones: phones, Schemas: schemas,
 		SignupOpen: e.Name == "" && a.now().Before(e.StateUntil), SetUp: !e.SetUpAt.IsZero(),
 	}, nil
 }

@@ -25,6 +25,7 @@ type AndroidEnterprise struct {
 	CreatedAt  time.Time
 	FinishedAt time.Time // zero until the sign-up is finished
 	SetUpAt    time.Time // when Google took all that we set up of it; zero: not since it last changed
+	NotifiedAt time.Time // when Google told of something last, to the minute; zero: never
 }
 
 // AndroidEnterpriseStore keeps it, its secrets sealed. internal/store implements it.
@@ -147,6 +148,8 @@ type AndroidPhoneStore interface {
 	// EventReported. One that is older than ReportedAt, or of an enrolment that has
 	// ended, changes nothing, and is no error; ErrNotFound for an unknown phone.
 	SaveAndroidReport(ctx context.Context, id mdm.EnrollmentID, at time.Time, r mdm.Report) error
+	// NoteNotified notes that Google told of something at that moment.
+	NoteNotified(ctx context.Context, at time.Time) error
 }
 
 // AndroidPolicyStore keeps which phones' policies are to be looked at. One row per
@@ -177,8 +180,13 @@ type AndroidState struct {
 	Active  int            `json:"active"`          // active enrolments
 	Due     int            `json:"due"`             // wait for their policy to be looked at
 	Failing int            `json:"failing"`         // of them, after an attempt that failed
-	Errors  map[string]int `json:"errors"`          // what the failing ones say, by number of phones
+	Left    int            `json:"left"`            // keep the policy that they have, as none can be made that is better
+	Errors  map[string]int `json:"errors"`          // what the failing ones and those say, by number of phones
 	Tokens  int            `json:"tokens_to_clear"` // used or expired, and not deleted at Google yet
+	// What one of them said last, and when; empty and zero where none did.
+	NewestError string    `json:"newest_error,omitempty"`
+	FailedAt    time.Time `json:"failed_at,omitzero"`
+	ReportedAt  time.Time `json:"reported_at,omitzero"` // the newest report of an active one
 }
 
 // AndroidOperationStore ties Google's operations to our commands. internal/store

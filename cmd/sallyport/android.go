@@ -72,7 +72,8 @@ func (c *androidStatusCmd) Run(p *program) error {
 	}
 	return facts(p.stdout, []fact{
 		{"enterprise", enterprise}, {"project", s.Project}, {"account", s.Account}, {"topic", s.Topic}, {"signed up", stamp(s.FinishedAt)},
-		{"phones", fmt.Sprintf("%d active: %d wait for their policy, %d had trouble", s.Phones.Active, s.Phones.Due, s.Phones.Failing)},
+		{"notified", stamp(s.NotifiedAt)}, {"phones", fmt.Sprintf("%d active: %d wait for their policy, %d had trouble, %d keep an older one", s.Phones.Active, s.Phones.Due, s.Phones.Failing, s.Phones.Left)},
+		{"newest trouble", trouble(s.Phones)}, {"settings told by", schemasFact(s, p.now())},
 	}...)
 }
 

@@ -215,6 +215,7 @@ func serverChecks(p *program) []check {
 		checks = append(checks, mailChecks(ctx, api)...)
 		checks = append(checks, mailboxChecks(ctx, api)...)
 		checks = append(checks, webhookChecks(ctx, api, p.now())...)
+		checks = append(checks, androidChecks(ctx, api, p.now())...)
 	}
 	if p.server() != "" {
 		return append(checks, check{"rehearsal gaps", warn, "not visible from elsewhere", "run doctor --data DIR on the server's own machine"})

@@ -241,6 +241,11 @@ func TestOnlyChangedPoliciesAreSent(t *testing.T) {
 	t.Parallel()
 	a, g := emptyServer(t)
 	list := robots(t, a, g, 200)
+	s, err := a.rooms.android.service.Status(t.Context())
+	done(t, err)
+	if s.NotifiedAt.IsZero() || s.Phones.ReportedAt.IsZero() || s.Phones.Active != len(list) || s.Phones.Due+s.Phones.Failing+s.Phones.Left != 0 {
+		t.Errorf("status %+v", s)
+	}
 	changedMail(t, a, fmt.Sprintf(pilotsMail, "SECOND"))
 	settleRobots(t, a)
 	g.mu.Lock()

@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"sallyport/enroll"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/mdm"
+	"sallyport/profiles/managedconfig"
 )
 
 // androidFake is signed up at Google, where no phone has come yet. Pages say so
@@ -44,8 +46,9 @@ func (f androidFake) Signup(context.Context, enroll.AndroidSignupRequest) (enrol
 
 func (f androidFake) Status(context.Context) (enroll.AndroidStatus, error) {
 	return enroll.AndroidStatus{
-		Enterprise: "enterprises/E", Project: "p", Account: "a@p.iam.example", Topic: "projects/p/topics/t", SetUp: true, FinishedAt: noon,
-		Phones: enroll.AndroidState{Active: 1, Due: 1, Failing: 1, Errors: map[string]int{"Google said no": 1}},
+		Enterprise: "enterprises/E", Project: "p", Account: "a@p.iam.example", Topic: "projects/p/topics/t", SetUp: true, FinishedAt: noon, NotifiedAt: noon,
+		Phones:  enroll.AndroidState{Active: 1, Due: 1, Failing: 1, Errors: map[string]int{"Google said no": 1}, NewestError: "Google said no", FailedAt: noon, ReportedAt: noon},
+		Schemas: map[managedconfig.App]time.Time{managedconfig.AppGmail: noon},
 	}, f.w.did(false)
 }
 

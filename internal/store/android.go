@@ -34,9 +34,9 @@ const (
 func (s *Android) AndroidEnterprise(ctx context.Context) (enroll.AndroidEnterprise, error) {
 	var e enroll.AndroidEnterprise
 	var account, key []byte
-	err := s.db.reader.QueryRowContext(ctx, `SELECT project, topic, account, signup, state_hash, state_until, name, secret, created_at, finished_at, set_up_at
+	err := s.db.reader.QueryRowContext(ctx, `SELECT project, topic, account, signup, state_hash, state_until, name, secret, created_at, finished_at, set_up_at, notified_at
 		FROM enroll_android_enterprises WHERE id = $1`, theEnterprise).Scan(&e.Project, &e.Topic, &account, &e.Signup, &e.StateHash, stamp{&e.StateUntil},
-		&e.Name, &key, stamp{&e.CreatedAt}, stamp{&e.FinishedAt}, stamp{&e.SetUpAt})
+		&e.Name, &key, stamp{&e.CreatedAt}, stamp{&e.FinishedAt}, stamp{&e.SetUpAt}, stamp{&e.NotifiedAt})
 	if err != nil {
 		return enroll.AndroidEnterprise{}, fmt.Errorf("load android enterprise: %w", orNotFound(err, enroll.ErrNotFound))
 	}
@@ -126,6 +126,14 @@ func (s *Android) ReplaceAccount(ctx context.Context, e enroll.AndroidEnterprise
 			return err
 		}
 		return t.audit(ctx, entry)
+	})
+}
+
+// NoteNotified notes that Google told of something.
+func (s *Android) NoteNotified(ctx context.Context, at time.Time) error {
+	return s.db.write(ctx, "note android notification", func(t *tx) error {
+		_, err := t.ExecContext(ctx, `UPDATE enroll_android_enterprises SET notified_at = $2 WHERE id = $1 AND notified_at < $2`, theEnterprise, micros(at))
+		return err
 	})
 }
 

@@ -232,8 +232,12 @@ func (t *tx) policiesDue(ctx context.Context, at time.Time, condition string, ar
 // SavePolicy notes what became of a phone that was due.
 func (s *Android) SavePolicy(ctx context.Context, p enroll.AndroidPhone, next time.Time) error {
 	return s.db.write(ctx, "save android policy", func(t *tx) error {
-		n, err := t.change(ctx, `UPDATE enroll_android_phones SET sent = $2, attempts = $3, error = $4, due = CASE WHEN due = $5 THEN $6 ELSE due END
-			WHERE enrollment_id = $1`, p.EnrollmentID, document{p.Sent}, p.Attempts, mdm.PhoneText(p.Error), micros(p.Due), micros(next))
+		failed := time.Time{}
+		if p.Error != "" {
+			failed = t.db.now()
+		}
+		n, err := t.change(ctx, `UPDATE enroll_android_phones SET sent = $2, attempts = $3, error = $4, failed_at = $7, due = CASE WHEN due = $5 THEN $6 ELSE due END
+			WHERE enrollment_id = $1`, p.EnrollmentID, document{p.Sent}, p.Attempts, mdm.PhoneText(p.Error), micros(p.Due), micros(next), micros(failed))
 		if err == nil && n == 0 {
 			err = enroll.ErrNotFound
 		}
@@ -256,7 +260,7 @@ func (s *Android) SavePolicy(ctx context.Context, p enroll.AndroidPhone, next ti
 func (s *Android) KeepPolicies(ctx context.Context, phones []enroll.AndroidPhone) error {
 	return s.db.write(ctx, "keep android policies", func(t *tx) error {
 		for _, p := range phones {
-			if _, err := t.ExecContext(ctx, `UPDATE enroll_android_phones SET attempts = 0, error = '', due = CASE WHEN due = $2 THEN 0 ELSE due END
+			if _, err := t.ExecContext(ctx, `UPDATE enroll_android_phones SET attempts = 0, error = '', failed_at = 0, due = CASE WHEN due = $2 THEN 0 ELSE due END
 				WHERE enrollment_id = $1`, p.EnrollmentID, micros(p.Due)); err != nil {
 				return err
 			}
@@ -266,23 +270,32 @@ func (s *Android) KeepPolicies(ctx context.Context, phones []enroll.AndroidPhone
 }
 
 const androidCounts = `SELECT COUNT(CASE WHEN e.state IN ` + activeStates + ` THEN 1 END), COUNT(CASE WHEN p.due <> 0 THEN 1 END),
-		COUNT(CASE WHEN p.due <> 0 AND p.error <> '' THEN 1 END), (SELECT COUNT(*) FROM enroll_android_tickets t WHERE t.due <> 0 AND t.due <= $1)
+		COUNT(CASE WHEN p.due <> 0 AND p.error <> '' THEN 1 END), COUNT(CASE WHEN p.due = 0 AND p.error <> '' THEN 1 END),
+		COALESCE(MAX(CASE WHEN e.state IN ` + activeStates + ` THEN p.reported_at END), 0),
+		(SELECT COUNT(*) FROM enroll_android_tickets t WHERE t.due <> 0 AND t.due <= $1)
 	FROM enroll_android_phones p JOIN enroll_enrollments e ON e.id = p.enrollment_id`
+
+const androidErrors = `SELECT error, COUNT(*), MAX(failed_at) FROM enroll_android_phones WHERE error <> ''
+	GROUP BY error ORDER BY MAX(failed_at) DESC, error LIMIT 20`
 
 // AndroidState counts phones.
 func (s *Android) AndroidState(ctx context.Context) (enroll.AndroidState, error) {
 	state := enroll.AndroidState{Errors: map[string]int{}}
 	err := s.db.read(ctx, "count android phones", func(t *tx) error {
-		err := t.QueryRowContext(ctx, androidCounts, micros(s.db.now())).Scan(&state.Active, &state.Due, &state.Failing, &state.Tokens)
+		err := t.QueryRowContext(ctx, androidCounts, micros(s.db.now())).Scan(&state.Active, &state.Due, &state.Failing, &state.Left,
+			stamp{&state.ReportedAt}, &state.Tokens)
 		if err != nil {
 			return err
 		}
-		rows, err := t.QueryContext(ctx, `SELECT error, COUNT(*) FROM enroll_android_phones WHERE due <> 0 AND error <> ''
-			GROUP BY error ORDER BY COUNT(*) DESC, error LIMIT 20`)
+		rows, err := t.QueryContext(ctx, androidErrors)
 		_, err = collect(rows, err, func(row scanner) (none struct{}, err error) {
 			var text string
 			var n int
-			err = row.Scan(&text, &n)
+			var at time.Time
+			err = row.Scan(&text, &n, stamp{&at})
+			if len(state.Errors) == 0 {
+				state.NewestError, state.FailedAt = text, at
+			}
 			state.Errors[text] = n
 			return none, err
 		})

@@ -92,7 +92,8 @@ func testAndroidPolicies(make Maker) func(*testing.T) {
 		w.same(w.android(alice), p)
 		state, err := books.AndroidState(w.ctx)
 		w.ok(err)
-		w.same(state, enroll.AndroidState{Active: 2, Due: 2, Failing: 1, Errors: map[string]int{"Google said no": 1}, Tokens: 2})
+		w.same(state, enroll.AndroidState{Active: 2, Due: 2, Failing: 1, Errors: map[string]int{"Google said no": 1}, Tokens: 2,
+			NewestError: "Google said no", FailedAt: stored(w.now()), ReportedAt: state.ReportedAt})
 		request(1, at, alice)
 		w.same(w.android(alice).Attempts, 0)
 		asked := w.android(alice)
