@@ -12,6 +12,8 @@ type androidCmd struct {
 	Signup androidSignupCmd `cmd:"" help:"Sign this server up for Android phones at Google, or bring another key."`
 	Status androidStatusCmd `cmd:"" help:"Show how this server stands with Google, without asking there."`
 	Doctor androidDoctorCmd `cmd:"" help:"Ask Google, and say what is wrong and what to do."`
+
+	Companion androidCompanionCmd `cmd:"" help:"The app that fetches certificates on Android phones."`
 }
 
 // maxServiceAccount is more than any key file that Google makes.

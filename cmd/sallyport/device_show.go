@@ -95,6 +95,9 @@ func (p *program) history(api *client, shown *deviceShown) error {
 // deadMail names the mail profiles whose identity was revoked, and no other has
 // taken its place.
 func (p *program) deadMail(api *client, shown *deviceShown) ([]string, error) {
+	if shown.Platform == string(mdm.Android) { // its companion app is told to fetch another one
+		return nil, nil
+	}
 	var page adminapi.Certificates
 	q := url.Values{"enrollment": {shown.Enrollment.ID}, "rule": {"mail-identity"}, "limit": {"1000"}}
 	if err := api.get(p.ctx, "/api/v1/certificates", q, &page); err != nil {
@@ -167,6 +170,7 @@ func printDevice(p *program, d deviceShown) error {
 			fmt.Fprintf(p.stdout, "  %s  revision %s  (%s)\n", cell(item.DisplayName), cell(item.UUID), cell(item.Identifier))
 		}
 	}
+	printKeys(p, d.Report.Keys)
 	if err := printActs(p, d.Actions); err != nil {
 		return err
 	}
