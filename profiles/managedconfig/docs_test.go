@@ -28,7 +28,9 @@ No key is sent that its vendor, or a device manager's documentation, does not na
 Samsung Email publishes what its settings are called, not the names of their keys, and Nine Work the names of a few. The other
 names are read from the app's own schema, which Google tells once Android is set up: two columns for each app, without that
 schema and with it. An app's own schema also overrules the built-in tables of Gmail and Outlook: a key that it lacks is not
-sent, and the report says so. Without a companion app on the phone no certificate reaches an app, and none is shipped; see docs/android.md.
+sent, and the report says so. The columns are those without a companion app, and with one where an app's own schema is known: without
+one on the phone no certificate reaches an app, and none is shipped; see [android-agent.md](android-agent.md). With one, Gmail does of
+` + "`identity`" + ` what Samsung Email does with its schema.
 
 | setting | value | Apple | Gmail | Outlook | Samsung Email | Samsung Email, with its schema | Nine Work | Nine Work, with its schema |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |

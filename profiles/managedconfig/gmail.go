@@ -63,8 +63,10 @@ func gmailIdentity(alias string) rule {
 		switch {
 		case a.Identity == profiles.IdentityNone:
 			return applied("")
-		case alias == "" || a.Identity != profiles.IdentitySCEP:
+		case alias == "":
 			return unsupported(noCompanion("Gmail"), "the user signs in with a password")
+		case a.Identity != profiles.IdentitySCEP:
+			return unsupported(onlySCEP, "identity: scep")
 		}
 		b[exchangeAlias] = alias
 		return degraded(byCompanion, "")

@@ -64,7 +64,7 @@ func (l labels) identity(label, alias string) rule {
 		case a.Identity == profiles.IdentityNone:
 			return applied("")
 		case a.Identity != profiles.IdentitySCEP:
-			return unsupported("only a certificate that the phone itself gets by SCEP reaches an app on Android", "identity: scep")
+			return unsupported(onlySCEP, "identity: scep")
 		case !known:
 			return l.missing(label)
 		case alias == "":
@@ -76,7 +76,10 @@ func (l labels) identity(label, alias string) rule {
 	}
 }
 
-const byCompanion = "by the alias of a key that the companion app fetches: the account works once it is there, which takes some minutes"
+const (
+	byCompanion = "by the alias of a key that the companion app fetches: the account works once it is there, which takes some minutes"
+	onlySCEP    = "only a certificate that the phone itself gets by SCEP reaches an app on Android"
+)
 
 func noCompanion(app string) string {
 	return app + " takes a certificate by its alias in the phone's key store, and without a companion app on the phone nothing can put it there"
@@ -110,7 +113,7 @@ func (l labels) unnamed(rules map[string]rule) {
 		}
 		switch {
 		case s.field == "pkcs12":
-			rules[s.field] = never("only a certificate that the phone itself gets by SCEP reaches an app on Android", "identity: scep")
+			rules[s.field] = never(onlySCEP, "identity: scep")
 		case s.field == "oauth.enabled":
 			rules[s.field] = func(a profiles.ExchangeAccount, _ Bundle) profiles.Fidelity {
 				return degraded(why+": the app chooses the kind of sign-in itself", "")
