@@ -137,6 +137,9 @@ func (s *Service) companion(have Have, keys []AgentKey) *android.Companion {
 
 // revisions are what a phone is told of its keys.
 func revisions(keys []AgentKey) map[string]string {
+	if len(keys) == 0 {
+		return nil
+	}
 	told := make(map[string]string, len(keys))
 	for _, k := range keys {
 		told[k.Alias] = k.Revision

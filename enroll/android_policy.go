@@ -19,6 +19,7 @@ func policyID(id mdm.EnrollmentID) string { return "d-" + strings.ReplaceAll(str
 // androidWant is what a phone should have.
 type androidWant struct {
 	policy   android.Policy
+	bare     android.Policy   // without the companion app; zero where there is none in it
 	accounts []androidAccount // that are in it
 	keys     []AgentKey       // that the companion app is told of in it
 }
@@ -60,7 +61,11 @@ func (s *Service) androidWanted(ctx context.Context, have Have, p AndroidPhone) 
 		}
 		in.Companion = s.companion(have, want.keys)
 	}
-	if want.policy, _, err = android.BuildPolicy(in); err != nil {
+	if want.policy, _, err = android.BuildPolicy(in); err == nil && in.Companion != nil {
+		in.Companion = nil
+		want.bare, _, err = android.BuildPolicy(in)
+	}
+	if err != nil {
 		return androidWant{}, fmt.Errorf("%w: %w", errKept, err)
 	}
 	return want, nil

@@ -141,11 +141,26 @@ func (a *Androids) provide(ctx context.Context, api AndroidAPI, enterprise strin
 	if err := a.begin(ctx, p, have); err != nil {
 		return err
 	}
-	if err := a.send(ctx, api, enterprise, p, want); err != nil {
+	kept, err := a.sendAny(ctx, api, enterprise, p, want)
+	if err != nil {
 		return err
 	}
 	if err := a.clear(ctx, api, p, have); err != nil {
 		return err
 	}
-	return a.settle(ctx, *p, have)
+	return errors.Join(a.settle(ctx, *p, have), kept)
+}
+
+// sendAny is send, and where Google refuses the policy as it is, send without the
+// companion app: mail waits for no key. kept says so.
+func (a *Androids) sendAny(ctx context.Context, api AndroidAPI, enterprise string, p *AndroidPhone, want androidWant) (kept, err error) {
+	err = a.send(ctx, api, enterprise, p, want)
+	problem := (*android.Problem)(nil)
+	taken := p.Sent.Hash == want.policy.Hash() // then it is the phone that was not told
+	if want.bare.IsZero() || taken || !errors.As(err, &problem) || problem.Retry || problem.Caller {
+		return nil, err
+	}
+	kept = fmt.Errorf("%w: Google takes it without the companion app alone: %w", errKept, err)
+	want.policy, want.keys = want.bare, nil
+	return kept, a.send(ctx, api, enterprise, p, want)
 }
