@@ -26,7 +26,7 @@ build: ## build bin/sallyport and bin/sallyport-agent (static, no cgo)
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: run
-run: build ## the whole story: server, sample organisation, a software iPhone (PORT=8443 DATA=var)
+run: build ## the whole story: server, sample organisation, a software iPhone, a software Android phone (PORT=8443 DATA=var)
 	@PORT='$(PORT)' DATA='$(DATA)' exec sh deploy/demo/run.sh
 
 # The packages that test longest, which begin first. They start servers and wait for

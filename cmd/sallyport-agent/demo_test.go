@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// runPatience is for a machine that has other things to do.
+const runPatience = 3 * time.Minute
+
+// demo is what make run gives to deploy/demo/run.sh: two programs, a port and a place for data.
+type demo struct {
+	t               *testing.T
+	bin, data, port string
+}
+
+// TestMakeRun: both stories end in decision: allow, the second run goes on with what the
+// first one kept, and a phone that was broken into meanwhile is shut out with a way
+// back. Nothing goes on running after Ctrl-C.
+func TestMakeRun(t *testing.T) {
+	t.Parallel()
+	d := demo{t: t, bin: t.TempDir(), data: filepath.Join(t.TempDir(), "data"), port: freePort(t)}
+	build := exec.Command("go", "build", "-o", d.bin+"/", "sallyport/cmd/...")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+
+	first := d.run()
+	d.wants(first, "organisation: three users", "android: signed up", "companion app          key sallyport-mail installed", "EAS profile installed  alice@example.test", "work profile on a personal phone",
+		"met           identity_certificate", "not_jailbroken: Google vouches")
+	d.allowed(first, "alice@example.test", "bob@example.test")
+
+	second := d.run()
+	d.wants(second, "organisation: kept as it was", "phone: enrolled already")
+	d.allowed(second, "alice@example.test", "bob@example.test")
+	if strings.Contains(second, "signed up") || strings.Contains(second, "invitation:") {
+		t.Errorf("the second run begins anew:\n%s", second)
+	}
+
+	if out, err := exec.Command(filepath.Join(d.bin, "sallyport-agent"), "set", "posture=COMPROMISED_OS", "--dir", filepath.Join(d.data, "android")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	third := d.run()
+	d.allowed(third, "alice@example.test")
+	d.wants(third, "decision: block bob@example.test", "sallyport-agent set posture=SECURE --dir "+d.data+"/android")
+	if log, err := os.ReadFile(filepath.Join(d.data, "serve.log")); err != nil || strings.Contains(string(log), "violation") {
+		t.Errorf("the stand-in for Google has found something wrong: %v\n%s", err, log)
+	}
+}
+
+// run is make run up to the line that it serves, and Ctrl-C.
+func (d demo) run() string {
+	d.t.Helper()
+	cmd := exec.Command("sh", filepath.Join("..", "..", "deploy", "demo", "run.sh"))
+	cmd.Env = append(os.Environ(), "BIN="+d.bin, "DATA="+d.data, "PORT="+d.port)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches all of a terminal
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	group := -cmd.Process.Pid
+	late := time.AfterFunc(runPatience, func() { _ = syscall.Kill(group, syscall.SIGTERM) })
+	defer late.Stop()
+	var said strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		fmt.Fprintln(&said, lines.Text())
+		if strings.HasSuffix(lines.Text(), " audit list") { // the last line
+			_ = syscall.Kill(group, syscall.SIGINT)
+		}
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		log, _ := os.ReadFile(filepath.Join(d.data, "serve.log"))
+		d.t.Fatalf("ended with %d, want 130\n%s\nlog:\n%s", code, &said, log[max(0, len(log)-4000):])
+	}
+	if err := syscall.Kill(group, 0); err == nil {
+		d.t.Error("something goes on running after Ctrl-C")
+	}
+	return said.String()
+}
+
+func (d demo) wants(said string, words ...string) {
+	d.t.Helper()
+	for _, word := range words {
+		if !strings.Contains(said, word) {
+			d.t.Errorf("no %q in\n%s", word, said)
+		}
+	}
+}
+
+// allowed: these users' mailboxes are open, and no others.
+func (d demo) allowed(said string, users ...string) {
+	d.t.Helper()
+	for _, user := range users {
+		d.wants(said, "\ndecision: allow "+user+" on ")
+	}
+	if n := strings.Count(said, "\ndecision: allow "); n != len(users) {
+		d.t.Errorf("%d phones are let in, want %d:\n%s", n, len(users), said)
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
