@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"unicode/utf8"
 )
 
@@ -100,6 +101,19 @@ func (a *AMAPI) deleteDevice(c *call) (object, *apiError) {
 	}
 	d.Deleted, d.Wipe = true, true
 	return object{}, nil
+}
+
+// Forget has Google lose a device, as when somebody deleted it in another console:
+// the phone hears nothing of it.
+func (a *AMAPI) Forget(device string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	d := a.s.Devices[device]
+	if d == nil {
+		return fmt.Errorf("%w: there is no device %s", ErrInvalid, device)
+	}
+	d.Deleted, d.Wipe = true, false
+	return a.keep()
 }
 
 // mayWipe refuses what would cost a person more than the work profile. Google
