@@ -42,6 +42,7 @@ type Androids struct {
 	Phones      AndroidPhoneStore
 	Policies    AndroidPolicyStore
 	Operations  AndroidOperationStore
+	Lists       AndroidListStore
 	Companions  AndroidCompanionStore
 	// Connect makes the API as a service account has it. It calls nobody.
 	Connect func(ctx context.Context, a android.Account) (AndroidAPI, error)
@@ -67,7 +68,7 @@ func (a *Androids) Validate() error {
 		field string
 	}{
 		{a.Service != nil, "Service"}, {a.Enterprises != nil, "Enterprises"}, {a.Tickets != nil, "Tickets"}, {a.Phones != nil, "Phones"},
-		{a.Policies != nil, "Policies"}, {a.Operations != nil, "Operations"}, {a.Companions != nil, "Companions"}, {a.Connect != nil, "Connect"}, {a.Notify != nil, "Notify"},
+		{a.Policies != nil, "Policies"}, {a.Operations != nil, "Operations"}, {a.Lists != nil, "Lists"}, {a.Companions != nil, "Companions"}, {a.Connect != nil, "Connect"}, {a.Notify != nil, "Notify"},
 	} {
 		if !f.there {
 			faults = append(faults, errors.New("enroll.Androids: "+f.field+" is missing"))

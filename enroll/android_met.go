@@ -46,12 +46,14 @@ func unknownPhone(why string) error {
 
 // left ends the enrolment of a phone from which management is gone. That may be
 // told twice.
-func (a *Androids) left(ctx context.Context, e mdm.Enrollment) error {
+func (a *Androids) left(ctx context.Context, e mdm.Enrollment) error { return a.ended(ctx, e) }
+
+func (a *Androids) ended(ctx context.Context, e mdm.Enrollment, detail ...string) error {
 	if e.State.Ended() {
 		return nil
 	}
 	now := a.now()
-	entry := audit.New(ctx, now, "enrollment.check_out", string(e.ID), audit.Done, "user", string(e.UserID), "udid", e.UDID)
+	entry := audit.New(ctx, now, "enrollment.check_out", string(e.ID), audit.Done, append([]string{"user", string(e.UserID), "udid", e.UDID}, detail...)...)
 	if err := a.Service.Enrollments.End(ctx, e.ID, mdm.CheckedOut, now, entry); err != nil {
 		return fmt.Errorf("end enrolment %s: %w", e.ID, err)
 	}

@@ -183,7 +183,12 @@ func (a *Androids) SetUp(ctx context.Context) (more bool, err error) {
 	case err != nil:
 		return false, fmt.Errorf("look up android enterprise: %w", err)
 	}
-	return false, a.setUp(ctx)
+	err = a.setUp(ctx)
+	if errors.Is(err, ErrGoogle) && ctx.Err() == nil {
+		a.log().WarnContext(ctx, "enterprise is not set up yet: it is tried again", logkey.Error, err)
+		return false, nil
+	}
+	return false, err
 }
 
 // setUp tells Google where to tell of devices, which page people sign in at, and

@@ -88,6 +88,9 @@ func (a *Androids) Doctor(ctx context.Context) ([]AndroidFinding, error) {
 	slices.Sort(said)
 	phones.Next = strings.Join(said, "; ")
 	findings = append(findings, phones)
+	if n := status.Phones.Missing; n > 0 {
+		findings = append(findings, missingFinding(n))
+	}
 	schemas, err := a.Service.androidSchemas(ctx)
 	if err != nil {
 		return nil, err

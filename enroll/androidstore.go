@@ -92,6 +92,7 @@ type AndroidPhone struct {
 	Due          time.Time // when its policy is to be looked at again; zero: nothing waits
 	Attempts     int       // without success so far
 	Error        string    // of the last attempt, in plain words; empty after success
+	MissingSince time.Time // since when complete lists of Google's devices lack it; zero: they do not
 }
 
 // AndroidPolicy is what Google was told last of a device's policy.
@@ -181,12 +182,23 @@ type AndroidState struct {
 	Due     int            `json:"due"`             // wait for their policy to be looked at
 	Failing int            `json:"failing"`         // of them, after an attempt that failed
 	Left    int            `json:"left"`            // keep the policy that they have, as none can be made that is better
+	Missing int            `json:"missing"`         // that Google's list lacks
 	Errors  map[string]int `json:"errors"`          // what the failing ones and those say, by number of phones
 	Tokens  int            `json:"tokens_to_clear"` // used or expired, and not deleted at Google yet
 	// What one of them said last, and when; empty and zero where none did.
 	NewestError string    `json:"newest_error,omitempty"`
 	FailedAt    time.Time `json:"failed_at,omitzero"`
 	ReportedAt  time.Time `json:"reported_at,omitzero"` // the newest report of an active one
+}
+
+// AndroidListStore compares what is on record to Google's list of devices.
+// internal/store implements it.
+type AndroidListStore interface {
+	// LivePhones returns up to limit phones whose enrolments have not ended, after
+	// the cursor in the order of their enrolments' IDs.
+	LivePhones(ctx context.Context, after mdm.EnrollmentID, limit int) ([]AndroidPhone, error)
+	// SaveMissing notes AndroidPhone.MissingSince; ErrNotFound for an unknown phone.
+	SaveMissing(ctx context.Context, id mdm.EnrollmentID, since time.Time) error
 }
 
 // AndroidOperationStore ties Google's operations to our commands. internal/store

@@ -73,6 +73,9 @@ func (s *Service) MailSettings(ctx context.Context, id mdm.DeviceID) (MailSettin
 	}
 	m := MailSettings{DeviceID: id, Device: deviceName(row), UPN: row.UPN, Withheld: row.Enrollment.Withheld}
 	m.warn(row)
+	if err := s.warnOfGoogle(ctx, &m, row.Enrollment); err != nil {
+		return MailSettings{}, err
+	}
 	user, err := s.Users.UserByID(ctx, row.Enrollment.UserID)
 	if errors.Is(err, directory.ErrNotFound) {
 		m.Warnings = append(m.Warnings, "The user was removed: nothing is installed any more.")

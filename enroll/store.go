@@ -140,6 +140,9 @@ type Have struct {
 	Actions   []mdm.Action
 	Sent      AndroidPolicy // of an Android phone: what Google was told last; it may be newer than the rest
 	Companion string        // package of the companion app, for an Android phone; empty: none is set
+	Trouble   string        // of an Android phone: why it was not provided for at Google, in plain words; empty: it was
+	// MissingSince is since when Google's complete lists lack an Android phone; zero: they do not.
+	MissingSince time.Time
 }
 
 // DeviceRow is one line of the device list: a device's active enrolment, or else

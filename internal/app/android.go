@@ -14,7 +14,7 @@ import (
 const (
 	policiesEvery   = 5 * time.Second // what became due without a wake-up: after a pause, or by another process
 	tokensEvery     = time.Minute
-	phonesEvery     = time.Hour // Google is asked for every device: its notifications may be lost
+	phonesEvery     = time.Minute // to see whether Google is to be asked for every device: its notifications may be lost
 	operationsEvery = 5 * time.Minute
 	setUpEvery      = 10 * time.Minute
 	schemasEvery    = time.Hour
@@ -32,7 +32,7 @@ func (a *App) buildAndroid(s *enroll.Service, endpoint string) (*androids, error
 	books := a.db.Android()
 	r := &androids{wake: &work.Wake{}}
 	r.service = &enroll.Androids{
-		Service: s, Enterprises: books, Tickets: books, Phones: books, Policies: books, Operations: books, Companions: books, Notify: r.wake.Notify,
+		Service: s, Enterprises: books, Tickets: books, Phones: books, Policies: books, Operations: books, Lists: books, Companions: books, Notify: r.wake.Notify,
 		Connect: func(ctx context.Context, account android.Account) (enroll.AndroidAPI, error) {
 			client, err := android.NewClient(ctx, account, endpoint)
 			if err != nil {

@@ -19,6 +19,7 @@ var (
 	_ enroll.AndroidPhoneStore      = (*Android)(nil)
 	_ enroll.AndroidPolicyStore     = (*Android)(nil)
 	_ enroll.AndroidOperationStore  = (*Android)(nil)
+	_ enroll.AndroidListStore       = (*Android)(nil)
 	_ enroll.AndroidSchemaStore     = (*Android)(nil)
 )
 

@@ -12,11 +12,11 @@ import (
 	"sallyport/mdm"
 )
 
-const androidColumns = `p.enrollment_id, p.name, p.mode, p.reported_at, p.sent, p.due, p.attempts, p.error`
+const androidColumns = `p.enrollment_id, p.name, p.mode, p.reported_at, p.sent, p.due, p.attempts, p.error, p.missing_since`
 
 func scanAndroid(row scanner) (enroll.AndroidPhone, error) {
 	var p enroll.AndroidPhone
-	err := row.Scan(textOf(&p.EnrollmentID), &p.Name, textOf(&p.Mode), stamp{&p.ReportedAt}, document{&p.Sent}, stamp{&p.Due}, &p.Attempts, &p.Error)
+	err := row.Scan(textOf(&p.EnrollmentID), &p.Name, textOf(&p.Mode), stamp{&p.ReportedAt}, document{&p.Sent}, stamp{&p.Due}, &p.Attempts, &p.Error, stamp{&p.MissingSince})
 	return p, err
 }
 
@@ -271,6 +271,7 @@ func (s *Android) KeepPolicies(ctx context.Context, phones []enroll.AndroidPhone
 
 const androidCounts = `SELECT COUNT(CASE WHEN e.state IN ` + activeStates + ` THEN 1 END), COUNT(CASE WHEN p.due <> 0 THEN 1 END),
 		COUNT(CASE WHEN p.due <> 0 AND p.error <> '' THEN 1 END), COUNT(CASE WHEN p.due = 0 AND p.error <> '' THEN 1 END),
+		COUNT(CASE WHEN p.missing_since <> 0 AND e.state NOT IN ` + endedStates + ` THEN 1 END),
 		COALESCE(MAX(CASE WHEN e.state IN ` + activeStates + ` THEN p.reported_at END), 0),
 		(SELECT COUNT(*) FROM enroll_android_tickets t WHERE t.due <> 0 AND t.due <= $1)
 	FROM enroll_android_phones p JOIN enroll_enrollments e ON e.id = p.enrollment_id`
@@ -282,7 +283,7 @@ const androidErrors = `SELECT error, COUNT(*), MAX(failed_at) FROM enroll_androi
 func (s *Android) AndroidState(ctx context.Context) (enroll.AndroidState, error) {
 	state := enroll.AndroidState{Errors: map[string]int{}}
 	err := s.db.read(ctx, "count android phones", func(t *tx) error {
-		err := t.QueryRowContext(ctx, androidCounts, micros(s.db.now())).Scan(&state.Active, &state.Due, &state.Failing, &state.Left,
+		err := t.QueryRowContext(ctx, androidCounts, micros(s.db.now())).Scan(&state.Active, &state.Due, &state.Failing, &state.Left, &state.Missing,
 			stamp{&state.ReportedAt}, &state.Tokens)
 		if err != nil {
 			return err
@@ -325,7 +326,7 @@ func (t *tx) restoreAndroid(ctx context.Context, now time.Time) error {
 	}
 	for _, p := range phones {
 		p.Sent.Hash, p.Sent.MailHash, p.Sent.Assigned = "", "", false
-		if _, err := t.ExecContext(ctx, `UPDATE enroll_android_phones SET sent = $2, due = $3, attempts = 0 WHERE enrollment_id = $1`,
+		if _, err := t.ExecContext(ctx, `UPDATE enroll_android_phones SET sent = $2, due = $3, attempts = 0, missing_since = 0 WHERE enrollment_id = $1`,
 			p.EnrollmentID, document{p.Sent}, micros(now)); err != nil {
 			return err
 		}
@@ -333,14 +334,26 @@ func (t *tx) restoreAndroid(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// sentTo is what Google was told of a phone's policy, and which app brings it keys;
-// zero where there is no phone.
-func (db *DB) sentTo(ctx context.Context, id mdm.EnrollmentID) (sent enroll.AndroidPolicy, companion string, err error) {
-	err = db.reader.QueryRowContext(ctx, `SELECT sent, `+companionPackage+` FROM enroll_android_phones WHERE enrollment_id = $1`, id).Scan(document{&sent}, &companion)
+// atGoogle is what Google was told of a phone's policy, which app brings it keys,
+// and what is wrong with the phone there; zero where there is no phone.
+type atGoogle struct {
+	sent      enroll.AndroidPolicy
+	companion string
+	trouble   string
+	missing   time.Time
+}
+
+func (known atGoogle) tell(have *enroll.Have) {
+	have.Sent, have.Companion, have.Trouble, have.MissingSince = known.sent, known.companion, known.trouble, known.missing
+}
+
+func (db *DB) atGoogle(ctx context.Context, id mdm.EnrollmentID) (known atGoogle, err error) {
+	err = db.reader.QueryRowContext(ctx, `SELECT sent, `+companionPackage+`, error, missing_since FROM enroll_android_phones WHERE enrollment_id = $1`, id).
+		Scan(document{&known.sent}, &known.companion, &known.trouble, stamp{&known.missing})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return sent, companion, fmt.Errorf("load android policy: %w", err)
+		return known, fmt.Errorf("load android policy: %w", err)
 	}
-	return sent, companion, nil
+	return known, nil
 }
 
 // sentQuery reads it of those from $1 to $2.

@@ -79,15 +79,16 @@ func (s *Plans) loadPlan(ctx context.Context, query, key string) (plan, error) {
 	if err != nil {
 		return plan{}, fmt.Errorf("load plan: %w", err)
 	}
+	var known atGoogle
 	if p.have.Enrollment.Platform == mdm.Android {
-		if p.have.Sent, p.have.Companion, err = s.db.sentTo(ctx, p.have.Enrollment.ID); err != nil {
+		if known, err = s.db.atGoogle(ctx, p.have.Enrollment.ID); err != nil {
 			return plan{}, err
 		}
 	}
+	known.tell(&p.have)
 	if !p.acts {
 		return p, nil
 	}
-	sent, companion := p.have.Sent, p.have.Companion
 	err = s.db.read(ctx, "load plan", func(t *tx) error {
 		if p, err = readPlan(ctx, t, query, key); err != nil {
 			return err
@@ -99,7 +100,7 @@ func (s *Plans) loadPlan(ctx context.Context, query, key string) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	p.have.Sent, p.have.Companion = sent, companion
+	known.tell(&p.have)
 	return p, nil
 }
 

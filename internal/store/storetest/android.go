@@ -28,6 +28,7 @@ func testAndroid(t *testing.T, make Maker) {
 	t.Run("policies", testAndroidPolicies(make))
 	t.Run("what a policy brought", testAndroidConfirmed(make))
 	t.Run("operations", testAndroidOperations(make))
+	t.Run("missing phones", testAndroidMissing(make))
 	t.Run("schemas", testAndroidSchemas(make))
 	t.Run("companion app", testAndroidCompanion(make))
 	t.Run("keys", testAndroidKeys(make))
