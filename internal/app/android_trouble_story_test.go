@@ -223,3 +223,41 @@ func TestKeyOfTheServiceAccount(t *testing.T) {
 		t.Errorf("healthz: %d", status)
 	}
 }
+
+// TestDeviceThatGoogleLost: that Google does not know a phone any more ends nothing
+// by itself. It is shown, and the enrolment ends once two lists in a row lack it.
+func TestDeviceThatGoogleLost(t *testing.T) {
+	t.Parallel()
+	r := newRehearsal(t)
+	_, stays, _ := r.mailed(t)
+	phone, lost, eas := r.mailed(t)
+	must(t, r.g.Forget(show(t, phone).Android.Device))
+	lock := r.order(lost, adminapi.ActionRequest{Kind: string(mdm.ActionLock)})
+	comesTrue(t, "the end of an act", func() bool { lock = r.act(lost, lock.ID); return lock.State == string(mdm.ActionFailed) })
+	if !strings.Contains(lock.Error, "Google does not know it") {
+		t.Errorf("the act says: %s", lock.Error)
+	}
+	is := func(state mdm.EnrollmentState, decision access.Effect) {
+		t.Helper()
+		if got := r.detail(lost).Enrollment; got.State != string(state) {
+			t.Errorf("the phone that Google lost is %+v, want %s", got, state)
+		}
+		r.decided(alice, eas, decision)
+		if got := r.detail(stays).Enrollment; got.State != string(mdm.Configured) {
+			t.Errorf("the other phone is %+v", got)
+		}
+	}
+	is(mdm.Configured, access.Allow)
+	r.again(t, time.Hour)
+	comesTrue(t, "the doctor's word", func() bool { f := r.finding("devices"); return strings.Contains(f.Text, "1 phones") && f.Next != "" })
+	var settings adminapi.MailSettings
+	r.call(http.MethodGet, "/api/v1/devices/"+lost+"/mail", "", nil, &settings)
+	if len(settings.Warnings) == 0 || !strings.Contains(settings.Warnings[0], "invite its user anew") {
+		t.Errorf("warnings: %q", settings.Warnings)
+	}
+	is(mdm.Configured, access.Allow)
+	r.again(t, time.Hour)
+	comesTrue(t, "the end of the enrolment", func() bool { return r.detail(lost).Enrollment.State == string(mdm.CheckedOut) })
+	is(mdm.CheckedOut, access.Block)
+	comesTrue(t, "a content doctor", func() bool { return r.finding("devices").Text == "" && r.finding("phones").OK })
+}
