@@ -77,23 +77,31 @@ func newSigned(t *testing.T) *signed {
 	var issued adminapi.TokenIssued
 	s.post("/api/v1/tokens", adminapi.TokenRequest{Role: "admin", Owner: "two years", TTL: "17000h"}, &issued)
 	s.local.Token = secret.New(issued.Text)
-	s.front = mailFront(t, s.client)
+	s.front = mailFront(t, s)
 	return s
 }
 
-// mailFront is a front of a mail server that asks for certificates, and lets in
-// whom the server lets in.
-func mailFront(t *testing.T, c *client) *httptest.Server {
+// mailFront is a front of a mail server that asks for certificates of our root, as
+// nginx does, and lets in whom the server lets in.
+func mailFront(t *testing.T, s *signed) *httptest.Server {
 	t.Helper()
 	front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		in := access.Client{User: q.Get("User"), DeviceID: q.Get("DeviceId"), DeviceType: q.Get("DeviceType"), UserAgent: r.UserAgent()}
 		if shown := r.TLS.PeerCertificates; len(shown) > 0 {
+			o := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: s.clock.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+			o.Roots.AddCert(s.root)
+			for _, above := range shown[1:] {
+				o.Intermediates.AddCert(above)
+			}
+			if _, err := shown[0].Verify(o); err != nil {
+				t.Errorf("client certificate: %v", err)
+			}
 			sum := sha256.Sum256(shown[0].Raw)
 			in.Certificate = hex.EncodeToString(sum[:])
 		}
 		var d access.Decision
-		c.post("/api/v1/access/decisions", in, &d)
+		s.post("/api/v1/access/decisions", in, &d)
 		w.Header().Set("X-Sallyport-Decision", string(d.Effect))
 		if d.Effect != access.Allow {
 			w.WriteHeader(http.StatusForbidden)

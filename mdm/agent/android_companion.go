@@ -183,7 +183,7 @@ func (p *Phone) settleKey(ctx context.Context, app companionApp, w wantedCertifi
 	}
 	if news {
 		err := p.tellInstalled(ctx, app, w.Alias)
-		if !errors.Is(err, errConflict) {
+		if !errors.Is(err, errStale) {
 			return err
 		}
 	}
@@ -195,7 +195,7 @@ func (p *Phone) settleKey(ctx context.Context, app companionApp, w wantedCertifi
 func (p *Phone) replaceKey(ctx context.Context, app companionApp, w wantedCertificate) error {
 	id, service, err := p.fetchKey(ctx, app, w)
 	if err != nil {
-		if ctx.Err() != nil || !serverTrouble(err) {
+		if undecided(ctx, err) || errors.Is(err, errStale) { // nothing has failed yet
 			return err
 		}
 		return errors.Join(err, p.tellKey(ctx, app, w.Alias, keyStatus{State: keyFailed, Reason: reasonText(err)}))

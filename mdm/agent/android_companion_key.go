@@ -32,6 +32,19 @@ func (p *Phone) fetchKey(ctx context.Context, app companionApp, w wantedCertific
 			return id, from, err
 		}
 	}
+	for range 2 { // a challenge may be void: somebody else used one that was given later
+		id, service, err = p.byChallenge(ctx, app, w)
+		if !errors.Is(err, ErrRefused) || errors.Is(err, errStale) {
+			break
+		}
+	}
+	return id, service, err
+}
+
+// byChallenge asks for a challenge and uses it. What a request without an answer
+// was made of stays known.
+func (p *Phone) byChallenge(ctx context.Context, app companionApp, w wantedCertificate) (id identity, service string, err error) {
+	c := &p.s.Android.Companion
 	asked, err := p.askChallenge(ctx, app, w.Alias)
 	if err != nil {
 		return id, "", err

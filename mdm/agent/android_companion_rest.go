@@ -30,9 +30,9 @@ const (
 	typeProblem      = "application/problem+json"
 )
 
-// errConflict says that the server knows better what became of a certificate, or
-// wants none.
-var errConflict = errors.New("conflict")
+// errStale says that the server has another list by now: it wants no such
+// certificate, or knows better what became of it.
+var errStale = errors.New("the list of certificates is another one")
 
 // wantedCertificate is one that the server wants, or has, on the phone.
 type wantedCertificate struct {
@@ -143,10 +143,10 @@ func (p *Phone) askCompanionServer(ctx context.Context, app companionApp, method
 	}
 	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
 	switch {
-	case a.status == http.StatusConflict:
-		return nil, fmt.Errorf("%w: %w", errConflict, said(what, a.status, problemText(a.body)))
 	case a.status >= http.StatusBadRequest && kind != typeProblem:
 		return nil, fmt.Errorf("%s: %w: %d without a problem document", what, ErrProtocol, a.status)
+	case a.status == http.StatusNotFound, a.status == http.StatusConflict:
+		return nil, fmt.Errorf("%w: %w", errStale, said(what, a.status, problemText(a.body)))
 	case a.status >= http.StatusBadRequest:
 		return nil, said(what, a.status, problemText(a.body))
 	case a.status != want:

@@ -37,6 +37,7 @@ type agentSite struct {
 	lose     int      // so many answers to "installed" are lost, after they were obeyed
 	deaf     bool     // reports are not answered at all
 	refuse   bool     // every challenge
+	void     int      // so many challenges are good for nothing
 }
 
 func newAgentSite(t testing.TB) *agentSite {
@@ -151,7 +152,11 @@ func (c *agentSite) challenge(w http.ResponseWriter, one *wantedCertificate, bod
 		return
 	}
 	text := randomText()
-	c.ca.challenges[text] = ""
+	if c.void > 0 {
+		c.void--
+	} else {
+		c.ca.challenges[text] = ""
+	}
 	c.answer(w, http.StatusCreated, challenge{URL: c.http.URL + "/scep", Challenge: text, ExpiresAt: time.Now().Add(15 * time.Minute).UTC()})
 }
 

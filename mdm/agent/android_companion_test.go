@@ -136,7 +136,7 @@ func TestCompanionInTrouble(t *testing.T) {
 	setAll(t, p, "app="+companionPackage+":fine")
 	play(t, p, Script{LoseReplies: 1})
 	reconnect(t, p)
-	heardBy(t, c, "GET, challenge, PKIOperation, failed")
+	heardBy(t, c, "GET, challenge, PKIOperation")
 	c.lose = 1
 	reconnect(t, p) // the same bytes as before; and the answer to the report is lost, once
 	heardBy(t, c, "GET, PKIOperation, installed, installed")
@@ -161,9 +161,17 @@ func TestCompanionInTrouble(t *testing.T) {
 	heardBy(t, c, "GET, installed, challenge, PKIOperation, installed")
 
 	c.want(companionAlias, keyWanted)
+	c.void = 1
+	reconnect(t, p)
+	heardBy(t, c, "GET, challenge, PKIOperation, challenge, PKIOperation, installed")
+	c.want(companionAlias, keyWanted)
+	c.void = 2
+	reconnect(t, p)
+	heardBy(t, c, "GET, challenge, PKIOperation, challenge, PKIOperation, failed")
 	c.refuse = true
 	reconnect(t, p)
-	heardBy(t, c, "GET, challenge, failed")
+	heardBy(t, c, "GET, challenge")
+	s.saw(p, "certificates", "ERROR "+companionAlias+": the list of certificates is another one")
 	s.give(p, identityPolicy(c, "another", gmailRule))
 	s.saw(p, "certificates", "ERROR companion server: refused")
 	s.give(p, strings.Replace(identityPolicy(c, "", gmailRule), "https:", "http:", 1))

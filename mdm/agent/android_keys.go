@@ -88,5 +88,5 @@ func (p *Phone) clientCertificate(a account) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate on the phone: %w", err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{id.Certificate}, PrivateKey: key, Leaf: cert}, nil
+	return &tls.Certificate{Certificate: append([][]byte{id.Certificate}, id.Chain...), PrivateKey: key, Leaf: cert}, nil
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"  // CAFingerprint may be MD5: Apple's words, we compare only
 	"crypto/sha1" // CAFingerprint is usually SHA-1
@@ -327,7 +328,25 @@ func (p *Phone) operate(ctx context.Context, q scepPayload, t transaction, roots
 	if err := fit(certs[mine], append(cas, certs...), q.roots(roots, cas), q.keyUsage, p.now()); err != nil {
 		return identity{}, err
 	}
-	return identity{Key: t.Key, Certificate: certs[mine].Raw}, nil
+	return identity{Key: t.Key, Certificate: certs[mine].Raw, Chain: chain(certs[mine], append(cas, certs...))}, nil
+}
+
+// chain is who issued c, and so on up to below the root: what goes along where c
+// is presented.
+func chain(c *x509.Certificate, all []*x509.Certificate) [][]byte {
+	const longest = 4
+	var out [][]byte
+	for len(out) < longest {
+		i := slices.IndexFunc(all, func(by *x509.Certificate) bool {
+			return bytes.Equal(by.RawSubject, c.RawIssuer) && c.CheckSignatureFrom(by) == nil
+		})
+		if i < 0 || bytes.Equal(all[i].RawSubject, all[i].RawIssuer) {
+			break
+		}
+		c = all[i]
+		out = append(out, c.Raw)
+	}
+	return out
 }
 
 // fit checks what was issued: that it leads to roots now, and may do what the

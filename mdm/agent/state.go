@@ -138,11 +138,12 @@ type account struct {
 
 // identity is a certificate with its private key.
 type identity struct {
-	Profile     string `json:"profile"` // PayloadIdentifier of the profile that brought it
-	UUID        string `json:"uuid"`    // PayloadUUID of the payload that brought it
-	Key         string `json:"key"`     // name of the key file, which signs messages and opens profiles
-	Certificate []byte `json:"certificate"`
-	MailKey     string `json:"mail_key,omitempty"` // name of the key file of a PKCS#12 file, which is for mail; Key is empty then
+	Profile     string   `json:"profile"` // PayloadIdentifier of the profile that brought it
+	UUID        string   `json:"uuid"`    // PayloadUUID of the payload that brought it
+	Key         string   `json:"key"`     // name of the key file, which signs messages and opens profiles
+	Certificate []byte   `json:"certificate"`
+	Chain       [][]byte `json:"chain,omitempty"`    // from its issuer up, without the root
+	MailKey     string   `json:"mail_key,omitempty"` // name of the key file of a PKCS#12 file, which is for mail; Key is empty then
 }
 
 // authority is a CA certificate that a profile brought.
