@@ -293,3 +293,14 @@ func TestMailWaitsForNoKey(t *testing.T) {
 		}
 	}
 }
+
+// An Android phone has no enrolment profile that could be sent again.
+func TestNoProfileGoesToAnAndroidPhone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.enroll.Renewals = nil // is not asked
+	e := mdm.Enrollment{Platform: mdm.Android, Ownership: mdm.Corporate, AccessRights: AccessRights(mdm.Corporate)}
+	if err := h.enroll.dropRights(t.Context(), e); err != nil {
+		t.Error(err)
+	}
+}

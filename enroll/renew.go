@@ -102,8 +102,9 @@ func listedIdentities(r mdm.Report) []string {
 
 // dropRights has the enrolment profile sent again, without the rights that a
 // device of its new owner is not given. It may be asked for any number of times.
+// What is done to an Android phone depends on whose it is at that moment alone.
 func (s *Service) dropRights(ctx context.Context, e mdm.Enrollment) error {
-	if e.AccessRights&^AccessRights(mdm.Personal) == 0 {
+	if e.AccessRights&^AccessRights(mdm.Personal) == 0 || e.Platform == mdm.Android { // which has no such profile
 		return nil
 	}
 	now := s.now()
