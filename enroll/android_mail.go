@@ -36,20 +36,39 @@ func (a androidAccount) wanted() WantedProfile {
 // androidMail renders the mail accounts of a user for one phone, one for each
 // mail app. One that cannot be rendered stays in the list without UUID.
 func (s *Service) androidMail(ctx context.Context, revisions []templates.Revision, have Have) ([]androidAccount, error) {
-	u := have.User
-	schemas, err := s.androidSchemas(ctx)
+	chosen, lost, options, err := s.androidTemplates(ctx, revisions, have)
 	if err != nil {
 		return nil, err
 	}
-	options := s.RenderOptions()
-	options.Device = have.Report.Device
-	won, _ := templates.Choose(revisions, u)
-	won, lost := templates.ChooseApps(won)
 	for _, l := range lost {
 		s.log().InfoContext(ctx, "template gives way to another one for the same app", "template", l.Revision.Name,
-			"winner", l.Winner, logkey.User, u.ID)
+			"winner", l.Winner, logkey.User, have.User.ID)
 	}
 	var list []androidAccount
+	for _, c := range chosen {
+		list = append(list, s.androidAccount(ctx, c.revision, have.User, options, c.in))
+	}
+	return list, nil
+}
+
+// androidTemplate is a template that reaches a phone, with what its app needs.
+type androidTemplate struct {
+	revision templates.Revision
+	in       managedconfig.Inputs
+}
+
+// androidTemplates are those of a user's templates that reach one phone, and those
+// that lose an app to one of them.
+func (s *Service) androidTemplates(ctx context.Context, revisions []templates.Revision, have Have) ([]androidTemplate, []templates.Lost, templates.Options, error) {
+	options := s.RenderOptions()
+	options.Device = have.Report.Device
+	schemas, err := s.androidSchemas(ctx)
+	if err != nil {
+		return nil, nil, options, err
+	}
+	won, _ := templates.Choose(revisions, have.User)
+	won, lost := templates.ChooseApps(won)
+	var list []androidTemplate
 	for _, r := range won {
 		in := managedconfig.Inputs{DeviceID: s.easDeviceID(have.Enrollment.DeviceID)}
 		if have.Companion != "" {
@@ -58,9 +77,9 @@ func (s *Service) androidMail(ctx context.Context, revisions []templates.Revisio
 		if known, ok := schemas[r.Spec.Android.MailApp().Package()]; ok {
 			in.Schema = &known.Schema
 		}
-		list = append(list, s.androidAccount(ctx, r, u, options, in))
+		list = append(list, androidTemplate{r, in})
 	}
-	return list, nil
+	return list, lost, options, nil
 }
 
 func (s *Service) androidAccount(ctx context.Context, r templates.Revision, u directory.User, o templates.Options, in managedconfig.Inputs) androidAccount {
@@ -74,13 +93,11 @@ func (s *Service) androidAccount(ctx context.Context, r templates.Revision, u di
 		}
 		return a
 	}
-	text, err := made.Bundle.Encode()
-	if err != nil {
+	if a.UUID, err = bundleUUID(made.Rendering); err != nil {
 		s.log().ErrorContext(ctx, "managed configuration cannot be written", "template", r.Name, logkey.Error, err)
 		return a
 	}
 	a.Package = string(made.Package)
-	a.UUID = mobileconfig.UUID("android", a.Package, string(text))
 	if made.Package == managedconfig.GmailPackage { // the one that has a key for it
 		a.EASDeviceID = in.DeviceID
 	}
@@ -89,4 +106,13 @@ func (s *Service) androidAccount(ctx context.Context, r templates.Revision, u di
 	}
 	a.app = android.MailApp{Package: made.Package, Config: made.Bundle, Alias: a.Alias, Chrome: made.Chrome}
 	return a
+}
+
+// bundleUUID tells one managed configuration of an app from every other.
+func bundleUUID(r managedconfig.Rendering) (string, error) {
+	text, err := r.Bundle.Encode()
+	if err != nil {
+		return "", err
+	}
+	return mobileconfig.UUID("android", string(r.Package), string(text)), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
@@ -22,7 +23,18 @@ type MailSettings struct {
 	UPN      string // of the user; empty when the user was removed
 	Withheld mdm.Withholding
 	Profiles []MailProfile
-	Warnings []string // about the phone as a whole
+	Warnings []string      // about the phone as a whole
+	Android  *AndroidGiven // of an Android phone
+}
+
+// AndroidGiven is how far an Android phone has what it should have.
+type AndroidGiven struct {
+	Policy         string    // last part of the name of the policy that Google was given for it; empty: none yet
+	Version        int64     // of that policy
+	Applied        string    // last part of the name of the one that the phone has
+	AppliedVersion int64     // of it
+	ReportedAt     time.Time // when the phone told so; zero: never
+	Trouble        string    // why Google has not what the phone should have; empty: nothing is known to be wrong
 }
 
 // MailProfileState is how a mail profile stands on a phone.
@@ -43,7 +55,8 @@ type MailProfile struct {
 	Template    string
 	Identifier  string
 	UUID        string // top-level PayloadUUID of the current revision; empty when unmade
-	DisplayName string // in Settings > General > VPN & Device Management
+	DisplayName string // in Settings > General > VPN & Device Management; on Android the mail app
+	Package     string // of the mail app on Android; empty elsewhere
 	State       MailProfileState
 	Reason      string // why the phone refused it
 	Fix         string // what the user should do about it
@@ -59,7 +72,7 @@ type MailAccount struct {
 
 // MailRow is one line of Settings.
 type MailRow struct {
-	Label string // as iOS names it in English
+	Label string // as iOS names it in English; on Android the key of the app's managed configuration
 	Value string
 	Fixed bool // the user cannot change it
 }
@@ -91,18 +104,30 @@ func (s *Service) MailSettings(ctx context.Context, id mdm.DeviceID) (MailSettin
 	if err != nil {
 		return MailSettings{}, fmt.Errorf("load plan of enrolment %s: %w", row.Enrollment.ID, err)
 	}
-	won, _, options, err := s.chosen(ctx, user, have.Report.Device)
+	if row.Device.Platform == mdm.Android {
+		err = s.androidSettings(ctx, &m, have)
+	} else {
+		err = s.appleSettings(ctx, &m, user, have)
+	}
 	if err != nil {
 		return MailSettings{}, err
 	}
-	for _, revision := range won {
-		m.Profiles = append(m.Profiles, mailProfile(revision, user, options, have))
-	}
-	if len(won) == 0 {
+	if len(m.Profiles) == 0 {
 		m.Warnings = append(m.Warnings, "No mail template is assigned to this user.")
 		return m, nil
 	}
 	return m, s.warnOfMailbox(ctx, &m, have)
+}
+
+func (s *Service) appleSettings(ctx context.Context, m *MailSettings, u directory.User, have Have) error {
+	won, _, options, err := s.chosen(ctx, u, have.Report.Device)
+	if err != nil {
+		return err
+	}
+	for _, revision := range won {
+		m.Profiles = append(m.Profiles, mailProfile(revision, u, options, have))
+	}
+	return nil
 }
 
 // warnOfMailbox says where the mailbox runs out of places for devices.

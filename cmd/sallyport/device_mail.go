@@ -16,7 +16,14 @@ func (c *deviceShowCmd) showMail(p *program, api *client, device string) error {
 	if c.json() {
 		return printJSON(p.stdout, mail)
 	}
-	fmt.Fprintf(p.stdout, "What the Settings of %s (%s) should show\n", cell(mail.Device), cell(mail.User))
+	if mail.Android != nil {
+		fmt.Fprintf(p.stdout, "What the mail app of %s (%s) should have\n", cell(mail.Device), cell(mail.User))
+		if err := facts(p.stdout, policyFacts(*mail.Android)...); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(p.stdout, "What the Settings of %s (%s) should show\n", cell(mail.Device), cell(mail.User))
+	}
 	for _, text := range mail.Warnings {
 		fmt.Fprintf(p.stdout, "warning: %s\n", cell(text))
 	}
@@ -30,6 +37,9 @@ func (c *deviceShowCmd) showMail(p *program, api *client, device string) error {
 
 func printMailProfile(p *program, m adminapi.MailProfile) error {
 	fmt.Fprintln(p.stdout)
+	if m.Package != "" {
+		return printAppMail(p, m)
+	}
 	if m.DisplayName != "" {
 		fmt.Fprintf(p.stdout, "Settings > General > VPN & Device Management: %s\n", cell(m.DisplayName))
 	}

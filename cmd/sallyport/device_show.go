@@ -26,6 +26,10 @@ type deviceShown struct {
 	Verdict  *compliance.Verdict `json:"verdict"` // null when not evaluated yet
 	Actions  []adminapi.Action   `json:"actions"` // the newest
 	Warnings []string            `json:"warnings"`
+	// Android is how far an Android phone has its policy; null for others.
+	Android *adminapi.AndroidGiven `json:"android"`
+
+	mail []adminapi.MailProfile // of an Android phone
 }
 
 // How many of the newest acts and commands a show looks at.
@@ -75,13 +79,11 @@ func (p *program) history(api *client, shown *deviceShown) error {
 	}
 	shown.Actions = append(shown.Actions, acts.Actions...)
 	shown.Warnings = append(shown.Warnings, mail.Warnings...)
+	if shown.Android = mail.Android; mail.Android != nil {
+		shown.mail = mail.Profiles
+	}
 	for _, profile := range mail.Profiles {
-		if profile.Reason != "" {
-			shown.Warnings = append(shown.Warnings, "Mail profile "+profile.Template+" was refused: "+profile.Reason+". "+profile.Fix)
-		}
-		for _, fault := range profile.Faults {
-			shown.Warnings = append(shown.Warnings, "Mail profile "+profile.Template+" cannot be made: "+fault.Error())
-		}
+		shown.Warnings = append(shown.Warnings, profileWarnings(profile)...)
 	}
 	if !mdm.EnrollmentState(shown.Enrollment.State).Ended() {
 		shown.Warnings = append(shown.Warnings, declined(commands.Commands)...)
@@ -90,6 +92,24 @@ func (p *program) history(api *client, shown *deviceShown) error {
 		return err
 	}
 	return nil
+}
+
+// profileWarnings say why a mail profile, or a mail app on Android, is not in place.
+func profileWarnings(m adminapi.MailProfile) (lines []string) {
+	what := "Mail profile " + m.Template
+	switch {
+	case m.Package != "":
+		what = "Mail app " + m.DisplayName + " (template " + m.Template + ")"
+		if m.Reason != "" {
+			lines = append(lines, what+" is not set up: "+m.Reason)
+		}
+	case m.Reason != "":
+		lines = append(lines, what+" was refused: "+m.Reason+". "+m.Fix)
+	}
+	for _, fault := range m.Faults {
+		lines = append(lines, what+" cannot be made: "+fault.Error())
+	}
+	return lines
 }
 
 // deadMail names the mail profiles whose identity was revoked, and no other has
@@ -147,14 +167,15 @@ func isForbidden(err error) bool {
 }
 
 func printDevice(p *program, d deviceShown) error {
-	err := facts(p.stdout,
-		fact{"ID", d.ID}, fact{"User", d.User}, fact{"Name", d.Name}, fact{"Label", d.Label},
-		fact{"Product", strings.TrimSpace(d.Product + " " + d.Model)}, fact{"OS", d.OSVersion},
-		fact{"Serial", d.Serial}, fact{"UDID", d.UDID}, fact{"ActiveSync DeviceId", d.EASDeviceID},
-		fact{"Enrolment", d.Enrollment.State + ", " + d.Enrollment.Ownership + pollOnly(d.Enrollment.PollOnly)},
-		fact{"Withheld", withheld(d.Enrollment)},
-		fact{"Last seen", stamp(d.Enrollment.LastSeenAt)})
-	if err != nil {
+	lines := []fact{
+		{"ID", d.ID}, {"User", d.User}, {"Name", d.Name}, {"Label", d.Label},
+		{"Product", product(d)}, {"OS", d.OSVersion},
+		{"Serial", d.Serial}, {"UDID", d.UDID}, {"ActiveSync DeviceId", d.EASDeviceID},
+		{"Enrolment", d.Enrollment.State + ", " + d.Enrollment.Ownership + pollOnly(d.Enrollment.PollOnly)},
+		{"Withheld", withheld(d.Enrollment)},
+		{"Last seen", stamp(d.Enrollment.LastSeenAt)},
+	}
+	if err := facts(p.stdout, append(lines, androidFacts(d)...)...); err != nil {
 		return err
 	}
 	ended := mdm.EnrollmentState(d.Enrollment.State).Ended()
@@ -164,7 +185,9 @@ func printDevice(p *program, d deviceShown) error {
 	for _, text := range d.Warnings {
 		fmt.Fprintf(p.stdout, "warning: %s\n", cell(text))
 	}
-	if profiles := d.Report.Profiles; profiles != nil {
+	if d.Android != nil {
+		printAndroid(p, d)
+	} else if profiles := d.Report.Profiles; profiles != nil {
 		fmt.Fprintln(p.stdout, "Profiles")
 		for _, item := range profiles.Items {
 			fmt.Fprintf(p.stdout, "  %s  revision %s  (%s)\n", cell(item.DisplayName), cell(item.UUID), cell(item.Identifier))
@@ -182,6 +205,14 @@ func printDevice(p *program, d deviceShown) error {
 		return nil
 	}
 	return printVerdict(p, *d.Verdict)
+}
+
+// product names the model. An Android phone's is its product with the brand before.
+func product(d deviceShown) string {
+	if d.Platform == string(mdm.Android) && d.Model != "" {
+		return d.Model
+	}
+	return strings.TrimSpace(d.Product + " " + d.Model)
 }
 
 func withheld(e accessapi.Enrollment) string {

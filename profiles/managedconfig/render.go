@@ -35,6 +35,21 @@ func (a App) Package() Package {
 	return ""
 }
 
+// Title is what people call the app.
+func (a App) Title() string {
+	switch a {
+	case AppGmail:
+		return "Gmail"
+	case AppOutlook:
+		return "Outlook"
+	case AppSamsung:
+		return "Samsung Email"
+	case AppNine:
+		return "Nine Work"
+	}
+	return string(a)
+}
+
 // Inputs are what a rendering for one phone knows beside the account.
 type Inputs struct {
 	DeviceID string  // EAS DeviceId that the app shall present; empty: the app makes one. Gmail has a key for it

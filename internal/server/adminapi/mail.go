@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"net/http"
+	"time"
 
 	"sallyport/enroll"
 	"sallyport/internal/refusal"
@@ -17,7 +18,18 @@ type MailSettings struct {
 	User     string        `json:"user,omitempty"`     // UPN; empty when the user was removed
 	Withheld string        `json:"withheld,omitempty"` // kept from the phone by an admin: policies, everything
 	Profiles []MailProfile `json:"profiles"`
-	Warnings []string      `json:"warnings"` // what explains that the phone shows something else
+	Warnings []string      `json:"warnings"`          // what explains that the phone shows something else
+	Android  *AndroidGiven `json:"android,omitempty"` // of an Android phone
+}
+
+// AndroidGiven is how far an Android phone has the policy that it should have.
+type AndroidGiven struct {
+	Policy         string    `json:"policy,omitempty"` // that Google was given for it; absent: none yet
+	Version        int64     `json:"version"`
+	Applied        string    `json:"applied,omitempty"` // that the phone has
+	AppliedVersion int64     `json:"applied_version"`
+	ReportedAt     time.Time `json:"reported_at,omitzero"` // absent: it never told
+	Trouble        string    `json:"trouble,omitempty"`    // why Google has not what the phone should have
 }
 
 // MailProfile is one mail profile as the phone should show it.
@@ -25,7 +37,8 @@ type MailProfile struct {
 	Template    string           `json:"template"`
 	Identifier  string           `json:"identifier"`
 	UUID        string           `json:"uuid,omitempty"`         // of the current revision; empty when it cannot be made
-	DisplayName string           `json:"display_name,omitempty"` // in Settings > General > VPN & Device Management
+	DisplayName string           `json:"display_name,omitempty"` // in Settings > General > VPN & Device Management; on Android the mail app
+	Package     string           `json:"package,omitempty"`      // of the mail app on Android
 	State       string           `json:"state"`                  // installed, outdated, missing, refused, waiting, unmade, unknown
 	Reason      string           `json:"reason,omitempty"`       // why the phone refused it
 	Fix         string           `json:"fix,omitempty"`          // what the user should do about it
@@ -41,7 +54,7 @@ type MailAccount struct {
 
 // MailRow is one line of Settings.
 type MailRow struct {
-	Label string `json:"label"` // as iOS names it in English
+	Label string `json:"label"` // as iOS names it in English; on Android the key of the app's managed configuration
 	Value string `json:"value"`
 	Fixed bool   `json:"fixed"` // the user cannot change it
 }
@@ -60,6 +73,10 @@ func mailSettingsOf(s enroll.MailSettings) MailSettings {
 		DeviceID: string(s.DeviceID), Device: s.Device, User: s.UPN, Withheld: string(s.Withheld),
 		Profiles: make([]MailProfile, len(s.Profiles)), Warnings: wire.List(s.Warnings),
 	}
+	if s.Android != nil {
+		given := AndroidGiven(*s.Android)
+		out.Android = &given
+	}
 	for i, p := range s.Profiles {
 		accounts := make([]MailAccount, len(p.Accounts))
 		for k, account := range p.Accounts {
@@ -69,7 +86,7 @@ func mailSettingsOf(s enroll.MailSettings) MailSettings {
 			}
 		}
 		out.Profiles[i] = MailProfile{
-			Template: p.Template, Identifier: p.Identifier, UUID: p.UUID, DisplayName: p.DisplayName, State: string(p.State),
+			Template: p.Template, Identifier: p.Identifier, UUID: p.UUID, DisplayName: p.DisplayName, Package: p.Package, State: string(p.State),
 			Reason: p.Reason, Fix: p.Fix, Faults: p.Faults, Accounts: accounts,
 		}
 	}
