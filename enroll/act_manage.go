@@ -59,12 +59,16 @@ func (s *Service) twoHands(ctx context.Context, requester, approver string) erro
 	return nil
 }
 
-// Cancel takes an act back as long as the device has not taken it. What it kept
-// from the device is given back, unless another act keeps it too.
+// Cancel takes an act back as long as the device has not taken it; one that
+// Google has for the device, if Google takes it back. What it kept from the device
+// is given back, unless another act keeps it too.
 func (s *Service) Cancel(ctx context.Context, id mdm.ActionID) (mdm.Action, error) {
 	act, e, err := s.actByID(ctx, id)
 	if err != nil {
 		return mdm.Action{}, err
+	}
+	if e.Platform == mdm.Android && act.State == mdm.ActionSent {
+		return s.recall(ctx, e, act)
 	}
 	move := ActionMove{
 		From: []mdm.ActionState{mdm.ActionUnapproved, mdm.ActionPending}, To: mdm.ActionCancelled, By: audit.Actor(ctx), At: s.now(),

@@ -40,13 +40,19 @@ type AndroidDevices interface {
 	Delete(ctx context.Context, t android.Target, reason string) error
 }
 
+// AndroidRecalls is the part by which commands are taken back.
+type AndroidRecalls interface {
+	Cancel(ctx context.Context, operation string) error
+}
+
 // AndroidAPI is Google's API for one service account. *android.Client is all of it.
 type AndroidAPI struct {
 	AndroidEnterprises
 	AndroidTokens
 	AndroidPolicies
 	AndroidDevices
+	AndroidRecalls
 }
 
 // AndroidClient is the API of a client.
-func AndroidClient(c *android.Client) AndroidAPI { return AndroidAPI{c, c, c, c} }
+func AndroidClient(c *android.Client) AndroidAPI { return AndroidAPI{c, c, c, c, c} }

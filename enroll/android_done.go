@@ -25,6 +25,11 @@ func (a *Androids) Done(ctx context.Context, o android.Outcome) error {
 	if !o.Done {
 		return nil
 	}
+	if o.Cancelled {
+		if err := a.cancelled(ctx, known); err != nil {
+			return err
+		}
+	}
 	if err := a.answer(ctx, known.EnrollmentID, known.CommandID, o.Error); err != nil {
 		return err
 	}

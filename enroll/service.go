@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/cms"
 	"sallyport/internal/secret"
+	"sallyport/mdm"
 	"sallyport/mdm/apple"
 	"sallyport/templates"
 )
@@ -86,9 +87,12 @@ type Service struct {
 	// Distrusted reports whether an issuing certificate (hex of its SubjectKeyId) was
 	// retired; nil means that none was.
 	Distrusted func(issuer string) bool
-	Signer     func() cms.Identity                      // signs profiles; asked each time, as it may be renewed
-	MAC        func(purpose string, data []byte) []byte // HMAC under a key that never leaves the server
-	Topic      func() (topic string, placeholder bool)  // push topic; a placeholder until a push certificate is imported
+	// Recall takes back the command of an act that somebody else has for the device,
+	// and reports whether it is known by now what came of that; nil: nothing can be.
+	Recall func(ctx context.Context, act mdm.Action) (known bool, err error)
+	Signer func() cms.Identity                      // signs profiles; asked each time, as it may be renewed
+	MAC    func(purpose string, data []byte) []byte // HMAC under a key that never leaves the server
+	Topic  func() (topic string, placeholder bool)  // push topic; a placeholder until a push certificate is imported
 
 	PublicURL     string        // "https://mdm.example.com", no slash at the end; never changes
 	Organization  string        // shown on the phone

@@ -41,6 +41,7 @@ func (a *App) buildAndroid(s *enroll.Service, endpoint string) (*androids, error
 			return enroll.AndroidClient(client), nil
 		},
 	}
+	s.Recall = r.service.Recall
 	r.sweeper = &enroll.Sweeper{Androids: r.service}
 	return r, r.service.Validate()
 }

@@ -46,6 +46,7 @@ type Outcome struct {
 	Operation string // resource name: "enterprises/E/devices/D/operations/N"
 	Done      bool
 	Failed    bool
+	Cancelled bool   // it failed because it was taken back in time
 	Error     string // Google's code and words in plain text; empty unless Failed
 	Result    string // what a RequestDeviceInfo brought, for people; empty otherwise
 	At        time.Time

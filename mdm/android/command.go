@@ -120,6 +120,16 @@ func (c *Client) Operation(ctx context.Context, name string) (Outcome, error) {
 	return outcomeOf(answer), nil
 }
 
+// Cancel asks Google to take a command back. Whether that came in time Operation
+// tells: "success is not guaranteed" (enterprises.devices.operations.cancel), and
+// no command is taken back that its device has acknowledged.
+func (c *Client) Cancel(ctx context.Context, name string) error {
+	if _, err := c.api.Enterprises.Devices.Operations.Cancel(name).Context(ctx).Do(); err != nil {
+		return problem(err)
+	}
+	return nil
+}
+
 var packageName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+$`)
 
 func (cmd Command) encode() (*androidmanagement.Command, error) {

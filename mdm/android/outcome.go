@@ -25,7 +25,7 @@ func outcomeOf(o *androidmanagement.Operation) Outcome {
 	r.Error = commandError(&told)
 	r.Result = deviceInfo(told.RequestDeviceInfoStatus)
 	if r.Error == "" && o.Error != nil {
-		r.Error = operationError(o.Error)
+		r.Error, r.Cancelled = operationError(o.Error), o.Error.Code == rpcCancelled
 	}
 	r.Failed = r.Error != ""
 	return r
