@@ -261,3 +261,54 @@ func TestDeviceThatGoogleLost(t *testing.T) {
 	is(mdm.CheckedOut, access.Block)
 	comesTrue(t, "a content doctor", func() bool { return r.finding("devices").Text == "" && r.finding("phones").OK })
 }
+
+// TestCommandsAreTakenBack: what Google has for a phone that has not come yet is
+// taken back there, too; where the phone was faster, the act says so.
+func TestCommandsAreTakenBack(t *testing.T) {
+	t.Parallel()
+	r := newRehearsal(t)
+	phone, id, eas := r.mailedAs(t, "corporate")
+	issued := func(kind mdm.ActionKind) adminapi.Action {
+		t.Helper()
+		calls := r.g.Log().Calls["enterprises.devices.issueCommand"]
+		act := r.order(id, adminapi.ActionRequest{Kind: string(kind)})
+		comesTrue(t, "the command at Google", func() bool {
+			act = r.act(id, act.ID)
+			return act.State == string(mdm.ActionSent) && r.g.Log().Calls["enterprises.devices.issueCommand"] > calls
+		})
+		return act
+	}
+	cancel := func(act adminapi.Action) (status int) {
+		t.Helper()
+		comesTrue(t, "an answer of Google's", func() bool { // its operation is noted a moment after the call
+			status = r.call(http.MethodDelete, "/api/v1/devices/"+id+"/actions/"+act.ID, "", nil, nil)
+			return status != http.StatusConflict || !mdm.ActionState(r.act(id, act.ID).State).Open()
+		})
+		return status
+	}
+	wipe := issued(mdm.ActionWipe)
+	r.decided(alice, eas, access.Block)
+	if status, act := cancel(wipe), r.act(id, wipe.ID); status != http.StatusOK || act.State != string(mdm.ActionCancelled) || act.Error != "" {
+		t.Errorf("a wipe was not taken back: status %d, %+v", status, act)
+	}
+	r.pubsub.flow(t)
+	r.pubsub.flow(t)
+	s := r.settles(t, phone, "mail", func(s agent.Snapshot) bool { return len(s.Accounts) == 1 })
+	if s.Android.Resets != 0 || s.Erasures != 0 {
+		t.Fatalf("the phone was reset all the same: %+v", s.Android)
+	}
+	if got := r.act(id, wipe.ID); got.State != string(mdm.ActionCancelled) {
+		t.Errorf("afterwards: %+v", got)
+	}
+	r.decided(alice, eas, access.Allow)
+
+	lock := issued(mdm.ActionLock)
+	must(t, phone.Connect(t.Context())) // and nobody tells us
+	if status, act := cancel(lock), r.act(id, lock.ID); status != http.StatusConflict || act.State != string(mdm.ActionAcknowledged) {
+		t.Errorf("a lock that the phone has done: status %d, %+v", status, act)
+	}
+	r.pubsub.flow(t)
+	if got := len(r.audited("action.recall")); got < 2 {
+		t.Errorf("%d entries on who wanted commands back", got)
+	}
+}

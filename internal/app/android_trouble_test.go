@@ -247,12 +247,23 @@ func (r *rehearsal) settles(t *testing.T, p *agent.Phone, what string, is func(a
 // mailed is a phone of alice's with its mail, and which device it is on record as.
 func (r *rehearsal) mailed(t *testing.T) (*agent.Phone, string, string) {
 	t.Helper()
+	return r.mailedAs(t, "personal")
+}
+
+func (r *rehearsal) mailedAs(t *testing.T, ownership string) (*agent.Phone, string, string) {
+	t.Helper()
 	before := map[string]bool{}
 	for _, d := range r.devices() {
 		before[d.ID] = true
 	}
 	p := r.g.phone(r.client, "")
-	must(t, p.Enroll(t.Context(), r.invite(adminapi.InvitationRequest{User: alice}).URL))
+	if ownership == "corporate" {
+		must(t, p.Set("owner=company", "fresh=yes"))
+	}
+	must(t, p.Enroll(t.Context(), r.invite(adminapi.InvitationRequest{User: alice, Ownership: ownership}).URL))
+	if ownership == "corporate" {
+		must(t, p.Set("passcode=on"))
+	}
 	s := r.settles(t, p, "mail", func(s agent.Snapshot) bool { return len(s.Accounts) == 1 })
 	comesTrue(t, "the phone's report", func() bool {
 		r.pubsub.flow(t)
