@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"crypto/tls"
+	"encoding/asn1"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -281,7 +282,7 @@ func FuzzCompanion(f *testing.F) {
 			t.Errorf("reason %q", text)
 		}
 		if name, err := parseDN(subject); err == nil {
-			if _, err := certificateRequest(scepPayload{subject: name}, raKey()); err != nil && len(subject) < 1000 {
+			if _, err := asn1.Marshal(name); err != nil {
 				t.Errorf("%q: %v", subject, err)
 			}
 		}
