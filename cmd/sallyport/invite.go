@@ -60,7 +60,7 @@ func (c *inviteCmd) printOne(p *program, i adminapi.IssuedInvitation) error {
 		fmt.Fprintf(p.stdout, "PIN %s\n", i.PIN)
 		fmt.Fprintln(p.stderr, "Tell the PIN apart from the URL: on the telephone, say.")
 	}
-	fmt.Fprintf(p.stderr, "For one phone of %s, until %s. Open it in Safari on the iPhone. It is shown only now.\n", cell(i.User), stamp(i.ExpiresAt))
+	fmt.Fprintf(p.stderr, "For one phone of %s, until %s. Open it on the phone, on an iPhone in Safari. It is shown only now.\n", cell(i.User), stamp(i.ExpiresAt))
 	if !c.QR {
 		return nil
 	}
