@@ -22,9 +22,6 @@ func (s *Service) androidSettings(ctx context.Context, m *MailSettings, have Hav
 	if said := have.Report.Policy; said != nil {
 		m.Android.Applied, m.Android.AppliedVersion, m.Android.ReportedAt = said.Applied, said.Version, said.At
 	}
-	if have.Trouble != "" {
-		m.Warnings = append(m.Warnings, "The phone was not provided for: "+have.Trouble)
-	}
 	revisions, err := s.Templates.CurrentRevisions(ctx)
 	if err != nil {
 		return fmt.Errorf("read templates: %w", err)
