@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -17,20 +18,34 @@ type securityPolicyCmd struct {
 }
 
 type securityApplyCmd struct {
-	File string `short:"f" required:"" help:"YAML file, - for standard input." placeholder:"FILE"`
+	File         string `short:"f" required:"" help:"YAML file, - for standard input." placeholder:"FILE"`
+	DryRun       bool   `help:"Change nothing: say which Android phones it would have erased, and when."`
+	ConfirmErase int    `help:"Days after which the policy has Android erase phones that stay out of line: its wipe_after_days, by whoever has read --dry-run." placeholder:"DAYS"`
 	IfMatch
 	Output
 }
 
 // Help is the detail under the usage line.
-func (*securityApplyCmd) Help() string { return applyHelp("security-policy") }
+func (*securityApplyCmd) Help() string {
+	return applyHelp("security-policy") + `
+
+A policy with android.enforcement has Android itself erase phones that stay out of line, without asking anybody: --dry-run lists them, and
+applying it takes --confirm-erase.`
+}
 
 func (c *securityApplyCmd) Run(p *program) error {
-	d, err := p.openDocument(c.File, func(source []byte) (string, error) {
-		spec, err := templates.ParseSecurity(source)
+	var spec templates.SecuritySpec
+	d, err := p.openDocument(c.File, func(source []byte) (_ string, err error) {
+		spec, err = templates.ParseSecurity(source)
 		return spec.Name, err
 	})
 	if err != nil {
+		return err
+	}
+	if c.DryRun {
+		return c.dryRun(p, spec)
+	}
+	if err := mayErase(spec.Android.Enforcement, c.ConfirmErase); err != nil {
 		return err
 	}
 	api, err := c.follow(p, d)
@@ -51,6 +66,24 @@ func (c *securityApplyCmd) Run(p *program) error {
 	if applied.Changed {
 		c.next(p, "security-policy", applied.Policy.Name, applied.Policy.Number)
 	}
+	return nil
+}
+
+func (c *securityApplyCmd) dryRun(p *program, spec templates.SecuritySpec) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	plan, err := p.planSecurity(api, spec)
+	if err != nil {
+		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, plan)
+	}
+	fmt.Fprintf(p.stdout, "security policy %s can be applied; nothing was changed\n", cell(spec.Name))
+	p.printSecurityPlan(plan)
+	p.warn(spec.Warnings())
 	return nil
 }
 

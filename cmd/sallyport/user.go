@@ -148,23 +148,29 @@ func (c *userListCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	var users []directory.User
-	err = pages(func(cursor string) (string, error) {
-		q := pageQuery(cursor)
-		if c.Group != "" {
-			q.Set("group", c.Group)
-		}
-		var page adminapi.Users
-		err := api.get(p.ctx, "/api/v1/users", q, &page)
-		users = append(users, page.Users...)
-		return page.Next, err
-	})
+	users, err := p.users(api, c.Group)
 	if err != nil {
 		return err
 	}
 	return list(p, c.Output, users, "UPN EMAIL NAME GROUPS", func(u directory.User) []string {
 		return []string{u.UPN, u.Email, u.DisplayName, strings.Join(u.Groups, ";")}
 	})
+}
+
+// users are all, or those of a group.
+func (p *program) users(api *client, group string) ([]directory.User, error) {
+	var users []directory.User
+	err := pages(func(cursor string) (string, error) {
+		q := pageQuery(cursor)
+		if group != "" {
+			q.Set("group", group)
+		}
+		var page adminapi.Users
+		err := api.get(p.ctx, "/api/v1/users", q, &page)
+		users = append(users, page.Users...)
+		return page.Next, err
+	})
+	return users, err
 }
 
 type userShowCmd struct {
