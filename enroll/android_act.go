@@ -109,7 +109,7 @@ func (a *Androids) issueAct(ctx context.Context, api AndroidAPI, p AndroidPhone,
 		case !errors.Is(err, ErrNotFound):
 			return fmt.Errorf("look up operation of command %s: %w", id, err)
 		case act.Kind == mdm.ActionCommand: // a phone that restarts twice was told twice
-			return a.answer(ctx, e.ID, id, "nobody knows whether Google took the command: order it again if it was not carried out")
+			return a.answer(ctx, e.ID, id, "nobody knows whether Google took the command: order it again if it was not carried out", "")
 		}
 	}
 	request := androidRequest(act, e, p.Mode == android.FullyManaged)
@@ -169,11 +169,11 @@ func (a *Androids) outcome(ctx context.Context, id mdm.EnrollmentID, command mdm
 	problem := (*android.Problem)(nil)
 	switch {
 	case err == nil && done:
-		return a.answer(ctx, id, command, "")
+		return a.answer(ctx, id, command, "", "")
 	case errors.As(err, &problem) && !problem.Final(), ctx.Err() != nil:
 		return err
 	case err != nil:
-		return a.answer(ctx, id, command, err.Error())
+		return a.answer(ctx, id, command, err.Error(), "")
 	}
 	return nil
 }

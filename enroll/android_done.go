@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/refusal"
+	"sallyport/internal/secret"
 	"sallyport/mdm"
 	"sallyport/mdm/android"
 )
@@ -30,15 +31,16 @@ func (a *Androids) Done(ctx context.Context, o android.Outcome) error {
 			return err
 		}
 	}
-	if err := a.answer(ctx, known.EnrollmentID, known.CommandID, o.Error); err != nil {
+	if err := a.answer(ctx, known.EnrollmentID, known.CommandID, o.Error, o.Result); err != nil {
 		return err
 	}
 	return a.request(ctx, []mdm.EnrollmentID{known.EnrollmentID}) // an act of several commands may be over
 }
 
-// answer notes what became of a command; failure is empty where it was done.
-func (a *Androids) answer(ctx context.Context, id mdm.EnrollmentID, command mdm.CommandID, failure string) error {
-	c := mdm.Contact{At: a.now(), Status: mdm.StatusAcknowledged, CommandID: command}
+// answer notes what became of a command; failure is empty where it was done, told
+// is what the phone answered in words.
+func (a *Androids) answer(ctx context.Context, id mdm.EnrollmentID, command mdm.CommandID, failure, told string) error {
+	c := mdm.Contact{At: a.now(), Status: mdm.StatusAcknowledged, CommandID: command, Result: secret.New(told)}
 	if failure != "" {
 		c.Status, c.Errors = mdm.StatusError, []mdm.ErrorItem{{Domain: amapiDomain, Description: failure}}
 	}

@@ -113,12 +113,19 @@ func (p *Phone) androidClear(c object) (string, object) {
 	return "", object{"clearAppsDataStatus": object{"results": results}}
 }
 
-// androidInfo knows no eSIM.
+// eid is a made-up number of an eSIM chip (SGP.02): 32 digits that begin with 89.
+const eid = "89049032007008882600000000004711"
+
+// androidInfo tells of the eSIM where a person owns the phone, who says yes
+// (RequestDeviceInfoParams in the discovery document).
 func (p *Phone) androidInfo(object) (string, object) {
-	if apiLevel(p.s.Facts.OS) < 33 {
+	switch {
+	case apiLevel(p.s.Facts.OS) < 33:
 		return codeAPILevel, nil
+	case p.s.Android.Managed.Ownership != personallyOwned:
+		return "", object{"requestDeviceInfoStatus": object{"status": "UNSUPPORTED"}}
 	}
-	return "", object{"requestDeviceInfoStatus": object{"status": "UNSUPPORTED"}}
+	return "", object{"requestDeviceInfoStatus": object{"status": "SUCCEEDED", "eidInfo": object{"eids": []any{object{"eid": eid}}}}}
 }
 
 // androidLost and androidFound are for a company's phone

@@ -55,6 +55,11 @@ func TestCommands(t *testing.T) {
 			}
 		}},
 		{name: "device info", body: `{"type":"REQUEST_DEVICE_INFO","requestDeviceInfoParams":{"deviceInfo":"EID"}}`, check: func(t *testing.T, _ Snapshot, op object) {
+			if info := inner(inner(op, "metadata"), "requestDeviceInfoStatus"); str(info, "status") != "SUCCEEDED" || str(list(inner(info, "eidInfo"), "eids")[0], "eid") != eid {
+				t.Errorf("%v", op)
+			}
+		}},
+		{name: "device info of a company's phone", usage: "PERSONAL_USAGE_DISALLOWED", body: `{"type":"REQUEST_DEVICE_INFO","requestDeviceInfoParams":{"deviceInfo":"EID"}}`, check: func(t *testing.T, _ Snapshot, op object) {
 			if str(inner(inner(op, "metadata"), "requestDeviceInfoStatus"), "status") != "UNSUPPORTED" {
 				t.Errorf("%v", op)
 			}

@@ -71,8 +71,9 @@ var commandErrors = map[string]string{
 
 // deviceInfoErrors are why a device does not tell what it was asked.
 var deviceInfoErrors = map[string]string{
-	"USER_DECLINED": "the user declined to tell",
-	"UNSUPPORTED":   "this phone cannot tell it",
+	"USER_DECLINED":       "the user declined to tell",
+	"PENDING_USER_ACTION": "the user was asked, and has not agreed to tell",
+	"UNSUPPORTED":         "this phone cannot tell it",
 }
 
 // deviceInfo is what a device told of itself when it was asked.
