@@ -312,3 +312,52 @@ func TestCommandsAreTakenBack(t *testing.T) {
 		t.Errorf("%d entries on who wanted commands back", got)
 	}
 }
+
+// TestActsBeyondOneCommand: mail is taken away with all that its app has fetched,
+// and given back; security policies are taken away alone; and what a phone was
+// asked it answers.
+func TestActsBeyondOneCommand(t *testing.T) {
+	t.Parallel()
+	r := newRehearsal(t)
+	phone, id, eas := r.mailed(t)
+	r.locksAfter(60)
+	r.settles(t, phone, "the security policy", func(s agent.Snapshot) bool { return s.Android.Version > 1 })
+	done := func(in adminapi.ActionRequest) adminapi.ActionDetail {
+		t.Helper()
+		act := r.order(id, in)
+		var detail adminapi.ActionDetail
+		comesTrue(t, in.Kind, func() bool {
+			must(t, phone.Connect(t.Context()))
+			r.pubsub.flow(t)
+			r.call(http.MethodGet, "/api/v1/devices/"+id+"/actions/"+act.ID, "", nil, &detail)
+			return !mdm.ActionState(detail.State).Open()
+		})
+		if detail.State != string(mdm.ActionAcknowledged) {
+			t.Errorf("%s: %+v", in.Kind, detail)
+		}
+		return detail
+	}
+	if told := done(adminapi.ActionRequest{Kind: string(mdm.ActionQuery), Query: "REQUEST_DEVICE_INFO"}); !strings.HasPrefix(told.Result, "EID 89") {
+		t.Errorf("what the phone was asked: %q", told.Result)
+	}
+
+	cleared := func() int { return strings.Count(string(r.body(http.MethodGet, "/api/v1/devices/"+id+"/commands?limit=100", nil)), "CLEAR_APP_DATA") }
+	done(adminapi.ActionRequest{Kind: string(mdm.ActionSelectiveWipe)})
+	r.decided(alice, eas, access.Block)
+	if s := show(t, phone); len(s.Accounts) != 0 || cleared() != 1 || s.Android.Device == "" || s.Android.ProfilesRemoved != 0 {
+		t.Errorf("after a selective wipe: mail %+v, cleared %d times, %+v", s.Accounts, cleared(), s.Android)
+	}
+	done(adminapi.ActionRequest{Kind: string(mdm.ActionResend)})
+	s := r.settles(t, phone, "mail again", func(s agent.Snapshot) bool { return len(s.Accounts) == 1 })
+	if s.EASDeviceID != eas {
+		t.Errorf("it presents itself as %s, before as %s", s.EASDeviceID, eas)
+	}
+	comesTrue(t, "the mailbox", func() bool { r.pubsub.flow(t); return r.decide(alice, eas).Effect == access.Allow })
+
+	version := s.Android.Version
+	done(adminapi.ActionRequest{Kind: string(mdm.ActionRemovePolicies)})
+	if s := show(t, phone); s.Android.Version <= version || len(s.Accounts) != 1 {
+		t.Errorf("after security policies were removed: %+v, mail %+v", s.Android, s.Accounts)
+	}
+	r.decided(alice, eas, access.Allow)
+}
