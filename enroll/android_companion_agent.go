@@ -128,10 +128,7 @@ func (a *Androids) AgentChallenge(ctx context.Context, token, alias string) (Age
 		return AgentChallenge{}, s.refused(ctx, action, string(e.ID), err)
 	}
 	now := s.now()
-	challenge, err := s.Certificates.Mint(ctx, certs.Grant{
-		Rule: certs.RuleMailIdentity, CommonName: u.UPN, UPN: u.UPN, Mail: u.Email,
-		UserID: string(u.ID), EnrollmentID: string(e.ID), Profile: k.profile,
-	}, agentChallengeTTL)
+	challenge, err := s.Certificates.Mint(ctx, mailGrant(u, e.ID, k.profile), agentChallengeTTL)
 	if err != nil {
 		return AgentChallenge{}, fmt.Errorf("mint challenge for enrolment %s: %w", e.ID, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/certs"
+	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
 	"sallyport/internal/logkey"
 	"sallyport/mdm"
@@ -304,21 +305,21 @@ func (s *Service) payload(ctx context.Context, w *job, a assignment) ([]byte, er
 		profile = rendered.Profile
 	}
 	if rendered.NeedsChallenge {
-		challenge, err := s.Certificates.Mint(ctx, certs.Grant{
-			Rule:         certs.RuleMailIdentity,
-			CommonName:   u.UPN,
-			UPN:          u.UPN,
-			Mail:         u.Email,
-			UserID:       string(u.ID),
-			EnrollmentID: string(e.ID),
-			Profile:      a.identifier,
-		}, pushedChallengeTTL)
+		challenge, err := s.Certificates.Mint(ctx, mailGrant(u, e.ID, a.identifier), pushedChallengeTTL)
 		if err != nil {
 			return nil, fmt.Errorf("mint challenge for enrolment %s: %w", e.ID, err)
 		}
 		profile = rendered.WithChallenge(challenge)
 	}
 	return s.seal(w, profile)
+}
+
+// mailGrant is for a certificate by which one mail account on one phone signs in.
+func mailGrant(u directory.User, id mdm.EnrollmentID, profile string) certs.Grant {
+	return certs.Grant{
+		Rule: certs.RuleMailIdentity, CommonName: u.UPN, UPN: u.UPN, Mail: u.Email,
+		UserID: string(u.ID), EnrollmentID: string(id), Profile: profile,
+	}
 }
 
 // newCommandID makes a CommandUUID: UUIDv4, so that it tells nothing of the time
