@@ -27,6 +27,7 @@ type ChangePlan struct {
 	Changes  []Change `json:"changes"`
 	Users    int      `json:"users"`   // in the directory
 	Touched  int      `json:"touched"` // whose phones would get, change or lose a profile
+	Android  int      `json:"android"` // of them, whose Android phones would, where they have some
 	Sample   []string `json:"sample"`  // UPNs of the first of them
 	// Effects name the templates that more, or fewer, users would get, this one
 	// and those whose mailboxes it takes or gives back.
@@ -141,6 +142,7 @@ type planWalk struct {
 	next, newest  Revision
 	content       bool // profiles differ, not only who gets them
 	effects       map[string]*Effect
+	android       bool // Android phones of the user at hand would see a difference
 	plan          ChangePlan
 }
 
@@ -167,15 +169,16 @@ func (w *planWalk) user(ctx context.Context, u directory.User) error {
 	w.plan.Users++
 	before, after := w.names(w.before, u), w.names(w.after, u)
 	touched := false
+	w.android = false
 	for name := range before {
 		if !after[name] {
-			touched = true
+			touched, w.android = true, true
 			w.effect(name).Loses++
 		}
 	}
 	for name := range after {
 		if !before[name] {
-			touched = true
+			touched, w.android = true, true
 			w.effect(name).Wins++
 		}
 	}
@@ -188,6 +191,9 @@ func (w *planWalk) user(ctx context.Context, u directory.User) error {
 	}
 	if touched {
 		w.plan.Touched++
+		if w.android {
+			w.plan.Android++
+		}
 		if len(w.plan.Sample) < planSample {
 			w.plan.Sample = append(w.plan.Sample, u.UPN)
 		}
@@ -234,9 +240,32 @@ func (w *planWalk) render(ctx context.Context, u directory.User, had bool) (diff
 		if len(refusal.All(err)) == 0 {
 			return false, err
 		}
+		w.android = true
 		return true, nil
 	}
-	return old.Profile.TopUUID() != now.Profile.TopUUID(), nil
+	if w.android, err = w.appsDiffer(ctx, old, now); err != nil {
+		return false, err
+	}
+	return w.android || old.Profile.TopUUID() != now.Profile.TopUUID(), nil
+}
+
+// appsDiffer reports whether another mail app on Android would be set up, or the
+// same one otherwise.
+func (w *planWalk) appsDiffer(ctx context.Context, old, now Rendered) (bool, error) {
+	app := w.next.Spec.Android.MailApp()
+	if app != w.newest.Spec.Android.MailApp() {
+		return true, nil
+	}
+	schema, err := w.viewer.schema(ctx, Platform(app))
+	if err != nil {
+		return false, err
+	}
+	before, _, wasRefused := managed(old.Accounts[0], Platform(app), schema)
+	after, _, isRefused := managed(now.Accounts[0], Platform(app), schema)
+	if wasRefused != nil || isRefused != nil { // who cannot be given the new one keeps the old one
+		return isRefused == nil, nil
+	}
+	return !reflect.DeepEqual(before, after), nil
 }
 
 func (w *planWalk) fail(u directory.User, refused []*refusal.Error) {

@@ -48,11 +48,31 @@ type SMIMEKeys interface {
 
 var _ SMIMEKeys = (*certs.SMIME)(nil)
 
+// Apps tells what mail apps say of the configurations that they read. enroll knows it.
+type Apps interface {
+	// AppSchema is nil without error for an app that has not said.
+	AppSchema(ctx context.Context, app managedconfig.Package) (*managedconfig.Schema, error)
+}
+
+// schema is what the app of a platform has said; nil for none.
+func (v *Viewer) schema(ctx context.Context, platform Platform) (*managedconfig.Schema, error) {
+	name := managedconfig.App(platform).Package()
+	if v.Apps == nil || name == "" {
+		return nil, nil
+	}
+	s, err := v.Apps.AppSchema(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("read schema of %s: %w", name, err)
+	}
+	return s, nil
+}
+
 // Viewer shows what would be sent, and sends nothing.
 type Viewer struct {
 	Templates *Service
 	Phones    Phones    // nil: nobody has a phone
 	SMIME     SMIMEKeys // nil: nobody has S/MIME certificates
+	Apps      Apps      // nil: no app has told which settings it reads
 	Options   Options   // of this server: what deliveries render with, without Secrets, S/MIME keys and Device
 }
 
@@ -72,6 +92,9 @@ type Preview struct {
 	Revision int      `json:"revision"` // 0: not applied
 	User     string   `json:"user"`     // UPN
 	Platform Platform `json:"platform"`
+	// Schema says by whose word an app's configuration is written: the app's own, or
+	// a built-in table; empty where no app on Android is concerned.
+	Schema SchemaSource `json:"schema,omitempty"`
 	// Tree is the content for a person to read, without secrets.
 	Tree     string            `json:"tree"`
 	Fidelity []AccountFidelity `json:"fidelity"`
@@ -83,6 +106,14 @@ type Preview struct {
 	Redacted    bool   `json:"redacted,omitempty"`
 	ContentType string `json:"content_type"`
 }
+
+// SchemaSource is where the names of an app's keys come from.
+type SchemaSource string
+
+const (
+	SchemaApp     SchemaSource = "app"      // the app itself, as Google told
+	SchemaBuiltIn SchemaSource = "built-in" // tables in this program
+)
 
 // AccountFidelity says what becomes of each setting of an account.
 type AccountFidelity struct {
@@ -116,7 +147,11 @@ func (v *Viewer) Preview(ctx context.Context, q PreviewRequest) (Preview, error)
 	if err != nil {
 		return Preview{}, err
 	}
-	p, err := Show(rendered, q.Platform, versions(q.OSVersion, phones)...)
+	schema, err := v.schema(ctx, q.Platform)
+	if err != nil {
+		return Preview{}, err
+	}
+	p, err := ShowBy(schema, rendered, q.Platform, versions(q.OSVersion, phones)...)
 	if err != nil {
 		return Preview{}, err
 	}
@@ -254,13 +289,19 @@ func versions(override string, phones []mdm.DeviceFacts) []string {
 // Show writes a rendering for a platform, with a report for each OS version;
 // for the newest where none is given. It needs no server.
 func Show(r Rendered, platform Platform, osVersions ...string) (Preview, error) {
+	return ShowBy(nil, r, platform, osVersions...)
+}
+
+// ShowBy is Show for an app on Android that has said which settings it reads; nil:
+// it has not, and the built-in tables stand in.
+func ShowBy(schema *managedconfig.Schema, r Rendered, platform Platform, osVersions ...string) (Preview, error) {
 	p := Preview{Template: r.TemplateName, Revision: r.Revision, Platform: platform, Warnings: append([]*refusal.Error{}, r.Warnings...)}
 	switch platform {
 	case "", PlatformApple:
 		p.Platform = PlatformApple
 		return p, p.apple(r, osVersions)
 	case PlatformGmail, PlatformOutlook, PlatformOutlookIOS, PlatformSamsung, PlatformNine:
-		return p, p.android(r)
+		return p, p.android(r, schema)
 	}
 	return Preview{}, refusal.New(ErrInvalid, "platform", fmt.Sprintf("is %.32q", platform), "use apple, gmail, outlook, outlook-ios, samsung or nine")
 }
@@ -294,8 +335,13 @@ func (p *Preview) apple(r Rendered, osVersions []string) error {
 
 // android writes the first account: an app has one managed configuration, which
 // holds one account.
-func (p *Preview) android(r Rendered) error {
+func (p *Preview) android(r Rendered, schema *managedconfig.Schema) error {
 	p.ContentType = "application/json"
+	if p.Platform != PlatformOutlookIOS {
+		if p.Schema = SchemaBuiltIn; schema != nil {
+			p.Schema = SchemaApp
+		}
+	}
 	for i, account := range r.Accounts {
 		if i > 0 {
 			p.Fidelity = append(p.Fidelity, AccountFidelity{Account: account.Name, Report: profiles.Report{{
@@ -304,7 +350,7 @@ func (p *Preview) android(r Rendered) error {
 			}}})
 			continue
 		}
-		bundle, report, err := managed(account, p.Platform)
+		bundle, report, err := managed(account, p.Platform, schema)
 		if err != nil {
 			return underRender(r, err)
 		}
@@ -322,13 +368,12 @@ func (p *Preview) android(r Rendered) error {
 	return nil
 }
 
-// managed writes an account for an app by the built-in tables: a preview asks
-// nobody.
-func managed(a profiles.ExchangeAccount, platform Platform) (managedconfig.Bundle, profiles.Report, error) {
+// managed writes an account for an app.
+func managed(a profiles.ExchangeAccount, platform Platform, schema *managedconfig.Schema) (managedconfig.Bundle, profiles.Report, error) {
 	if platform == PlatformOutlookIOS {
 		return managedconfig.Outlook(a, managedconfig.IOS)
 	}
-	r, err := managedconfig.Draft(managedconfig.App(platform), a, managedconfig.Inputs{})
+	r, err := managedconfig.Draft(managedconfig.App(platform), a, managedconfig.Inputs{Schema: schema})
 	return r.Bundle, r.Report, err
 }
 

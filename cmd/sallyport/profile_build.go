@@ -87,6 +87,9 @@ func (c *profileBuildCmd) Run(p *program) error {
 	for _, w := range shown.Warnings {
 		fmt.Fprintln(p.stderr, place(c.Template, source, levelWarning, w))
 	}
+	if shown.Schema != "" { // no server is asked
+		fmt.Fprintln(p.stderr, schemaWord(shown.Schema))
+	}
 	p.printFidelity(shown.Fidelity)
 	if len(data) == 0 {
 		return usageError{"there is nothing to write: the names of this app's keys are told by its own schema alone, which the server reads from Google"}

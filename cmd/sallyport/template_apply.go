@@ -100,6 +100,9 @@ func (p *program) plan(plan templates.ChangePlan) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "touches %d of %d users%s\n", plan.Touched, plan.Users, sample(plan.Sample, plan.Touched))
+	if plan.Android > 0 {
+		fmt.Fprintf(p.stdout, "of them %d on Android, too, where they have a phone of that kind\n", plan.Android)
+	}
 	for _, e := range plan.Effects {
 		fmt.Fprintf(p.stdout, "template %s: %d more users get it, %d fewer\n", cell(e.Template), e.Wins, e.Loses)
 	}

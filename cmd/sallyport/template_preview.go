@@ -73,6 +73,9 @@ func (p *program) preview(v templates.Preview) {
 		what = "not applied"
 	}
 	fmt.Fprintf(p.stdout, "# template %s (%s) for %s on %s\n", cell(v.Template), what, cell(v.User), v.Platform)
+	if v.Schema != "" {
+		fmt.Fprintf(p.stdout, "# %s\n", schemaWord(v.Schema))
+	}
 	if v.Redacted {
 		fmt.Fprintln(p.stdout, "# [redacted] stands for what is secret")
 	}
@@ -138,4 +141,12 @@ func (c *templateImportCmd) Run(p *program) error {
 	}
 	_, err = io.WriteString(p.stdout, imported.Source)
 	return err
+}
+
+// schemaWord says by whose word an app's configuration is written.
+func schemaWord(source templates.SchemaSource) string {
+	if source == templates.SchemaApp {
+		return "written as the app itself says that it reads it"
+	}
+	return "written by a built-in table: the app's own word, which the server has from Google, was not used"
 }
