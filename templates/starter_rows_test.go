@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"sallyport/enroll/directory"
+	"sallyport/internal/refusal"
 	"sallyport/profiles"
 	"sallyport/templates"
 	"sallyport/templates/builtin"
@@ -31,14 +33,26 @@ type mappingRow struct {
 	Row     string `json:"row"`
 	Android map[string]struct {
 		Status string `json:"status"`
+		Key    string `json:"key"`
 	} `json:"android"`
 }
 
-// TestStartersOnGmail: of the rows that a starter sets, those that the facts call
-// exact or partial reach Gmail, and each that cannot be set is reported by name.
-func TestStartersOnGmail(t *testing.T) {
+// TestStartersOnAndroid: of the rows that a starter sets, those that the facts call
+// exact or partial reach the mail app, and each that cannot be set is reported by
+// name. An app that refuses a starter as a whole says for which setting.
+func TestStartersOnAndroid(t *testing.T) {
 	t.Parallel()
 	rows := mapping(t)
+	for _, app := range []templates.Platform{templates.PlatformGmail, templates.PlatformOutlook, templates.PlatformSamsung, templates.PlatformNine} {
+		t.Run(string(app), func(t *testing.T) {
+			t.Parallel()
+			startersOn(t, app, rows)
+		})
+	}
+}
+
+func startersOn(t *testing.T, app templates.Platform, rows []mappingRow) {
+	t.Helper()
 	starters, err := builtin.Starters()
 	if err != nil {
 		t.Fatal(err)
@@ -55,17 +69,26 @@ func TestStartersOnGmail(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			shown, err := templates.Show(rendered, templates.PlatformGmail)
+			shown, err := templates.Show(rendered, app)
+			if refused := refusal.All(err); app != templates.PlatformGmail && len(refused) > 0 {
+				for _, e := range refused {
+					if !strings.HasPrefix(e.Field, "accounts[0].") || e.Remedy == "" {
+						t.Errorf("refused without a setting, or a way out: %v", e)
+					}
+				}
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareRows(t, rows, shown.Fidelity[0].Report)
+			compareRows(t, string(app), rows, shown)
 		})
 	}
 }
 
-func compareRows(t *testing.T, rows []mappingRow, report profiles.Report) {
+func compareRows(t *testing.T, app string, rows []mappingRow, shown templates.Preview) {
 	t.Helper()
+	report := shown.Fidelity[0].Report
 	seen := 0
 	for _, row := range rows {
 		field, known := starterRows()[row.Row]
@@ -78,13 +101,27 @@ func compareRows(t *testing.T, rows []mappingRow, report profiles.Report) {
 			continue // the starter does not set it
 		}
 		seen++
-		switch got, status := report[i], row.Android["gmail"].Status; {
+		got, status, key := report[i], row.Android[app].Status, row.Android[app].Key
+		if got.Status != profiles.Applied && got.Why == "" {
+			t.Errorf("%s is %s, and nobody says why", row.Row, got.Status)
+		}
+		if field == "identity" && got.Status == profiles.Applied {
+			continue // the starter asks for none
+		}
+		if app == "gmail" && got.Status == profiles.Applied && keyName.MatchString(key) && !strings.Contains(string(shown.Body), `"`+key+`"`) {
+			t.Errorf("%s is %s, and %s is not in what is sent:\n%s", row.Row, got.Status, key, shown.Body)
+		}
+		switch {
 		// A certificate takes a companion app, which a file without a server has not.
 		case field == "identity" && got.Status == profiles.Unsupported && strings.Contains(got.Why, "companion app"):
 		case status == "exact" && got.Status != profiles.Applied:
 			t.Errorf("%s is %s (%s), the facts say exact", row.Row, got.Status, got.Why)
+		// Outlook has a key for the name with a password, and none with modern sign-in.
+		case app == "outlook" && field == "name" && got.Status == profiles.Unsupported:
 		case status == "partial" && got.Status == profiles.Unsupported:
 			t.Errorf("%s is %s (%s), the facts say partial", row.Row, got.Status, got.Why)
+		// What cannot be switched off need not be set where it shall be on.
+		case app != "gmail" && status == "not_expressible" && got.Status == profiles.Applied && got.Why != "":
 		case status == "not_expressible" && field != "sync.mail" && (got.Status != profiles.Unsupported || got.Why == ""):
 			t.Errorf("%s is %s (%q), and it cannot be set", row.Row, got.Status, got.Why)
 		}
@@ -93,6 +130,9 @@ func compareRows(t *testing.T, rows []mappingRow, report profiles.Report) {
 		t.Errorf("the starter sets %d of the rows only", seen)
 	}
 }
+
+// keyName is one key; the facts also describe some in words.
+var keyName = regexp.MustCompile(`^[a-z_]+$`)
 
 // mapping reads the project's compilation of facts, and skips, loudly, where
 // there is none.
