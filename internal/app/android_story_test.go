@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/access"
+	"sallyport/internal/config"
 	"sallyport/internal/secret"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm/agent"
@@ -86,20 +87,33 @@ func (g *google) signUp(c *client) {
 	}
 }
 
-// withGoogle is a server that is signed up, with mail and a policy for everyone.
-func withGoogle(t *testing.T) (*google, *client) {
+// googled are the settings of a server that finds a stand-in, which trusts it.
+func googled(t *testing.T) (*google, config.Config) {
 	t.Helper()
 	cfg := testConfig(filepath.Join(t.TempDir(), "data"), freeAddress(t))
 	stop, c := serveFor(t, cfg) // for its root, which the stand-in has to trust
 	stop()
 	g := newGoogle(t, c.root)
 	cfg.AMAPIURL = g.URL()
-	stop, c = serveFor(t, cfg)
-	t.Cleanup(stop)
+	return g, cfg
+}
+
+// equip signs a server up, and gives everyone mail and a policy.
+func (g *google) equip(c *client) {
+	g.t.Helper()
 	c.post("/api/v1/users", adminapi.UserInput{UPN: alice, Email: alice, DisplayName: "Alice Example", Username: "alice", DomainName: "EXAMPLE"}, &struct{}{})
 	c.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(androidTemplate), &adminapi.TemplateApplied{})
 	c.call(http.MethodPost, "/api/v1/compliance/policies", "application/yaml", []byte(androidBaseline), &adminapi.PolicyApplied{})
 	g.signUp(c)
+}
+
+// withGoogle is a server that is signed up, with mail and a policy for everyone.
+func withGoogle(t *testing.T) (*google, *client) {
+	t.Helper()
+	g, cfg := googled(t)
+	stop, c := serveFor(t, cfg)
+	t.Cleanup(stop)
+	g.equip(c)
 	return g, c
 }
 

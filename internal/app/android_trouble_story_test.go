@@ -341,7 +341,9 @@ func TestActsBeyondOneCommand(t *testing.T) {
 		t.Errorf("what the phone was asked: %q", told.Result)
 	}
 
-	cleared := func() int { return strings.Count(string(r.body(http.MethodGet, "/api/v1/devices/"+id+"/commands?limit=100", nil)), "CLEAR_APP_DATA") }
+	cleared := func() int {
+		return strings.Count(string(r.body(http.MethodGet, "/api/v1/devices/"+id+"/commands?limit=100", nil)), "CLEAR_APP_DATA")
+	}
 	done(adminapi.ActionRequest{Kind: string(mdm.ActionSelectiveWipe)})
 	r.decided(alice, eas, access.Block)
 	if s := show(t, phone); len(s.Accounts) != 0 || cleared() != 1 || s.Android.Device == "" || s.Android.ProfilesRemoved != 0 {

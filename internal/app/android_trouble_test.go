@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -34,17 +33,11 @@ type rehearsal struct {
 
 func newRehearsal(t *testing.T) *rehearsal {
 	t.Helper()
-	cfg := testConfig(filepath.Join(t.TempDir(), "data"), freeAddress(t))
-	stop, c := serveFor(t, cfg) // for its root, which the stand-in has to trust
-	stop()
-	r := &rehearsal{g: newGoogle(t, c.root), cfg: cfg}
-	r.cfg.AMAPIURL = r.g.URL()
+	g, cfg := googled(t)
+	r := &rehearsal{g: g, cfg: cfg}
 	r.start(t)
 	t.Cleanup(func() { r.stop() })
-	r.post("/api/v1/users", adminapi.UserInput{UPN: alice, Email: alice, DisplayName: "Alice Example"}, &struct{}{})
-	r.call(http.MethodPost, "/api/v1/templates", "application/yaml", []byte(androidTemplate), &adminapi.TemplateApplied{})
-	r.call(http.MethodPost, "/api/v1/compliance/policies", "application/yaml", []byte(androidBaseline), &adminapi.PolicyApplied{})
-	r.g.signUp(r.client)
+	g.equip(r.client)
 	r.pubsub = newPubSub(t, r.g, r.client)
 	return r
 }
@@ -161,12 +154,6 @@ func newPubSub(t *testing.T, g *google, c *client) *pubsub {
 	t.Cleanup(s.Close)
 	must(t, g.Play(agent.AMAPIScript{Push: s.URL}))
 	return p
-}
-
-func (p *pubsub) all() []notification {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append([]notification{}, p.got...)
 }
 
 // next waits for the next one that is like that, and takes it and all before it
