@@ -72,11 +72,14 @@ type Engine struct {
 // ErrInvalid for a client that cannot be asked about, and ErrUnavailable as long as
 // nothing was loaded: trouble never lets anybody in.
 func (e *Engine) Decide(ctx context.Context, c Client) (Decision, error) {
+	a := e.ask(ctx)
+	defer a.end()
+	if d, ok := a.repeated(&c); ok {
+		return d, nil
+	}
 	if err := e.ready(c); err != nil {
 		return Decision{}, err
 	}
-	a := e.ask(ctx)
-	defer a.end()
 	return a.decide(c), nil
 }
 

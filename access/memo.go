@@ -30,10 +30,11 @@ type memos struct {
 // memo is an answer and what it rested on. The garbage collector has two strings of
 // it to look at, whatever stands in them.
 type memo struct {
-	text  string // question, contact and answer, as memoText writes them
-	code  string // the one person's, as in the Set: equal means unchanged
-	world *World
-	at    time.Time
+	text   string // question, answer and contact, as memoText writes them
+	code   string // the one person's, as in the Set: equal means unchanged
+	world  *World
+	at     time.Time
+	minute int64 // since 1970, in which it was told last whom it is a contact of
 }
 
 // memoText writes an answer behind what it is compared with.
@@ -42,9 +43,8 @@ func memoText(c *Client, met *contact, d *Decision) string {
 	for _, s := range c.texts() {
 		w.text(s)
 	}
-	for _, s := range [...]string{string(met.user), string(met.device), string(met.key), string(d.Effect), string(d.Step)} {
-		w.text(s)
-	}
+	w.text(string(d.Effect))
+	w.text(string(d.Step))
 	w.time(d.ValidUntil)
 	w.count(len(d.Reasons))
 	for i := range d.Reasons {
@@ -54,6 +54,9 @@ func memoText(c *Client, met *contact, d *Decision) string {
 		w.time(r.Since)
 		w.text(r.Fix)
 	}
+	for _, s := range [...]string{string(met.user), string(met.device), string(met.key)} {
+		w.text(s)
+	}
 	return string(w.b)
 }
 
@@ -62,15 +65,15 @@ func (c *Client) texts() [9]string {
 	return [...]string{c.User, c.DeviceID, c.DeviceType, c.UserAgent, c.Protocol, c.Model, c.OS, c.Address, c.Certificate}
 }
 
-// read returns what memoText has written, unless it is about another client.
-func (m *memo) read(c *Client) (d Decision, met contact, ok bool) {
+// read returns the answer that memoText has written, unless it is to another client,
+// and what follows it.
+func (m *memo) read(c *Client) (d Decision, rest reader, ok bool) {
 	r := reader{s: m.text}
 	for _, s := range c.texts() {
 		if r.text() != s {
-			return Decision{}, contact{}, false
+			return Decision{}, reader{}, false
 		}
 	}
-	met = contact{directory.UserID(r.text()), DeviceID(r.text()), DeviceKey(r.text())}
 	d = Decision{Effect: Effect(r.text()), Step: Step(r.text()), ValidUntil: r.time()}
 	if n := r.count(); n > 0 {
 		d.Reasons = make([]Reason, n)
@@ -78,7 +81,7 @@ func (m *memo) read(c *Client) (d Decision, met contact, ok bool) {
 			d.Reasons[i] = Reason{Rule: r.text(), Fact: r.text(), Since: r.time(), Fix: r.text()}
 		}
 	}
-	return d, met, true
+	return d, r, true
 }
 
 // hash covers what differs between the questions of one person's devices.
@@ -92,33 +95,42 @@ func (m *memos) hash(c *Client) uint64 {
 	return h.Sum64()
 }
 
-// find returns the answer to the same question on the same grounds, while it holds.
+// find returns the answer to the same question on the same grounds, while it holds,
+// and once a minute whose contact it is: a question is not repeated sooner with any news.
 func (m *memos) find(c *Client, g grounds, at time.Time) (d Decision, met contact, ok bool) {
 	if len(g.more) > 0 { // several whose login it may be
 		return Decision{}, contact{}, false
 	}
-	found, ok := m.look(c)
+	found, told, ok := m.look(c, at.Unix()/60)
 	if !ok || found.code != g.one || found.world != g.world || at.Before(found.at) || at.Sub(found.at) >= memoAge {
 		return Decision{}, contact{}, false
 	}
-	d, met, ok = found.read(c)
+	d, rest, ok := found.read(c)
+	if ok && !told {
+		met = contact{directory.UserID(rest.text()), DeviceID(rest.text()), DeviceKey(rest.text())}
+	}
 	return d, met, ok && at.Before(d.ValidUntil)
 }
 
-func (m *memos) look(c *Client) (memo, bool) {
+// look also says whether it was found in that minute before.
+func (m *memos) look(c *Client, minute int64) (found memo, told, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.young == nil {
-		return memo{}, false
+		return memo{}, false, false
 	}
 	key := m.hash(c)
-	found, ok := m.young[key]
+	found, ok = m.young[key]
+	young := ok
 	if !ok {
-		if found, ok = m.old[key]; ok {
-			m.put(key, found)
-		}
+		found, ok = m.old[key]
 	}
-	return found, ok
+	told = found.minute == minute
+	if ok && !(young && told) {
+		found.minute = minute
+		m.put(key, found)
+	}
+	return found, told, ok
 }
 
 // keep notes an answer.
