@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/logkey"
 	"sallyport/profiles/managedconfig"
+	"sallyport/templates"
 )
 
 const (
@@ -110,4 +111,26 @@ func (a *Androids) FetchSchemas(ctx context.Context) (more bool, err error) {
 	}
 	a.Service.schemas.Store(nil)
 	return false, a.request(ctx, nil)
+}
+
+var _ templates.Apps = (*Androids)(nil)
+
+// AppInputs implements templates.Apps.
+func (a *Androids) AppInputs(ctx context.Context, app managedconfig.Package, template string) (managedconfig.Inputs, error) {
+	all, err := a.Service.androidSchemas(ctx)
+	if err != nil {
+		return managedconfig.Inputs{}, err
+	}
+	var in managedconfig.Inputs
+	if known, ok := all[app]; ok {
+		in.Schema = &known.Schema
+	}
+	_, err = a.Companions.AndroidCompanion(ctx)
+	switch {
+	case err == nil:
+		in.Alias = keyAlias(template)
+	case !errors.Is(err, ErrNotFound):
+		return managedconfig.Inputs{}, fmt.Errorf("look up companion app: %w", err)
+	}
+	return in, nil
 }

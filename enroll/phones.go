@@ -7,7 +7,6 @@ import (
 
 	"sallyport/enroll/directory"
 	"sallyport/mdm"
-	"sallyport/profiles/managedconfig"
 	"sallyport/templates"
 )
 
@@ -38,21 +37,6 @@ func (s *Service) PhonesOf(ctx context.Context, u directory.User) ([]mdm.DeviceF
 		facts[i] = *row.Report.Device
 	}
 	return facts, nil
-}
-
-var _ templates.Apps = (*Service)(nil)
-
-// AppSchema implements templates.Apps.
-func (s *Service) AppSchema(ctx context.Context, app managedconfig.Package) (*managedconfig.Schema, error) {
-	all, err := s.androidSchemas(ctx)
-	if err != nil {
-		return nil, err
-	}
-	known, ok := all[app]
-	if !ok {
-		return nil, nil
-	}
-	return &known.Schema, nil
 }
 
 // RenderOptions are what every delivery renders with, and therefore what a

@@ -256,12 +256,12 @@ func (w *planWalk) appsDiffer(ctx context.Context, old, now Rendered) (bool, err
 	if app != w.newest.Spec.Android.MailApp() {
 		return true, nil
 	}
-	schema, err := w.viewer.schema(ctx, Platform(app))
+	in, err := w.viewer.inputs(ctx, Platform(app), w.next.Name)
 	if err != nil {
 		return false, err
 	}
-	before, _, wasRefused := managed(old.Accounts[0], Platform(app), schema)
-	after, _, isRefused := managed(now.Accounts[0], Platform(app), schema)
+	before, _, wasRefused := managed(old.Accounts[0], Platform(app), in)
+	after, _, isRefused := managed(now.Accounts[0], Platform(app), in)
 	if wasRefused != nil || isRefused != nil { // who cannot be given the new one keeps the old one
 		return isRefused == nil, nil
 	}

@@ -3,6 +3,7 @@ package templates
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"sallyport/profiles/managedconfig"
@@ -11,14 +12,15 @@ import (
 // appsOf are the schemas that apps have told.
 type appsOf map[managedconfig.Package]managedconfig.Schema
 
-func (a appsOf) AppSchema(_ context.Context, app managedconfig.Package) (*managedconfig.Schema, error) {
-	if s, ok := a[app]; ok {
-		return &s, nil
-	}
+func (a appsOf) AppInputs(_ context.Context, app managedconfig.Package, template string) (managedconfig.Inputs, error) {
 	if len(a) == 0 {
-		return nil, errors.New("the store is out of order")
+		return managedconfig.Inputs{}, errors.New("the store is out of order")
 	}
-	return nil, nil
+	in := managedconfig.Inputs{Alias: "key-of-" + template}
+	if s, ok := a[app]; ok {
+		in.Schema = &s
+	}
+	return in, nil
 }
 
 // TestPlanOfAnotherApp: iPhones see nothing of another mail app, and Android phones do.
@@ -72,5 +74,27 @@ func TestPreviewSaysBySchema(t *testing.T) {
 	v.Apps = appsOf{}
 	if _, err := preview(PlatformGmail); err == nil {
 		t.Error("a store that is out of order goes unnoticed")
+	}
+}
+
+// TestPreviewNamesTheKey: where something brings a key to phones, the mail app is
+// told its alias, as it will be.
+func TestPreviewNamesTheKey(t *testing.T) {
+	v, _ := newViewer(t)
+	source := template("mail", "everyone", ", identity: scep")
+	body := func() string {
+		t.Helper()
+		p, err := v.Preview(t.Context(), PreviewRequest{Source: []byte(source), UPN: "alice@example.test", Platform: PlatformGmail})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(p.Body)
+	}
+	if text := body(); strings.Contains(text, "exchange_login_certificate_alias") {
+		t.Errorf("nothing brings a key: %s", text)
+	}
+	v.Apps = appsOf{managedconfig.OutlookPackage: {}}
+	if text := body(); !strings.Contains(text, `"exchange_login_certificate_alias": "key-of-mail"`) {
+		t.Errorf("no alias: %s", text)
 	}
 }

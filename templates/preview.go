@@ -48,23 +48,26 @@ type SMIMEKeys interface {
 
 var _ SMIMEKeys = (*certs.SMIME)(nil)
 
-// Apps tells what mail apps say of the configurations that they read. enroll knows it.
+// Apps tells what the configuration of a mail app is written with on every phone.
+// enroll knows it.
 type Apps interface {
-	// AppSchema is nil without error for an app that has not said.
-	AppSchema(ctx context.Context, app managedconfig.Package) (*managedconfig.Schema, error)
+	// AppInputs are those but for DeviceID: the schema, of an app that has told one, and
+	// the alias of the key by which an account of that template signs in, where
+	// something brings it to phones.
+	AppInputs(ctx context.Context, app managedconfig.Package, template string) (managedconfig.Inputs, error)
 }
 
-// schema is what the app of a platform has said; nil for none.
-func (v *Viewer) schema(ctx context.Context, platform Platform) (*managedconfig.Schema, error) {
+// inputs are those of the app of a platform.
+func (v *Viewer) inputs(ctx context.Context, platform Platform, template string) (managedconfig.Inputs, error) {
 	name := managedconfig.App(platform).Package()
 	if v.Apps == nil || name == "" {
-		return nil, nil
+		return managedconfig.Inputs{}, nil
 	}
-	s, err := v.Apps.AppSchema(ctx, name)
+	in, err := v.Apps.AppInputs(ctx, name, template)
 	if err != nil {
-		return nil, fmt.Errorf("read schema of %s: %w", name, err)
+		return managedconfig.Inputs{}, fmt.Errorf("read what %s is set up with: %w", name, err)
 	}
-	return s, nil
+	return in, nil
 }
 
 // Viewer shows what would be sent, and sends nothing.
@@ -72,7 +75,7 @@ type Viewer struct {
 	Templates *Service
 	Phones    Phones    // nil: nobody has a phone
 	SMIME     SMIMEKeys // nil: nobody has S/MIME certificates
-	Apps      Apps      // nil: no app has told which settings it reads
+	Apps      Apps      // nil: no app has told which settings it reads, and nothing brings keys
 	Options   Options   // of this server: what deliveries render with, without Secrets, S/MIME keys and Device
 }
 
@@ -147,11 +150,11 @@ func (v *Viewer) Preview(ctx context.Context, q PreviewRequest) (Preview, error)
 	if err != nil {
 		return Preview{}, err
 	}
-	schema, err := v.schema(ctx, q.Platform)
+	in, err := v.inputs(ctx, q.Platform, r.Name)
 	if err != nil {
 		return Preview{}, err
 	}
-	p, err := ShowBy(schema, rendered, q.Platform, versions(q.OSVersion, phones)...)
+	p, err := ShowBy(in, rendered, q.Platform, versions(q.OSVersion, phones)...)
 	if err != nil {
 		return Preview{}, err
 	}
@@ -289,19 +292,19 @@ func versions(override string, phones []mdm.DeviceFacts) []string {
 // Show writes a rendering for a platform, with a report for each OS version;
 // for the newest where none is given. It needs no server.
 func Show(r Rendered, platform Platform, osVersions ...string) (Preview, error) {
-	return ShowBy(nil, r, platform, osVersions...)
+	return ShowBy(managedconfig.Inputs{}, r, platform, osVersions...)
 }
 
-// ShowBy is Show for an app on Android that has said which settings it reads; nil:
-// it has not, and the built-in tables stand in.
-func ShowBy(schema *managedconfig.Schema, r Rendered, platform Platform, osVersions ...string) (Preview, error) {
+// ShowBy is Show for an app on Android with more to go by: without a schema the
+// built-in tables stand in, and without an alias nothing brings a key to the phone.
+func ShowBy(in managedconfig.Inputs, r Rendered, platform Platform, osVersions ...string) (Preview, error) {
 	p := Preview{Template: r.TemplateName, Revision: r.Revision, Platform: platform, Warnings: append([]*refusal.Error{}, r.Warnings...)}
 	switch platform {
 	case "", PlatformApple:
 		p.Platform = PlatformApple
 		return p, p.apple(r, osVersions)
 	case PlatformGmail, PlatformOutlook, PlatformOutlookIOS, PlatformSamsung, PlatformNine:
-		return p, p.android(r, schema)
+		return p, p.android(r, in)
 	}
 	return Preview{}, refusal.New(ErrInvalid, "platform", fmt.Sprintf("is %.32q", platform), "use apple, gmail, outlook, outlook-ios, samsung or nine")
 }
@@ -335,10 +338,10 @@ func (p *Preview) apple(r Rendered, osVersions []string) error {
 
 // android writes the first account: an app has one managed configuration, which
 // holds one account.
-func (p *Preview) android(r Rendered, schema *managedconfig.Schema) error {
+func (p *Preview) android(r Rendered, in managedconfig.Inputs) error {
 	p.ContentType = "application/json"
 	if p.Platform != PlatformOutlookIOS {
-		if p.Schema = SchemaBuiltIn; schema != nil {
+		if p.Schema = SchemaBuiltIn; in.Schema != nil {
 			p.Schema = SchemaApp
 		}
 	}
@@ -350,7 +353,7 @@ func (p *Preview) android(r Rendered, schema *managedconfig.Schema) error {
 			}}})
 			continue
 		}
-		bundle, report, err := managed(account, p.Platform, schema)
+		bundle, report, err := managed(account, p.Platform, in)
 		if err != nil {
 			return underRender(r, err)
 		}
@@ -369,11 +372,11 @@ func (p *Preview) android(r Rendered, schema *managedconfig.Schema) error {
 }
 
 // managed writes an account for an app.
-func managed(a profiles.ExchangeAccount, platform Platform, schema *managedconfig.Schema) (managedconfig.Bundle, profiles.Report, error) {
+func managed(a profiles.ExchangeAccount, platform Platform, in managedconfig.Inputs) (managedconfig.Bundle, profiles.Report, error) {
 	if platform == PlatformOutlookIOS {
 		return managedconfig.Outlook(a, managedconfig.IOS)
 	}
-	r, err := managedconfig.Draft(managedconfig.App(platform), a, managedconfig.Inputs{Schema: schema})
+	r, err := managedconfig.Draft(managedconfig.App(platform), a, in)
 	return r.Bundle, r.Report, err
 }
 

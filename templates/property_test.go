@@ -23,6 +23,7 @@ import (
 	"sallyport/internal/yamldoc"
 	"sallyport/mdm"
 	"sallyport/profiles"
+	"sallyport/profiles/managedconfig"
 	"sallyport/profiles/mobileconfig"
 )
 
@@ -474,14 +475,14 @@ func (s script) plainKeys(t *rapid.T, r Revision, v values, known map[string][]s
 func (s script) checkApps(t *rapid.T, r Rendered) {
 	account := r.Accounts[0]
 	for _, platform := range []Platform{PlatformGmail, PlatformOutlook, PlatformOutlookIOS} {
-		bundle, report, err := managed(account, platform, nil)
+		bundle, report, err := managed(account, platform, managedconfig.Inputs{})
 		if err != nil {
 			if len(refusal.All(err)) == 0 || len(bundle) > 0 {
 				t.Fatalf("%s: got %v, want refusals and no bundle", platform, err)
 			}
 			continue
 		}
-		again, second, err := managed(account, platform, nil)
+		again, second, err := managed(account, platform, managedconfig.Inputs{})
 		if err != nil || !maps.Equal(bundle, again) || !slices.Equal(report, second) {
 			t.Fatalf("%s: twice written, not the same (%v)", platform, err)
 		}

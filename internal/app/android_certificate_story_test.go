@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm/agent"
+	"sallyport/templates"
 )
 
 const (
@@ -73,6 +74,11 @@ func newSigned(t *testing.T) *signed {
 	s.call(http.MethodPut, "/api/v1/android/companion", "application/json", []byte(`{"package":"com.example.agent"}`), &set)
 	if set.Package != "com.example.agent" {
 		t.Errorf("companion %+v", set)
+	}
+	var seen templates.Preview
+	s.post("/api/v1/templates/preview", adminapi.PreviewRequest{Name: "mail", User: alice, Platform: string(templates.PlatformGmail)}, &seen)
+	if !strings.Contains(string(seen.Body), mailKey) {
+		t.Errorf("a preview without the key's alias: %s", seen.Body)
 	}
 	var issued adminapi.TokenIssued
 	s.post("/api/v1/tokens", adminapi.TokenRequest{Role: "admin", Owner: "two years", TTL: "17000h"}, &issued)

@@ -122,7 +122,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	}
 	r.rollover = &enroll.Rollover{Authority: authority, Renewals: a.db.Renewals(), Phones: a.db.Renewals(), Issued: a.db.Certificates(), Now: a.now}
 	r.watch = a.buildWatch(r, signer)
-	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Apps: r.enroll, Options: r.enroll.RenderOptions()}
+	r.viewer = &templates.Viewer{Templates: r.templates, Phones: r.enroll, SMIME: r.smime, Options: r.enroll.RenderOptions()}
 	r.compliance, r.runs = a.buildCompliance(r.enroll)
 	r.access = a.buildAccess(cfg, r.compliance)
 	r.links = access.Links{Base: a.publicURL, MAC: macs.MAC}
@@ -145,6 +145,7 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	if r.android, err = a.buildAndroid(r.enroll, cfg.AMAPIURL); err != nil {
 		return err
 	}
+	r.viewer.Apps = r.android.service
 	a.rooms = r
 	return nil
 }
