@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sallyport/access"
+	"sallyport/enroll"
 	"sallyport/internal/secret"
 	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
@@ -198,11 +199,24 @@ func (w ways) byQR(t *testing.T) {
 // codeOf is the code that an invitation's URL ends with.
 func codeOf(i adminapi.IssuedInvitation) string { return i.URL[strings.LastIndexByte(i.URL, '/')+1:] }
 
+// wayIn is what an administrator tells everybody who has such a phone.
+func (w ways) wayIn(t *testing.T, ownership string) enroll.AndroidWayIn {
+	t.Helper()
+	var found adminapi.AndroidWays
+	w.c.call(http.MethodGet, "/api/v1/android/signin", "", nil, &found)
+	for _, way := range found.Ways {
+		if string(way.Ownership) == ownership {
+			return way
+		}
+	}
+	t.Fatalf("no way in for %s phones: %+v", ownership, found)
+	return enroll.AndroidWayIn{}
+}
+
 func (w ways) bySignIn(t *testing.T) {
 	i := w.c.invite(adminapi.InvitationRequest{User: bob, PIN: true})
-	token, _ := w.g.Signin(true)
 	p := w.phone(t, strings.ToLower(codeOf(i)), i.PIN) // as people type it
-	must(t, p.Enroll(t.Context(), googleEnrol+token))
+	must(t, p.Enroll(t.Context(), w.wayIn(t, "personal").Link))
 	s, d := w.mailed(t, p, bob)
 	if s.Android.Mode != "PROFILE_OWNER" || d.Enrollment.Ownership != "personal" {
 		t.Errorf("got %+v, %+v", s.Android, d.Enrollment)
@@ -212,9 +226,8 @@ func (w ways) bySignIn(t *testing.T) {
 
 func (w ways) companyBySignIn(t *testing.T) {
 	i := w.c.invite(adminapi.InvitationRequest{User: alice, Ownership: "corporate", PIN: true})
-	_, qr := w.g.Signin(false)
 	p := w.phone(t, codeOf(i), i.PIN, "owner=company", "fresh=yes", "passcode=on")
-	must(t, p.Enroll(t.Context(), qr))
+	must(t, p.Enroll(t.Context(), w.wayIn(t, "corporate").QR))
 	if s, d := w.mailed(t, p, alice); s.Android.Mode != "DEVICE_OWNER" || d.Enrollment.Ownership != "corporate" {
 		t.Errorf("got %+v, %+v", s.Android, d.Enrollment)
 	}
@@ -227,7 +240,7 @@ func (w ways) signInRefuses(t *testing.T) {
 	if i.PIN == wrong {
 		wrong = "000001"
 	}
-	token, _ := w.g.Signin(true)
+	link := w.wayIn(t, "personal").Link
 	before := w.minted()
 	for what, p := range map[string]*agent.Phone{
 		"wrong PIN":    w.phone(t, codeOf(i), wrong),
@@ -235,7 +248,7 @@ func (w ways) signInRefuses(t *testing.T) {
 		"wrong code":   w.phone(t, "ABCD2345", i.PIN),
 		"code of none": w.phone(t, "hello", i.PIN),
 	} {
-		if err := p.Enroll(t.Context(), googleEnrol+token); !errors.Is(err, agent.ErrRefused) {
+		if err := p.Enroll(t.Context(), link); !errors.Is(err, agent.ErrRefused) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if s := show(t, p); s.State == agent.StageEnrolled {
@@ -256,7 +269,7 @@ func (w ways) signInRefuses(t *testing.T) {
 		t.Errorf("%d tokens were made", got-before)
 	}
 	p := w.phone(t, codeOf(i), i.PIN)
-	must(t, p.Enroll(t.Context(), googleEnrol+token))
+	must(t, p.Enroll(t.Context(), link))
 	w.mailed(t, p, bob)
 }
 

@@ -61,6 +61,7 @@ var examples = map[string]example{
 	"GET /android/agent/certificates":                    {path: "/android/agent/certificates", status: 200},
 	"POST /android/agent/certificates/{alias}/challenge": {path: "/android/agent/certificates/sallyport-mail/challenge", status: 201},
 	"POST /android/agent/certificates/{alias}/status":    {path: "/android/agent/certificates/sallyport-mail/status", body: `{"state":"installed","sha256":"` + issuedHash + `"}`, contentType: jsonType, status: 204},
+	"GET /api/v1/android/signin":                         {path: "/api/v1/android/signin", status: 200},
 	"GET /api/v1/android/companion":                      {path: "/api/v1/android/companion", status: 200},
 	"PUT /api/v1/android/companion":                      {path: "/api/v1/android/companion", body: `{"package":"com.example.agent"}`, contentType: jsonType, status: 200},
 	"DELETE /api/v1/android/companion":                   {path: "/api/v1/android/companion", status: 204},

@@ -56,6 +56,10 @@ func (f androidFake) Doctor(context.Context) ([]enroll.AndroidFinding, error) {
 	return []enroll.AndroidFinding{{Name: "google", Text: "Google said no", Next: "ask it"}}, f.w.did(false)
 }
 
+func (f androidFake) WaysIn(context.Context) ([]enroll.AndroidWayIn, error) {
+	return []enroll.AndroidWayIn{{Ownership: mdm.Personal, Link: "https://enterprise.google.com/android/enroll?et=T", Token: "T", QR: "{}"}}, f.w.did(false)
+}
+
 func (f androidFake) Companion(context.Context) (enroll.AndroidCompanion, error) {
 	return enroll.AndroidCompanion{Package: "com.example.agent", SetAt: noon}, f.w.did(false)
 }

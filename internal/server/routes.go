@@ -161,6 +161,7 @@ func (f *front) table() []route {
 		{method: "GET", pattern: "/api/v1/android", plane: adminPlane, roles: readers, handler: f.admin.AndroidStatus},
 		{method: "POST", pattern: "/api/v1/android/signup", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.AndroidSignup},
 		{method: "GET", pattern: "/api/v1/android/doctor", plane: adminPlane, roles: readers, handler: f.admin.AndroidDoctor},
+		{method: "GET", pattern: "/api/v1/android/signin", plane: adminPlane, roles: readers, handler: f.admin.AndroidWaysIn},
 		{method: "GET", pattern: "/api/v1/android/companion", plane: adminPlane, roles: readers, handler: f.admin.GetCompanion},
 		{method: "PUT", pattern: "/api/v1/android/companion", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.SetCompanion},
 		{method: "DELETE", pattern: "/api/v1/android/companion", plane: adminPlane, roles: admins, handler: f.admin.RemoveCompanion},

@@ -193,25 +193,6 @@ func (a *AMAPI) signinDetails(old, doc object) *apiError {
 	return nil
 }
 
-// Signin is what an administrator finds at Google for a sign-in page, and gives to
-// people: the token for a link, and the text of a QR code.
-func (a *AMAPI) Signin(personal bool) (token, qr string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	usage := "PERSONAL_USAGE_DISALLOWED"
-	if personal {
-		usage = "PERSONAL_USAGE_ALLOWED"
-	}
-	for _, e := range a.s.Enterprises {
-		for _, d := range list(e.Doc, "signinDetails") {
-			if str(d, "allowPersonalUsage") == usage {
-				return str(d, "signinEnrollmentToken"), str(d, "qrCode")
-			}
-		}
-	}
-	return "", ""
-}
-
 // deleteEnterprise is for EMM-managed enterprises only, which none here is.
 func (a *AMAPI) deleteEnterprise(c *call) (object, *apiError) {
 	if _, no := a.own(c); no != nil {

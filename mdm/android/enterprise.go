@@ -21,7 +21,14 @@ type SignIn struct {
 	URL      string
 	Personal bool // whether a work profile may be set up; false: the whole device is managed
 	Tag      string
+	// Token and QR are what leads people to the page: the same for everybody, and no
+	// secret, since the page asks who they are. Google makes them; they are not sent.
+	Token string
+	QR    string // to be drawn as the text of a QR code, unchanged
 }
+
+// Link is where a phone goes to set up its work profile.
+func (s SignIn) Link() string { return enrollLink + s.Token }
 
 // NotificationTypes are those that an enterprise of ours enables.
 func NotificationTypes() []string { return []string{"ENROLLMENT", "STATUS_REPORT", "COMMAND"} }
@@ -85,7 +92,7 @@ func enterpriseOf(answer *androidmanagement.Enterprise) Enterprise {
 	}
 	for _, s := range answer.SigninDetails {
 		if s != nil {
-			e.SignIn = append(e.SignIn, SignIn{URL: s.SigninUrl, Personal: s.AllowPersonalUsage == usageAllowed, Tag: s.TokenTag})
+			e.SignIn = append(e.SignIn, SignIn{URL: s.SigninUrl, Personal: s.AllowPersonalUsage == usageAllowed, Tag: s.TokenTag, Token: s.SigninEnrollmentToken, QR: s.QrCode})
 		}
 	}
 	return e

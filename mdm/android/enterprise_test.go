@@ -35,7 +35,7 @@ func TestSignup(t *testing.T) {
 	}
 	const answer = `{"name":"enterprises/E","enterpriseDisplayName":"Example","pubsubTopic":"projects/p/topics/t",
 		"enabledNotificationTypes":["ENROLLMENT","STATUS_REPORT","COMMAND"],"signinDetails":[null,{"signinUrl":"https://mail.example.test/android/signin",
-		"allowPersonalUsage":"PERSONAL_USAGE_ALLOWED","tokenTag":"sallyport","signinEnrollmentToken":"secret"}]}`
+		"allowPersonalUsage":"PERSONAL_USAGE_ALLOWED","tokenTag":"sallyport","signinEnrollmentToken":"T1","qrCode":"{\"x\":1}"}]}`
 	g.does("POST /v1/enterprises", func(w http.ResponseWriter, q url.Values, body string) {
 		if q.Get("signupUrlName") != "signupUrls/S" || q.Get("enterpriseToken") != "T" || q.Get("projectId") != "project" {
 			t.Errorf("got %v", q)
@@ -45,12 +45,15 @@ func TestSignup(t *testing.T) {
 	})
 	e, err := g.client().CreateEnterprise(t.Context(), "signupUrls/S", "T", ours())
 	want := ours()
-	want.Name = "enterprises/E"
+	want.Name, want.SignIn[0].Token, want.SignIn[0].QR = "enterprises/E", "T1", `{"x":1}`
 	if diff := cmp.Diff(want, e); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
+	if link := e.SignIn[0].Link(); link != "https://enterprise.google.com/android/enroll?et=T1" {
+		t.Errorf("link %q", link)
+	}
 	g.does("PATCH /v1/enterprises/E", func(w http.ResponseWriter, q url.Values, body string) {
-		if q.Get("updateMask") != "enterpriseDisplayName,pubsubTopic,enabledNotificationTypes,signinDetails" || !strings.Contains(body, "PERSONAL_USAGE_ALLOWED") {
+		if strings.Contains(body, "T1") || q.Get("updateMask") != "enterpriseDisplayName,pubsubTopic,enabledNotificationTypes,signinDetails" || !strings.Contains(body, "PERSONAL_USAGE_ALLOWED") {
 			t.Errorf("got %v %s", q, body)
 		}
 		fmt.Fprint(w, answer)

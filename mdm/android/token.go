@@ -43,8 +43,10 @@ type Token struct {
 
 // Link is where a phone goes to set up its work profile. It holds the token.
 func (t Token) Link() secret.Value {
-	return secret.New("https://enterprise.google.com/android/enroll?et=" + t.Value.Reveal())
+	return secret.New(enrollLink + t.Value.Reveal())
 }
+
+const enrollLink = "https://enterprise.google.com/android/enroll?et=" // and a token
 
 // InvalidLink ends the sign-in of somebody whom we do not let enrol.
 const InvalidLink = "https://enterprise.google.com/android/enroll/invalid"

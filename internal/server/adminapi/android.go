@@ -15,6 +15,7 @@ type AndroidService interface {
 	Signup(ctx context.Context, r enroll.AndroidSignupRequest) (enroll.AndroidSignup, error)
 	Status(ctx context.Context) (enroll.AndroidStatus, error)
 	Doctor(ctx context.Context) ([]enroll.AndroidFinding, error)
+	WaysIn(ctx context.Context) ([]enroll.AndroidWayIn, error)
 	AndroidCompanion
 }
 
@@ -73,6 +74,21 @@ func (a *API) AndroidDoctor(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return wire.WriteJSON(w, http.StatusOK, AndroidFindings{findings})
+}
+
+// AndroidWaysIn answers GET /api/v1/android/signin: what leads phones to the page
+// where their users sign in with the code of an invitation. Google is asked.
+func (a *API) AndroidWaysIn(w http.ResponseWriter, r *http.Request) error {
+	ways, err := a.d.Android.WaysIn(r.Context())
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, http.StatusOK, AndroidWays{ways})
+}
+
+// AndroidWays is the answer.
+type AndroidWays struct {
+	Ways []enroll.AndroidWayIn `json:"ways"`
 }
 
 // AndroidFindings is the answer.
