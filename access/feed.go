@@ -55,10 +55,20 @@ func (f *Feed) position() (after int64, known bool) {
 	return f.newest, f.known
 }
 
+// start also wakes those who follow already: what came since they looked is
+// behind them otherwise.
 func (f *Feed) start(newest int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known, f.newest, f.first = true, newest, newest
+	f.wake()
+}
+
+func (f *Feed) wake() {
+	if f.grown != nil {
+		close(f.grown)
+		f.grown = nil
+	}
 }
 
 func (f *Feed) grow(rows []Change, asked time.Time) {
@@ -76,13 +86,10 @@ func (f *Feed) grow(rows []Change, asked time.Time) {
 		f.first = f.rows[spare-1].Seq
 		f.rows = append([]Change(nil), f.rows[spare:]...)
 	}
-	if f.grown != nil {
-		close(f.grown)
-		f.grown = nil
-	}
+	f.wake()
 }
 
-// Grown returns a channel that closes with the next row. Take it before looking.
+// Grown returns a channel that closes with the next row, or sooner. Take it before looking.
 func (f *Feed) Grown() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
