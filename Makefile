@@ -89,10 +89,11 @@ fuzz-ci: ## the fuzz targets of CMS, CSR and SCEP message for FUZZTIME (30s) eac
 	done; exit $$failed
 
 .PHONY: soak
-soak: ## what takes hours: fuzz (an hour of what anybody may send), 1,000 templates x 1,000 users, 1,000 kills, 1,000 phones renewed, 1,000 phones refused at nginx, 6,000 requests that try to erase, deaths at every commit on PostgreSQL, an enrolment replayed 1,000 times, order on disk, 50,000 phones, every test thrice with -race
+soak: ## what takes hours: fuzz (an hour of what anybody may send), 1,000 templates x 1,000 users, a million decisions against the reference, 1,000 kills, 1,000 phones renewed, 1,000 phones refused at nginx, 6,000 requests that try to erase, deaths at every commit on PostgreSQL, an enrolment replayed 1,000 times, order on disk, 50,000 phones, every test thrice with -race
 	$(MAKE) fuzz
 	$(MAKE) fuzz-ci FUZZTIME=1h
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestRandomTemplates$$' -count 1 -timeout 60m -v ./templates
+	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestDecideAgainstReference$$' -count 1 -timeout 30m -v ./access
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestSerials$$' -count 1 -timeout 30m -v ./certs
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestKilledAtRandom$$' -count 1 -timeout 3h -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 E2E_ENGINE=postgres $(GO) test -run '^TestKilledAtRandom$$' -count 1 -timeout 1h -v ./internal/app
@@ -100,6 +101,7 @@ soak: ## what takes hours: fuzz (an hour of what anybody may send), 1,000 templa
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 E2E_ENGINE=postgres $(GO) test -run '^TestRenewalSoak$$' -count 1 -timeout 1h -v ./internal/app
 	CGO_ENABLED=0 E2E_ENGINE=postgres $(GO) test -run '^TestCrash$$' -count 1 -timeout 1h -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^(TestNeverErased|TestNeverResets)$$' -count 1 -timeout 1h -v ./internal/app
+	CGO_ENABLED=0 E2E_ENGINE=postgres $(GO) test -run '^(TestAndroidWays|TestAndroidPage|TestReportsAnothersTicket)$$' -count 1 -timeout 10m -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestReplayedEnrolmentChangesNothing$$' -count 1 -timeout 10m -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^TestOnDiskBeforeTheAnswer$$' -count 1 -timeout 10m -v ./internal/app
 	CGO_ENABLED=0 SALLYPORT_SOAK=1 $(GO) test -run '^(TestChangeReachesTheGate|TestAndroidGate)$$' -count 1 -timeout 1h -v ./internal/app
