@@ -94,7 +94,7 @@ func (a *Androids) settlePhone(ctx context.Context, api AndroidAPI, enterprise s
 	next := time.Time{}
 	switch err := a.provide(ctx, api, enterprise, &p, have); {
 	case err == nil && reflect.DeepEqual(p.Sent, before):
-		return true, nil
+		return true, a.overtaken(ctx, have.Enrollment)
 	case err == nil:
 		p.Attempts, p.Error = 0, ""
 	case ctx.Err() != nil:
@@ -113,7 +113,24 @@ func (a *Androids) settlePhone(ctx context.Context, api AndroidAPI, enterprise s
 	if err := a.Policies.SavePolicy(ctx, p, next); err != nil {
 		return false, fmt.Errorf("save policy of enrolment %s: %w", p.EnrollmentID, err)
 	}
-	return false, nil
+	return false, a.overtaken(ctx, have.Enrollment)
+}
+
+// overtaken does what a report leads to that came before it was noted what Google
+// had taken: a phone may be faster than we are, and tells no second time.
+func (a *Androids) overtaken(ctx context.Context, e mdm.Enrollment) error {
+	if e.State != mdm.Enrolled {
+		return nil
+	}
+	have, err := a.Service.Plans.LoadPlan(ctx, e.ID)
+	if err != nil {
+		return fmt.Errorf("load plan of enrolment %s: %w", e.ID, err)
+	}
+	if !have.Enrollment.State.Active() {
+		return nil
+	}
+	_, err = a.confirm(ctx, have)
+	return err
 }
 
 // googles reports whether an error is a refusal of Google's, or the lack of an answer.

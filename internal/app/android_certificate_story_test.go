@@ -340,7 +340,10 @@ func (s *signed) revoked(p *agent.Phone) {
 	old := s.onPhone(p)
 	s.post("/api/v1/certificates/"+old.SHA256+"/revoke", adminapi.RevokeRequest{}, &adminapi.Revoked{})
 	s.asks(p, access.Block)
-	settledPhone(s.T, p, "another certificate", func(agent.Snapshot) bool { return s.onPhone(p).SHA256 != old.SHA256 })
+	settledPhone(s.T, p, "another certificate, and the policy that asked for it", func(shot agent.Snapshot) bool {
+		mine := s.onPhone(p).SHA256
+		return mine != old.SHA256 && s.decideAs(access.Client{User: alice, DeviceID: shot.EASDeviceID, Certificate: mine}).Effect == access.Allow
+	})
 	s.asks(p, access.Allow)
 }
 
