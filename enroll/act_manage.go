@@ -187,7 +187,7 @@ func (s *Service) SetOwnership(ctx context.Context, id mdm.DeviceID, o mdm.Owner
 	switch {
 	case errors.Is(err, ErrConflict) && o == mdm.Personal:
 		return s.refused(ctx, action, string(id), refusal.New(ErrAction, "ownership", "a wipe was handed to Google, which may reach the device at any moment",
-			"wait until it was carried out or has expired: sallyport device show"))
+			"take it back with sallyport device cancel, or wait until it was carried out or has expired"))
 	case errors.Is(err, ErrConflict):
 		return s.refused(ctx, action, string(id), toCorporate)
 	case errors.Is(err, ErrNotFound):

@@ -33,7 +33,7 @@ func (a *Androids) Met(ctx context.Context, p android.Phone) error {
 	}
 	switch {
 	case p.Deleted:
-		return a.left(ctx, e)
+		return a.ended(ctx, e)
 	case !e.State.Ended():
 		return a.reported(ctx, known, p)
 	}
@@ -44,10 +44,8 @@ func unknownPhone(why string) error {
 	return refusal.New(android.ErrUnknownPhone, "", "nothing on record leads to this device: "+why, "invite its user, and have it enrol with that invitation")
 }
 
-// left ends the enrolment of a phone from which management is gone. That may be
-// told twice.
-func (a *Androids) left(ctx context.Context, e mdm.Enrollment) error { return a.ended(ctx, e) }
-
+// ended ends the enrolment of a phone from which management is gone, which may be
+// told twice. detail goes into the audit trail.
 func (a *Androids) ended(ctx context.Context, e mdm.Enrollment, detail ...string) error {
 	if e.State.Ended() {
 		return nil

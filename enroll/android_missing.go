@@ -87,7 +87,7 @@ func (a *Androids) missing(ctx context.Context, api AndroidAPI, p AndroidPhone, 
 	told, err := api.Device(ctx, p.Name)
 	switch {
 	case err == nil && told.Deleted:
-		return a.left(ctx, e)
+		return a.ended(ctx, e)
 	case err == nil:
 		return a.found(ctx, p)
 	case !gone(err):
@@ -110,30 +110,4 @@ func missingFinding(n int) AndroidFinding {
 		Name: "devices", Text: fmt.Sprintf("Google does not know %d phones any more that are on record here", n),
 		Next: "device show says which they are; they were deleted at Google, or their work profiles were removed. The enrolment of each ends when the next list lacks it, too, unless most phones are missing: see that the enterprise is still there then. To manage such a phone again, invite its user anew",
 	}
-}
-
-// warnOfGoogle adds what is wrong with an Android phone at Google.
-func (s *Service) warnOfGoogle(ctx context.Context, m *MailSettings, e mdm.Enrollment) error {
-	if e.Platform != mdm.Android || e.State.Ended() {
-		return nil
-	}
-	have, err := s.Plans.LoadPlan(ctx, e.ID)
-	if err != nil {
-		return fmt.Errorf("load plan of enrolment %s: %w", e.ID, err)
-	}
-	m.Warnings = append(m.Warnings, googleWarnings(have)...)
-	return nil
-}
-
-// googleWarnings say what is wrong with an Android phone at Google.
-func googleWarnings(have Have) []string {
-	var list []string
-	if !have.MissingSince.IsZero() {
-		list = append(list, "Google does not know this phone any more, since "+have.MissingSince.UTC().Format(time.DateTime)+" UTC: it was deleted there, or its work profile was removed. "+
-			"The phone keeps what it has. When Google's next list lacks it, too, its enrolment ends and the mailbox is shut to it. To manage it again, invite its user anew.")
-	}
-	if have.Trouble != "" {
-		list = append(list, "This phone could not be given what it should have: "+have.Trouble+". It keeps what it has, and it is tried again.")
-	}
-	return list
 }

@@ -86,9 +86,11 @@ func (s *Service) MailSettings(ctx context.Context, id mdm.DeviceID) (MailSettin
 	}
 	m := MailSettings{DeviceID: id, Device: deviceName(row), UPN: row.UPN, Withheld: row.Enrollment.Withheld}
 	m.warn(row)
-	if err := s.warnOfGoogle(ctx, &m, row.Enrollment); err != nil {
-		return MailSettings{}, err
+	have, err := s.Plans.LoadPlan(ctx, row.Enrollment.ID)
+	if err != nil {
+		return MailSettings{}, fmt.Errorf("load plan of enrolment %s: %w", row.Enrollment.ID, err)
 	}
+	m.Warnings = append(m.Warnings, googleWarnings(have)...)
 	user, err := s.Users.UserByID(ctx, row.Enrollment.UserID)
 	if errors.Is(err, directory.ErrNotFound) {
 		m.Warnings = append(m.Warnings, "The user was removed: nothing is installed any more.")
@@ -99,10 +101,6 @@ func (s *Service) MailSettings(ctx context.Context, id mdm.DeviceID) (MailSettin
 	}
 	if row.Enrollment.Withheld == mdm.WithholdEverything {
 		return m, nil
-	}
-	have, err := s.Plans.LoadPlan(ctx, row.Enrollment.ID)
-	if err != nil {
-		return MailSettings{}, fmt.Errorf("load plan of enrolment %s: %w", row.Enrollment.ID, err)
 	}
 	if row.Device.Platform == mdm.Android {
 		err = s.androidSettings(ctx, &m, have)

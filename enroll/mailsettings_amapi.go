@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
@@ -93,4 +94,20 @@ func keyRows(b managedconfig.Bundle) []MailRow {
 		rows = append(rows, MailRow{Label: key, Value: value})
 	}
 	return rows
+}
+
+// googleWarnings say what is wrong with an Android phone at Google.
+func googleWarnings(have Have) []string {
+	if have.Enrollment.State.Ended() {
+		return nil
+	}
+	var list []string
+	if !have.MissingSince.IsZero() {
+		list = append(list, "Google does not know this phone any more, since "+have.MissingSince.UTC().Format(time.DateTime)+" UTC: it was deleted there, or its work profile was removed. "+
+			"The phone keeps what it has. When Google's next list lacks it, too, its enrolment ends and the mailbox is shut to it. To manage it again, invite its user anew.")
+	}
+	if have.Trouble != "" {
+		list = append(list, "This phone could not be given what it should have: "+have.Trouble+". It keeps what it has, and it is tried again.")
+	}
+	return list
 }

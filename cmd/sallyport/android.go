@@ -12,7 +12,6 @@ type androidCmd struct {
 	Signup androidSignupCmd `cmd:"" help:"Sign this server up for Android phones at Google, or bring another key."`
 	Status androidStatusCmd `cmd:"" help:"Show how this server stands with Google, without asking there."`
 	Doctor androidDoctorCmd `cmd:"" help:"Ask Google, and say what is wrong and what to do."`
-
 	Signin androidSigninCmd `cmd:"" help:"Show what leads phones to the page where users sign in with an invitation's code."`
 
 	Companion androidCompanionCmd `cmd:"" help:"The app that fetches certificates on Android phones."`

@@ -9,7 +9,6 @@ import (
 	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm"
-	"sallyport/profiles"
 	"sallyport/templates"
 )
 
@@ -108,19 +107,4 @@ func (p *program) printSecurityPlan(plan securityPlan) {
 	for _, e := range plan.Erased {
 		fmt.Fprintf(p.stdout, "  %s, %s (%s): loses %s\n    %s\n", cell(e.User), cell(e.Product), cell(e.Ownership), lost[e.Loses], cell(e.Device))
 	}
-}
-
-// mayErase refuses a policy that has Android erase phones, unless the number of
-// days was repeated by somebody who has read which.
-func mayErase(e *profiles.AndroidEnforcement, confirmed int) error {
-	switch {
-	case e == nil || e.WipeAfterDays == nil:
-		if confirmed != 0 {
-			return usageError{"--confirm-erase goes with a policy that has android.enforcement"}
-		}
-		return nil
-	case confirmed != *e.WipeAfterDays:
-		return usageError{fmt.Sprintf("the policy has Android erase phones that stay out of line for %d days: read which with --dry-run, then repeat it with --confirm-erase %d", *e.WipeAfterDays, *e.WipeAfterDays)}
-	}
-	return nil
 }

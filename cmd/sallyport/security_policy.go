@@ -45,15 +45,16 @@ func (c *securityApplyCmd) Run(p *program) error {
 	if c.DryRun {
 		return c.dryRun(p, spec)
 	}
-	if err := mayErase(spec.Android.Enforcement, c.ConfirmErase); err != nil {
-		return err
-	}
 	api, err := c.follow(p, d)
 	if err != nil {
 		return err
 	}
+	path := "/api/v1/security-policies"
+	if c.ConfirmErase != 0 {
+		path += "?confirm_erase=" + strconv.Itoa(c.ConfirmErase)
+	}
 	var applied adminapi.SecurityPolicyApplied
-	if err := api.call(p.ctx, http.MethodPost, "/api/v1/security-policies", contentYAML, bytes.NewReader(d.source), &applied); err != nil {
+	if err := api.call(p.ctx, http.MethodPost, path, contentYAML, bytes.NewReader(d.source), &applied); err != nil {
 		return p.faulty(c.File, d.text, d.placed(err))
 	}
 	if c.json() {

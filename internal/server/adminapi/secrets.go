@@ -1,8 +1,11 @@
 package adminapi
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 
+	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/internal/server/wire"
 	"sallyport/templates"
@@ -19,12 +22,19 @@ func (a *API) ListSecurity(w http.ResponseWriter, r *http.Request) error {
 
 // ApplySecurity answers POST /api/v1/security-policies.
 func (a *API) ApplySecurity(w http.ResponseWriter, r *http.Request) error {
+	values, err := wire.Query(r, "confirm_erase")
+	if err != nil {
+		return err
+	}
 	condition, source, err := documentOf(r)
 	if err != nil {
 		return err
 	}
 	spec, err := templates.ParseSecurity(source)
 	if err != nil {
+		return err
+	}
+	if err := mayErase(spec, values["confirm_erase"]); err != nil {
 		return err
 	}
 	warnings, err := a.d.Viewer.Unreached(r.Context(), spec.Assign, spec.Exclude)
@@ -42,6 +52,23 @@ func (a *API) ApplySecurity(w http.ResponseWriter, r *http.Request) error {
 			return policy.Number, err
 		},
 	}.answer(w, condition)
+}
+
+// mayErase refuses a policy that has Android erase phones by itself, unless its days
+// were repeated by somebody who has read which phones those are.
+func mayErase(spec templates.SecuritySpec, confirmed string) error {
+	const field = "confirm_erase"
+	e := spec.Android.Enforcement
+	switch {
+	case e == nil || e.WipeAfterDays == nil:
+		if confirmed != "" {
+			return refusal.New(templates.ErrInvalid, field, "goes with a policy that has android.enforcement", "leave it out")
+		}
+	case confirmed != strconv.Itoa(*e.WipeAfterDays):
+		return refusal.New(templates.ErrInvalid, field, fmt.Sprintf("does not repeat that the policy has Android erase phones that stay out of line for %d days", *e.WipeAfterDays),
+			fmt.Sprintf("read which with sallyport security-policy apply --dry-run, then repeat it with --confirm-erase %d", *e.WipeAfterDays))
+	}
+	return nil
 }
 
 // GetSecurity answers GET /api/v1/security-policies/{name}.
