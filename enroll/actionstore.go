@@ -107,7 +107,9 @@ type WakeStore interface {
 	// it is then due at another moment than a wake-up that is under way says, and
 	// outlives it, as that one may reach the phone too early. Enrolments that are
 	// not active, poll-only, without a token or with a dead one are left out.
-	// It returns how many were made due or due earlier.
+	// It returns how many are due at that moment for it, those included that were
+	// due before: whoever looks for due ones must look once more, or what is under
+	// way would be found again only by the clock.
 	RequestWake(ctx context.Context, ids []mdm.EnrollmentID, at time.Time) (int, error)
 	// RequestSilent does so for those that were neither seen nor pushed since
 	// then, at most limit of them.

@@ -158,8 +158,8 @@ type AndroidPhoneStore interface {
 type AndroidPolicyStore interface {
 	// RequestPolicies makes the named enrolments' phones due at that moment, those
 	// of all enrolments that have not ended when ids is nil; one that is due earlier
-	// stays so, but for a microsecond (see WakeStore). Attempts that failed are
-	// forgotten. It returns how many phones were made due or due earlier.
+	// stays so, but for a microsecond, and counts (see WakeStore). Attempts that
+	// failed are forgotten. It returns how many phones are due at that moment for it.
 	RequestPolicies(ctx context.Context, ids []mdm.EnrollmentID, at time.Time) (int, error)
 	// DuePolicies returns up to limit of what is due at now, the longest due first.
 	DuePolicies(ctx context.Context, now time.Time, limit int) ([]AndroidPhone, error)

@@ -375,10 +375,13 @@ func (m *memory) RequestWake(_ context.Context, ids []mdm.EnrollmentID, at time.
 	defer m.lock()()
 	n := 0
 	for _, id := range ids {
-		if due, ok := m.wakes[id]; m.enrollments[id].State.Active() && (!ok || at.Before(due)) {
-			m.wakes[id] = at
-			n++
+		if !m.enrollments[id].State.Active() {
+			continue
 		}
+		if due, ok := m.wakes[id]; !ok || at.Before(due) {
+			m.wakes[id] = at
+		}
+		n++
 	}
 	return n, m.broken
 }

@@ -221,12 +221,13 @@ func (s *Android) RequestPolicies(ctx context.Context, ids []mdm.EnrollmentID, a
 // policiesDue is to phones' policies what makeDue is to wake-ups.
 func (t *tx) policiesDue(ctx context.Context, at time.Time, condition string, args ...any) (int, error) {
 	args = append([]any{micros(at)}, args...)
-	if _, err := t.ExecContext(ctx, `UPDATE enroll_android_phones SET due = due + 1 WHERE due <> 0 AND due <= $1`+condition, args...); err != nil {
+	again, err := t.change(ctx, `UPDATE enroll_android_phones SET due = due + 1 WHERE due <> 0 AND due <= $1`+condition, args...)
+	if err != nil {
 		return 0, err
 	}
 	n, err := t.change(ctx, `UPDATE enroll_android_phones SET due = $1, attempts = 0 WHERE (due = 0 OR due - 1 > $1)
 		AND EXISTS (SELECT 1 FROM enroll_enrollments e WHERE e.id = enrollment_id AND e.state NOT IN `+endedStates+`)`+condition, args...)
-	return int(n), err
+	return int(again + n), err
 }
 
 // SavePolicy notes what became of a phone that was due.

@@ -73,13 +73,14 @@ func (s *Wakes) RequestWake(ctx context.Context, ids []mdm.EnrollmentID, at time
 // for: a microsecond more makes it outlive that (SaveWake).
 func (t *tx) makeDue(ctx context.Context, at time.Time, condition string, args ...any) (int, error) {
 	args = append([]any{micros(at)}, args...)
-	if _, err := t.ExecContext(ctx, `UPDATE enroll_wakes SET due = due + 1
-		WHERE due <> 0 AND due <= $1 AND dead = FALSE`+condition, args...); err != nil {
+	again, err := t.change(ctx, `UPDATE enroll_wakes SET due = due + 1
+		WHERE due <> 0 AND due <= $1 AND dead = FALSE`+condition, args...)
+	if err != nil {
 		return 0, err
 	}
 	n, err := t.change(ctx, `UPDATE enroll_wakes SET due = $1
 		WHERE (due = 0 OR due - 1 > $1) AND dead = FALSE`+condition, args...)
-	return int(n), err
+	return int(again + n), err
 }
 
 // silentAtOnce bounds one transaction of RequestSilent.
