@@ -68,6 +68,32 @@ func (a *App) Pass(ctx context.Context) error {
 	return nil
 }
 
+// KeepCertificates has the server renew none of its own certificates from now on,
+// until release is called: what it signs bears the time of the machine, and a
+// certificate from a test's future is not valid then. On SQLite a server looks at
+// them once a day, and there is nothing to do.
+func (a *App) KeepCertificates(ctx context.Context) (release func(), err error) {
+	if !a.postgres {
+		return func() {}, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	held, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- a.db.Alone(ctx, ownCertificates, func(ctx context.Context) error {
+			close(held)
+			<-ctx.Done()
+			return nil
+		})
+	}()
+	select {
+	case <-held:
+		return func() { cancel(); <-ended }, nil
+	case err := <-ended:
+		cancel()
+		return nil, err
+	}
+}
+
 // MailsByHand takes mails from the work behind the requests, before Run: they are
 // written and sent when step is called, and not meanwhile, so that a test can count
 // them. began is false until what happens is told to anybody.

@@ -123,6 +123,9 @@ func (s *scene) later(p *agent.Phone, d time.Duration) func() {
 
 func bothRenewed(s *scene) {
 	s.lasting()
+	release, err := s.app.KeepCertificates(s.ctx) // of which one is due before the second round
+	must(s.T, err)
+	defer release()
 	p := s.enrol()
 	profiles := show(s.T, p).Profiles
 	s.follow(p, false, false, s.later(p, 200*24*time.Hour))
