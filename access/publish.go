@@ -40,6 +40,8 @@ type Events interface {
 	After(ctx context.Context, after int64, limit int) ([]mdm.Event, error)
 	// Done moves the consumer's cursor.
 	Done(ctx context.Context, consumer string, id int64) error
+	// Pass is Done for events of which nothing came; it may be forgotten.
+	Pass(ctx context.Context, consumer string, id int64) error
 }
 
 // Meeter makes devices known. Any Register is one.
@@ -120,7 +122,8 @@ func (p *Publisher) handle(ctx context.Context, events []mdm.Event) error {
 	if err != nil {
 		return err
 	}
-	if err := p.publishUsers(ctx, users); err != nil {
+	told, err := p.publishUsers(ctx, users)
+	if err != nil {
 		return err
 	}
 	last := events[len(events)-1].ID
@@ -130,6 +133,9 @@ func (p *Publisher) handle(ctx context.Context, events []mdm.Event) error {
 	if p.round != nil && (all || p.round.event > 0) {
 		p.round.event = last
 		return nil
+	}
+	if told == 0 && !all {
+		return p.Events.Pass(ctx, Consumer, last)
 	}
 	return p.Events.Done(ctx, Consumer, last)
 }
@@ -227,25 +233,27 @@ func (p *Publisher) Sweep(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := p.publishUsers(ctx, users); err != nil {
+	if _, err := p.publishUsers(ctx, users); err != nil {
 		return false, err
 	}
 	p.swept = now
 	return false, nil
 }
 
-// publishUsers looks at the devices of some people.
-func (p *Publisher) publishUsers(ctx context.Context, users []directory.UserID) error {
+// publishUsers looks at the devices of some people, and says how much was told.
+func (p *Publisher) publishUsers(ctx context.Context, users []directory.UserID) (told int, err error) {
 	for some := range slices.Chunk(users, publishPage) {
 		people, err := p.Source.EntriesOf(ctx, some)
 		if err != nil {
-			return err
+			return told, err
 		}
-		if _, err := p.publish(ctx, people); err != nil {
-			return err
+		n, err := p.publish(ctx, people)
+		if err != nil {
+			return told, err
 		}
+		told += n
 	}
-	return nil
+	return told, nil
 }
 
 // publish tells the feed what is new of these people's devices, and how much that

@@ -21,6 +21,7 @@ type press struct {
 	rows    []access.Change
 	events  []mdm.Event
 	done    int64
+	moved   int64 // as far as it is on record
 	timed   []directory.UserID
 	asked   [][2]time.Time
 	faster  int // how many publications somebody else is faster than
@@ -112,7 +113,12 @@ func (w *press) After(_ context.Context, after int64, limit int) ([]mdm.Event, e
 	return list[:min(limit, len(list))], w.refuses
 }
 
-func (w *press) Done(_ context.Context, _ string, id int64) error { w.done = id; return nil }
+func (w *press) Done(_ context.Context, _ string, id int64) error {
+	w.done, w.moved = id, id
+	return nil
+}
+
+func (w *press) Pass(_ context.Context, _ string, id int64) error { w.done = id; return nil }
 
 func (w *press) happens(kind mdm.EventKind, phone mdm.EnrollmentID, user directory.UserID) {
 	w.events = append(w.events, mdm.Event{ID: int64(len(w.events) + 1), Kind: kind, EnrollmentID: phone, UserID: user})
@@ -182,8 +188,8 @@ func TestPublisherTellsWhatIsNew(t *testing.T) {
 
 	w.happens(mdm.EventVerdict, "e1", "")
 	w.happens(mdm.EventDecision, "", "u1")
-	if got := w.run(t, p); len(got) != 0 || w.done != 2 {
-		t.Fatalf("nothing is new, published %v, done %d", words(got), w.done)
+	if got := w.run(t, p); len(got) != 0 || w.done != 2 || w.moved != 0 {
+		t.Fatalf("nothing is new, published %v, done %d, on record %d", words(got), w.done, w.moved)
 	}
 	w.entry("u1").Phones[0].Verdict.State = compliance.NotCompliant
 	w.happens(mdm.EventVerdict, "e1", "")

@@ -229,8 +229,8 @@ func TestRunGoesRound(t *testing.T) {
 	s, _ := newService(store)
 	ask := func(id int64) {
 		t.Helper()
-		if err := s.Handle(t.Context(), mdm.Event{ID: id, Kind: mdm.EventPolicyChanged}); err != nil {
-			t.Fatal(err)
+		if did, err := s.Handle(t.Context(), mdm.Event{ID: id, Kind: mdm.EventPolicyChanged}); !did || err != nil {
+			t.Fatal(did, err)
 		}
 	}
 	ask(7)

@@ -239,26 +239,26 @@ func open(v Verdict) string {
 // Handle is the outbox consumer "compliance": it evaluates the enrolment that
 // the event is about. One that concerns all asks for a run: see Step. Doing it
 // twice does no harm.
-func (s *Service) Handle(ctx context.Context, event mdm.Event) error {
+func (s *Service) Handle(ctx context.Context, event mdm.Event) (did bool, err error) {
 	switch {
 	case event.Kind == mdm.EventVerdict: // our own
-		return nil
+		return false, nil
 	case event.Kind == mdm.EventAccess, event.Kind == mdm.EventDecision: // no verdict rests on them
-		return nil
+		return false, nil
 	case event.EnrollmentID == "":
 		if err := s.Runs.RequestRun(ctx, event, s.now()); err != nil {
-			return fmt.Errorf("ask for an evaluation of all phones: %w", err)
+			return false, fmt.Errorf("ask for an evaluation of all phones: %w", err)
 		}
 		if s.Wake != nil {
 			s.Wake()
 		}
-		return nil
+		return true, nil
 	}
-	_, err := s.renew(ctx, event.EnrollmentID)
+	_, err = s.renew(ctx, event.EnrollmentID)
 	if errors.Is(err, ErrNotFound) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // Sweep evaluates what time alone has made due, and says whether there is more.

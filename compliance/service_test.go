@@ -308,25 +308,27 @@ func TestHandle(t *testing.T) {
 	store := newShelf(ids...)
 	s, _ := newService(store)
 	events := int64(0)
-	handle := func(kind mdm.EventKind, id mdm.EnrollmentID) {
+	handle := func(want bool, kind mdm.EventKind, id mdm.EnrollmentID) {
 		t.Helper()
 		events++
-		if err := s.Handle(t.Context(), mdm.Event{ID: events, Kind: kind, EnrollmentID: id}); err != nil {
-			t.Errorf("%s: %v", kind, err)
+		if did, err := s.Handle(t.Context(), mdm.Event{ID: events, Kind: kind, EnrollmentID: id}); did != want || err != nil {
+			t.Errorf("%s: something came of it: %t, want %t, %v", kind, did, want, err)
 		}
 	}
-	handle(mdm.EventVerdict, "e007")
+	for _, kind := range []mdm.EventKind{mdm.EventVerdict, mdm.EventAccess, mdm.EventDecision} {
+		handle(false, kind, "e007")
+	}
 	if store.saved != 0 {
-		t.Error("our own event caused an evaluation")
+		t.Error("an event that no verdict rests on caused an evaluation")
 	}
 	for _, kind := range []mdm.EventKind{mdm.EventEnrolled, mdm.EventReported, mdm.EventEnded, mdm.EventUserRemoved, mdm.EventIdentity} {
-		handle(kind, "e007")
+		handle(true, kind, "e007")
 	}
 	if store.saved != 5 || len(store.verdicts) != 1 {
 		t.Errorf("got %d evaluations of %d enrolments, want 5 of 1", store.saved, len(store.verdicts))
 	}
-	handle(mdm.EventReported, "gone")
-	handle(mdm.EventPolicyChanged, "")
+	handle(false, mdm.EventReported, "gone")
+	handle(true, mdm.EventPolicyChanged, "")
 	if store.saved != 5 {
 		t.Error("a change of all was not left to the run")
 	}
@@ -336,14 +338,14 @@ func TestHandle(t *testing.T) {
 		t.Errorf("got %d evaluations of %d enrolments, want all", store.saved, len(store.verdicts))
 	}
 	store.policies, store.revisions = nil, store.revisions+1
-	handle(mdm.EventTemplateChange, "")
+	handle(true, mdm.EventTemplateChange, "")
 	runAll(t, s)
 	if v := store.verdicts["e400"]; v.State != compliance.NotEvaluated {
 		t.Errorf("without a policy: got %s", v.State)
 	}
 	store.trouble = errors.New("disk full")
 	for _, id := range []mdm.EnrollmentID{"", "e007"} {
-		if err := s.Handle(t.Context(), mdm.Event{Kind: mdm.EventPolicyChanged, EnrollmentID: id}); !errors.Is(err, store.trouble) {
+		if _, err := s.Handle(t.Context(), mdm.Event{Kind: mdm.EventPolicyChanged, EnrollmentID: id}); !errors.Is(err, store.trouble) {
 			t.Errorf("got %v, want %v: the event must come again", err, store.trouble)
 		}
 	}
@@ -357,7 +359,7 @@ func TestSweep(t *testing.T) {
 	}
 	store := newShelf(ids...)
 	s, clock := newService(store)
-	if err := s.Handle(t.Context(), mdm.Event{ID: 1, Kind: mdm.EventPolicyChanged}); err != nil {
+	if _, err := s.Handle(t.Context(), mdm.Event{ID: 1, Kind: mdm.EventPolicyChanged}); err != nil {
 		t.Fatal(err)
 	}
 	runAll(t, s)

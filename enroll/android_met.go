@@ -164,14 +164,20 @@ func (a *Androids) follow(ctx context.Context, id mdm.EnrollmentID) error {
 
 // request makes phones due.
 func (a *Androids) request(ctx context.Context, ids []mdm.EnrollmentID) error {
+	_, err := a.requested(ctx, ids)
+	return err
+}
+
+// requested does so, and says whether there are any.
+func (a *Androids) requested(ctx context.Context, ids []mdm.EnrollmentID) (some bool, err error) {
 	n, err := a.Policies.RequestPolicies(ctx, ids, a.now())
 	if err != nil {
-		return fmt.Errorf("request policies: %w", err)
+		return false, fmt.Errorf("request policies: %w", err)
 	}
 	if n > 0 {
 		a.Notify()
 	}
-	return nil
+	return n > 0, nil
 }
 
 // reportedAt is when a phone made a report.

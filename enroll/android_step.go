@@ -21,22 +21,22 @@ const (
 
 // Handle is the outbox consumer "android": what changed what a phone should have,
 // or asks something of it, makes its policy due.
-func (a *Androids) Handle(ctx context.Context, e mdm.Event) error {
+func (a *Androids) Handle(ctx context.Context, e mdm.Event) (did bool, err error) {
 	switch e.Kind {
 	case mdm.EventEnrolled, mdm.EventAction, mdm.EventIdentity, mdm.EventUserChanged, mdm.EventUserRemoved:
 		if e.EnrollmentID == "" {
-			return nil // nil would mean all of them
+			return false, nil // nil would mean all of them
 		}
-		return a.request(ctx, []mdm.EnrollmentID{e.EnrollmentID})
+		return a.requested(ctx, []mdm.EnrollmentID{e.EnrollmentID})
 	case mdm.EventTemplateChange:
 		if e.EnrollmentID != "" {
-			return a.request(ctx, []mdm.EnrollmentID{e.EnrollmentID})
+			return a.requested(ctx, []mdm.EnrollmentID{e.EnrollmentID})
 		}
-		return a.request(ctx, nil)
+		return a.requested(ctx, nil)
 	case mdm.EventEnded:
 		a.Notify() // the store has made it due
 	}
-	return nil
+	return false, nil
 }
 
 // Step is a step for internal/work: phones that are due are given what they

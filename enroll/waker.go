@@ -210,12 +210,12 @@ func (w *Waker) Silent(ctx context.Context) (more bool, err error) {
 // Handle is the outbox consumer "wake": what changed what a phone should have,
 // makes it due. A phone is also woken for an act that was cancelled or has
 // ended, which it may have to undo or report.
-func (w *Waker) Handle(ctx context.Context, e mdm.Event) error {
+func (w *Waker) Handle(ctx context.Context, e mdm.Event) (did bool, err error) {
 	var ids []mdm.EnrollmentID
 	switch e.Kind {
 	case mdm.EventEnrolled, mdm.EventAction, mdm.EventUserChanged, mdm.EventUserRemoved:
 		if e.EnrollmentID == "" {
-			return nil // nil would mean all of them
+			return false, nil // nil would mean all of them
 		}
 		ids = []mdm.EnrollmentID{e.EnrollmentID}
 	case mdm.EventTemplateChange, mdm.EventPolicyChanged:
@@ -223,16 +223,16 @@ func (w *Waker) Handle(ctx context.Context, e mdm.Event) error {
 			ids = []mdm.EnrollmentID{e.EnrollmentID}
 		}
 	case mdm.EventReported, mdm.EventEnded, mdm.EventVerdict, mdm.EventIdentity:
-		return nil
+		return false, nil
 	default:
-		return nil
+		return false, nil
 	}
 	n, err := w.Wakes.RequestWake(ctx, ids, w.now())
 	if err != nil {
-		return fmt.Errorf("wake phones for %s: %w", e.Kind, err)
+		return false, fmt.Errorf("wake phones for %s: %w", e.Kind, err)
 	}
 	w.notify(n)
-	return nil
+	return n > 0, nil
 }
 
 func (w *Waker) notify(n int) {

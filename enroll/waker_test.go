@@ -309,11 +309,12 @@ func TestHandleMakesPhonesDue(t *testing.T) {
 	} {
 		for i, id := range []mdm.EnrollmentID{"e1", ""} {
 			r := newRig(0, nil)
-			if err := r.Handle(t.Context(), mdm.Event{Kind: kind, EnrollmentID: id}); err != nil {
+			did, err := r.Handle(t.Context(), mdm.Event{Kind: kind, EnrollmentID: id})
+			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(r.store.asked, want[i]) || r.notified != len(want[i]) {
-				t.Errorf("%s %q: woke %v with %d notices, want %v", kind, id, r.store.asked, r.notified, want[i])
+			if !slices.Equal(r.store.asked, want[i]) || r.notified != len(want[i]) || did != (len(want[i]) > 0) {
+				t.Errorf("%s %q: woke %v with %d notices, something came of it: %t, want %v", kind, id, r.store.asked, r.notified, did, want[i])
 			}
 		}
 	}
@@ -345,7 +346,7 @@ func TestStoreInTroubleIsTold(t *testing.T) {
 	r.store.err = away
 	_, step := r.Step(t.Context())
 	_, silent := r.Silent(t.Context())
-	handle := r.Handle(t.Context(), mdm.Event{Kind: mdm.EventEnrolled, EnrollmentID: "e1"})
+	_, handle := r.Handle(t.Context(), mdm.Event{Kind: mdm.EventEnrolled, EnrollmentID: "e1"})
 	for _, err := range []error{step, silent, handle} {
 		if !errors.Is(err, away) {
 			t.Errorf("got %v, want it to wrap %v", err, away)

@@ -64,7 +64,7 @@ func BenchmarkReevaluate(b *testing.B) {
 		for len(pending) > 0 && err == nil {
 			for _, e := range pending {
 				if e.EnrollmentID == "" {
-					err = a.rooms.compliance.Handle(ctx, e)
+					_, err = a.rooms.compliance.Handle(ctx, e)
 				}
 			}
 			if err == nil {

@@ -232,7 +232,8 @@ func changedMail(tb testing.TB, a *App, source string) {
 	if !changed {
 		tb.Fatal("the template is as it was")
 	}
-	done(tb, a.rooms.android.service.Handle(tb.Context(), mdm.Event{Kind: mdm.EventTemplateChange}))
+	_, err = a.rooms.android.service.Handle(tb.Context(), mdm.Event{Kind: mdm.EventTemplateChange})
+	done(tb, err)
 }
 
 // TestOnlyChangedPoliciesAreSent: a template that reaches some phones is changed,

@@ -213,12 +213,13 @@ func (a *App) consumers() []work.Consumer {
 }
 
 // consumer drains the outbox for one room.
-func (a *App) consumer(name string, handle func(ctx context.Context, e mdm.Event) error) work.Consumer {
+func (a *App) consumer(name string, handle func(ctx context.Context, e mdm.Event) (did bool, err error)) work.Consumer {
 	outbox := a.db.Outbox()
 	return work.Consumer{Name: name, Every: outboxEvery, Step: work.Drain(outboxBatch, work.Queue[mdm.Event]{
 		Pending: func(ctx context.Context, limit int) ([]mdm.Event, error) { return outbox.Pending(ctx, name, limit) },
 		Handle:  handle,
 		Done:    func(ctx context.Context, e mdm.Event) error { return outbox.Done(ctx, name, e.ID) },
+		Pass:    func(ctx context.Context, e mdm.Event) error { return outbox.Pass(ctx, name, e.ID) },
 	})}
 }
 

@@ -83,6 +83,7 @@ type DB struct {
 	reader  reader  // PostgreSQL: the same pool
 	engine  engine
 	options Options
+	passed  passed // see Outbox.Pass
 }
 
 // Open opens the database, makes it if there is none, brings its schema up to

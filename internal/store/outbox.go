@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sallyport/enroll/directory"
@@ -80,8 +81,8 @@ func (t *tx) orderEvents(ctx context.Context) error {
 // consumer that is not known yet starts with the oldest event.
 func (s *Outbox) Pending(ctx context.Context, consumer string, limit int) ([]mdm.Event, error) {
 	rows, err := s.db.reader.QueryContext(ctx, `SELECT id, kind, enrollment_id, user_id, at FROM work_outbox
-		WHERE id > COALESCE((SELECT last_id FROM work_cursors WHERE consumer = $1), 0)
-		ORDER BY id LIMIT $2`, consumer, pageLimit(limit))
+		WHERE id > COALESCE((SELECT last_id FROM work_cursors WHERE consumer = $1), 0) AND id > $2
+		ORDER BY id LIMIT $3`, consumer, s.db.passed.newest(consumer), pageLimit(limit))
 	list, err := collect(rows, err, scanEvent)
 	if err != nil {
 		return nil, fmt.Errorf("load events for %s: %w", consumer, err)
@@ -89,9 +90,69 @@ func (s *Outbox) Pending(ctx context.Context, consumer string, limit int) ([]mdm
 	return list, nil
 }
 
+// passAtMost is how many events in a row a consumer passes before that is on record.
+const passAtMost = 200
+
+// Pass is Done for events of which nothing came. Most do not concern most consumers,
+// and to note each would take a commit of its own: only this process remembers up to
+// passAtMost of them. The next one looks at those again, and as little comes of them.
+func (s *Outbox) Pass(ctx context.Context, consumer string, id int64) error {
+	if s.db.passed.pass(consumer, id) < passAtMost {
+		return nil
+	}
+	return s.Done(ctx, consumer, id)
+}
+
+// passed is what consumers passed since their cursors were moved.
+type passed struct {
+	mu    sync.Mutex
+	spans map[string]span
+}
+
+type span struct{ first, last int64 }
+
+func (p *passed) newest(consumer string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.spans[consumer].last
+}
+
+// pass says how far the cursor is behind.
+func (p *passed) pass(consumer string, id int64) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.spans[consumer]
+	if at.first == 0 {
+		at.first = id
+	}
+	at.last = max(at.last, id)
+	if p.spans == nil {
+		p.spans = map[string]span{}
+	}
+	p.spans[consumer] = at
+	return at.last - at.first
+}
+
+// moved: what comes before the cursor need not be remembered.
+func (p *passed) moved(consumer string, id int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.spans[consumer].last <= id {
+		delete(p.spans, consumer)
+	}
+}
+
 // Done moves the consumer's cursor to id: that event and all before it are
 // done. A cursor never moves back.
 func (s *Outbox) Done(ctx context.Context, consumer string, id int64) error {
+	if err := s.move(ctx, consumer, id); err != nil {
+		return err
+	}
+	s.db.passed.moved(consumer, id)
+	return nil
+}
+
+func (s *Outbox) move(ctx context.Context, consumer string, id int64) error {
 	return s.db.write(ctx, "move outbox cursor", func(t *tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO work_cursors (consumer, last_id) VALUES ($1, $2)
 			ON CONFLICT (consumer) DO UPDATE SET last_id = excluded.last_id

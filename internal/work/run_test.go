@@ -3,7 +3,9 @@ package work_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -164,26 +166,38 @@ func TestRunStopsWithItsContext(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	pending := []int{1, 2, 3, 4, 5}
+	pending := []int{1, 2, 3, 4, 5, 6, 7}
 	var handled []int
+	var moves []string
 	broken := 0
-	step := work.Drain(2, work.Queue[int]{
+	move := func(how string) func(context.Context, int) error {
+		return func(_ context.Context, e int) error {
+			moves = append(moves, fmt.Sprint(how, e))
+			for len(pending) > 0 && pending[0] <= e {
+				pending = pending[1:]
+			}
+			return nil
+		}
+	}
+	step := work.Drain(3, work.Queue[int]{
 		Pending: func(_ context.Context, limit int) ([]int, error) { return pending[:min(limit, len(pending))], nil },
-		Handle: func(_ context.Context, e int) error {
+		Handle: func(_ context.Context, e int) (bool, error) {
 			if e == broken {
-				return errors.New("not now")
+				return false, errors.New("not now")
 			}
 			handled = append(handled, e)
-			return nil
+			return e == 2, nil
 		},
-		Done: func(context.Context, int) error { pending = pending[1:]; return nil },
+		Done: move("done "), Pass: move("pass "),
 	})
 	if more, err := step(t.Context()); !more || err != nil {
 		t.Fatalf("first step: got %t, %v, want true, nil", more, err)
 	}
-	broken = 4
-	if more, err := step(t.Context()); more || err == nil {
-		t.Fatalf("broken event: got %t, %v, want false and an error", more, err)
+	broken = 5
+	for range 2 {
+		if more, err := step(t.Context()); more || err == nil {
+			t.Fatalf("broken event: got %t, %v, want false and an error", more, err)
+		}
 	}
 	broken = 0
 	if more, err := step(t.Context()); !more || err != nil {
@@ -192,14 +206,11 @@ func TestDrain(t *testing.T) {
 	if more, err := step(t.Context()); more || err != nil {
 		t.Fatalf("empty: got %t, %v, want false, nil", more, err)
 	}
-	want := []int{1, 2, 3, 4, 5}
-	if len(handled) != len(want) {
-		t.Fatalf("got %v, want %v", handled, want)
+	if want := []int{1, 2, 3, 4, 5, 6, 7}; !slices.Equal(handled, want) {
+		t.Errorf("handled %v, want %v", handled, want)
 	}
-	for i := range want {
-		if handled[i] != want[i] {
-			t.Fatalf("got %v, want %v", handled, want)
-		}
+	if want := []string{"done 3", "pass 4", "pass 7"}; !slices.Equal(moves, want) {
+		t.Errorf("got %v, want %v", moves, want)
 	}
 }
 
@@ -208,12 +219,16 @@ func TestDrainPassesTroubleOn(t *testing.T) {
 	away := errors.New("away")
 	one := func(context.Context, int) ([]int, error) { return []int{1}, nil }
 	fine := func(context.Context, int) error { return nil }
+	handle := func(context.Context, int) (bool, error) { return false, nil }
+	handled := func(context.Context, int) (bool, error) { return true, nil }
+	lost := func(context.Context, int) error { return away }
 	tests := []struct {
 		name string
 		q    work.Queue[int]
 	}{
-		{"pending", work.Queue[int]{Pending: func(context.Context, int) ([]int, error) { return nil, away }, Handle: fine, Done: fine}},
-		{"done", work.Queue[int]{Pending: one, Handle: fine, Done: func(context.Context, int) error { return away }}},
+		{"pending", work.Queue[int]{Pending: func(context.Context, int) ([]int, error) { return nil, away }, Handle: handle, Done: fine, Pass: fine}},
+		{"done", work.Queue[int]{Pending: one, Handle: handled, Done: lost, Pass: fine}},
+		{"pass", work.Queue[int]{Pending: one, Handle: handle, Done: fine, Pass: lost}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

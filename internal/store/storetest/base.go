@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 
 	"sallyport/internal/audit"
@@ -140,6 +141,44 @@ func testOutbox(t *testing.T, make Maker) {
 	if len(w.commitsSeen()) != 2 {
 		t.Fatal("moving a cursor wakes consumers: they would never sleep again")
 	}
+}
+
+// What a consumer passed is pending for it no more, and is on record once it is much.
+func testPassedEvents(t *testing.T, make Maker) {
+	w := newWorld(t, make)
+	u := w.user("alice@example.test")
+	outbox := w.DB.Outbox()
+	pending := func(consumer string) int {
+		t.Helper()
+		list, err := outbox.Pending(w.ctx, consumer, 1000)
+		w.ok(err)
+		return len(list)
+	}
+	for i := range 4 {
+		w.reachable(u, fmt.Sprint("U", i))
+	}
+	list, err := outbox.Pending(w.ctx, "a", 1000)
+	w.ok(err)
+	first, last := list[0].ID, list[len(list)-1].ID
+	w.unchangedBy(func() {
+		w.ok(outbox.Pass(w.ctx, "a", list[1].ID))
+		w.same([]int{pending("a"), pending("b")}, []int{len(list) - 2, len(list)})
+		w.ok(outbox.Pass(w.ctx, "a", first)) // late
+		w.same(pending("a"), len(list)-2)
+	})
+	w.ok(outbox.Done(w.ctx, "a", first)) // a cursor behind what was passed takes nothing back
+	w.same(pending("a"), len(list)-2)
+	w.ok(outbox.Done(w.ctx, "a", list[2].ID))
+	w.ok(outbox.Pass(w.ctx, "a", last))
+	w.same(pending("a"), 0)
+
+	w.unchangedBy(func() { w.ok(outbox.Pass(w.ctx, "b", first)) })
+	before := w.Dump(t)
+	w.ok(outbox.Pass(w.ctx, "b", first+200))
+	if w.Dump(t) == before {
+		t.Error("200 events were passed, and the next server will look at all of them")
+	}
+	w.same(pending("b"), 0)
 }
 
 func testTokens(t *testing.T, make Maker) {

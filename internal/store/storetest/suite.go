@@ -40,6 +40,7 @@ func Run(t *testing.T, make Maker) {
 		{"settings", testSettings},
 		{"audit", testAudit},
 		{"outbox", testOutbox},
+		{"passed events", testPassedEvents},
 		{"tokens", testTokens},
 		{"users", testUsers},
 		{"invitations", testInvitations},
