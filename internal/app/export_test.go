@@ -43,7 +43,7 @@ func (a *App) Handled(ctx context.Context) (bool, error) {
 
 // drained looks at the consumers of the outbox; others read the feed of decisions.
 func (a *App) drained(ctx context.Context) (bool, error) {
-	for _, name := range []string{"compliance", "wake", access.Consumer} {
+	for _, name := range []string{complianceEvents, wakeEvents, androidEvents, access.Consumer} {
 		left, err := a.db.Outbox().Pending(ctx, name, 1)
 		if err != nil || len(left) > 0 {
 			return false, err

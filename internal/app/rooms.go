@@ -199,13 +199,28 @@ const (
 	changeFeed        = "feed of decisions"
 )
 
+// Consumers of the outbox, by the name of their cursor; access.Consumer is one, too.
+const (
+	complianceEvents = "compliance"
+	wakeEvents       = "wake"
+	androidEvents    = "android"
+)
+
+// oldEvents drops what all consumers have done, a week later: until then it helps
+// whoever looks for what happened.
+func (a *App) oldEvents(ctx context.Context) (more bool, err error) {
+	const keep, limit = 7 * 24 * time.Hour, 1000
+	n, err := a.db.Outbox().Prune(ctx, a.now().Add(-keep), limit, complianceEvents, wakeEvents, androidEvents, access.Consumer)
+	return n == limit, err
+}
+
 // consumers are the background work that a commit wakes. Floors 0 to 2 start no
 // goroutines: these are their steps.
 func (a *App) consumers() []work.Consumer {
 	return []work.Consumer{
-		a.consumer("compliance", a.rooms.compliance.Handle),
-		a.consumer("wake", a.rooms.push.waker.Handle),
-		a.consumer("android", a.rooms.android.service.Handle),
+		a.consumer(complianceEvents, a.rooms.compliance.Handle),
+		a.consumer(wakeEvents, a.rooms.push.waker.Handle),
+		a.consumer(androidEvents, a.rooms.android.service.Handle),
 		{Name: access.Consumer, Every: outboxEvery, Step: a.rooms.publisher.Step},
 		{Name: changeFeed, Every: outboxEvery, Step: a.rooms.feed.Step},
 		{Name: "webhooks", Every: outboxEvery, Step: a.rooms.webhooks.Step},
@@ -229,6 +244,7 @@ func (a *App) periodic() []work.Consumer {
 		{Name: "compliance sweep", Every: sweepEvery, Step: a.rooms.compliance.Sweep},
 		{Name: "decisions that time changes", Every: publishEvery, Step: a.rooms.publisher.Sweep},
 		{Name: "old refusals, devices and decisions", Every: maintainEvery, Step: a.rooms.cleaner.Step},
+		{Name: "old events", Every: maintainEvery, Step: a.oldEvents},
 		{Name: "acts that expire", Every: expireEvery, Step: a.rooms.enroll.ExpireActions},
 		{Name: "identities that are due", Every: renewalEvery, Step: a.rooms.renewer.Step},
 		{Name: "what hangs under retired authorities", Every: renewalEvery, Step: a.rooms.rollover.Finish},

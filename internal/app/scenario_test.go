@@ -266,6 +266,7 @@ func (s *scene) until(what string, condition func() bool) {
 		}
 		select {
 		case <-committed:
+		case <-time.After(20 * time.Millisecond): // who passes events commits nothing
 		case <-s.ctx.Done():
 			s.Fatalf("never came: %s", what)
 		}

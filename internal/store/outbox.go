@@ -161,6 +161,32 @@ func (s *Outbox) move(ctx context.Context, consumer string, id int64) error {
 	})
 }
 
+// Prune drops up to limit of the oldest events, if they are from before that moment and
+// each of those consumers has a cursor beyond them: none while one has no cursor yet.
+// The newest event that all have done stays: its ID is the place of those who follow.
+func (s *Outbox) Prune(ctx context.Context, before time.Time, limit int, consumers ...string) (int, error) {
+	pruned := 0
+	err := s.db.write(ctx, "prune outbox", func(t *tx) error {
+		var w where
+		names := make([]string, 0, len(consumers))
+		for _, name := range consumers {
+			names = append(names, w.bind(name))
+		}
+		var known int
+		var done int64
+		err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MIN(last_id), 0) FROM work_cursors
+			WHERE consumer IN (`+strings.Join(names, ", ")+`)`, w.args...).Scan(&known, &done)
+		if err != nil || known < len(consumers) {
+			return unchanged(err)
+		}
+		n, err := t.change(ctx, `DELETE FROM work_outbox WHERE at < $1
+			AND id IN (SELECT id FROM work_outbox WHERE id < $2 ORDER BY id LIMIT $3)`, micros(before), done, pageLimit(limit))
+		pruned = int(n)
+		return err
+	})
+	return pruned, err
+}
+
 // After returns up to limit events that follow the one of that ID, in the order of
 // their ID: for whoever keeps a cursor of their own, in memory.
 func (s *Outbox) After(ctx context.Context, after int64, limit int) ([]mdm.Event, error) {

@@ -84,6 +84,14 @@ var units = []unit{
 	{"move outbox cursor", func(w *world) func(context.Context) error {
 		return func(ctx context.Context) error { return w.DB.Outbox().Done(ctx, "a", 1) }
 	}},
+	{"prune outbox", func(w *world) func(context.Context) error {
+		w.user("alice@example.test")
+		w.ok(w.DB.Outbox().Done(w.ctx, "a", 1000))
+		return func(ctx context.Context) error {
+			_, err := w.DB.Outbox().Prune(ctx, start.Add(time.Hour), 10, "a")
+			return err
+		}
+	}},
 	{"save token", func(w *world) func(context.Context) error {
 		token := auth.Token{ID: newID(), Hash: secret.Hash("t"), Role: auth.Admin, CreatedAt: start, ExpiresAt: start}
 		return func(ctx context.Context) error {

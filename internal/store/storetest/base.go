@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
@@ -179,6 +180,44 @@ func testPassedEvents(t *testing.T, make Maker) {
 		t.Error("200 events were passed, and the next server will look at all of them")
 	}
 	w.same(pending("b"), 0)
+}
+
+func testPrunedEvents(t *testing.T, make Maker) {
+	w := newWorld(t, make)
+	u := w.user("alice@example.test")
+	outbox := w.DB.Outbox()
+	old := w.now()
+	for i := range 4 {
+		w.reachable(u, fmt.Sprint("U", i))
+	}
+	list, err := outbox.After(w.ctx, 0, 1000)
+	w.ok(err)
+	young := w.later()
+	w.reachable(u, "U4")
+	prune := func(want int, before time.Time, limit int) {
+		t.Helper()
+		n, err := outbox.Prune(w.ctx, before, limit, "a", "b")
+		w.ok(err)
+		w.same(n, want)
+	}
+	last := list[len(list)-1].ID
+	w.unchangedBy(func() { prune(0, young, 1000) })
+	w.ok(outbox.Done(w.ctx, "a", last+1))
+	w.unchangedBy(func() { prune(0, young, 1000) }) // b has not begun
+	w.ok(outbox.Done(w.ctx, "b", list[2].ID))
+	w.ok(outbox.Done(w.ctx, "c", 1)) // not asked for
+	w.unchangedBy(func() { prune(0, old, 1000) })
+	prune(1, young, 1)
+	prune(1, young, 1000)
+	rest, err := outbox.After(w.ctx, 0, 1000)
+	w.ok(err)
+	w.same(rest[:len(list)-2], list[2:])
+	w.ok(outbox.Done(w.ctx, "b", last+1000))
+	w.ok(outbox.Done(w.ctx, "a", last+1000))
+	prune(len(list)-2, young, 1000)
+	rest, err = outbox.After(w.ctx, 0, 1000)
+	w.ok(err)
+	w.same(len(rest) > 0 && rest[0].ID > last, true) // what is young stays, though it is done
 }
 
 func testTokens(t *testing.T, make Maker) {

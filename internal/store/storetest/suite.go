@@ -41,6 +41,7 @@ func Run(t *testing.T, make Maker) {
 		{"audit", testAudit},
 		{"outbox", testOutbox},
 		{"passed events", testPassedEvents},
+		{"pruned events", testPrunedEvents},
 		{"tokens", testTokens},
 		{"users", testUsers},
 		{"invitations", testInvitations},
