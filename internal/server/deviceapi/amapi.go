@@ -204,6 +204,9 @@ func (a *API) AndroidCallback(w http.ResponseWriter, r *http.Request) error {
 	}
 	query := r.URL.Query()
 	if err := a.d.Android.FinishSignup(r.Context(), query.Get("state"), query.Get("enterpriseToken")); err != nil {
+		if errors.Is(err, enroll.ErrConflict) { // of no sign-up: each leaves a row in the trail
+			a.d.Failures.Allow(limit.Network(r))
+		}
 		return err
 	}
 	body, err := a.d.Pages.SignedUp(r.Header.Get("Accept-Language"), a.d.Organization)
@@ -217,15 +220,18 @@ func (a *API) AndroidCallback(w http.ResponseWriter, r *http.Request) error {
 // of Google's by way of a Pub/Sub push subscription. 503 has it sent again.
 func (a *API) AndroidNotification(w http.ResponseWriter, r *http.Request) error {
 	network := limit.Network(r)
-	if a.d.Failures.Spent(network) {
-		return problem.TooMany(a.d.Failures.Wait(network))
+	if a.d.Keys.Spent(network) {
+		return problem.TooMany(a.d.Keys.Wait(network))
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return fmt.Errorf("read notification: %w", errors.Join(problem.ErrMalformed, err))
 	}
-	err = a.count(r, a.d.Android.Notified(r.Context(), r.PathValue("secret"), body))
+	err = a.d.Android.Notified(r.Context(), r.PathValue("secret"), body)
 	switch {
+	case errors.Is(err, enroll.ErrNotFound):
+		a.d.Keys.Allow(network)
+		return err
 	case errors.Is(err, enroll.ErrNotification):
 		return errors.Join(problem.ErrMalformed, err)
 	case errors.Is(err, android.ErrUnknownOperation):

@@ -108,8 +108,8 @@ func (a *API) agent(r *http.Request) (string, error) {
 	if err := share(r, a.d.Agents); err != nil {
 		return "", err
 	}
-	if network := limit.Network(r); a.d.Failures.Spent(network) {
-		return "", problem.TooMany(a.d.Failures.Wait(network))
+	if network := limit.Network(r); a.d.Keys.Spent(network) {
+		return "", problem.TooMany(a.d.Keys.Wait(network))
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 {
@@ -121,7 +121,7 @@ func (a *API) agent(r *http.Request) (string, error) {
 // countAgent notes a token that is none.
 func (a *API) countAgent(r *http.Request, err error) error {
 	if errors.Is(err, enroll.ErrAgent) {
-		a.d.Failures.Allow(limit.Network(r))
+		a.d.Keys.Allow(limit.Network(r))
 	}
 	return err
 }

@@ -82,6 +82,7 @@ type Deps struct {
 	Messages *limit.Limiter // of /scep, by network
 	Lists    *limit.Limiter // of /crl, by network
 	Agents   *limit.Limiter // of /android/agent, by network
+	Keys     *limit.Limiter // wrong keys of companion apps and of Google's, by network
 	Now      func() time.Time
 }
 
@@ -93,7 +94,9 @@ type API struct{ d Deps }
 // The defaults: an office behind one address sends 60 phones at once, then two
 // a second. A code has 40 bits; unknown ones are bounded to 5 a second over all
 // networks. A PIN has 6 digits: 10 tries for an invitation, then 6 an hour, so that a
-// week of trying finds one in about 1,000.
+// week of trying finds one in about 1,000. The keys of programs have 256 bits: what is
+// bounded there is the work, of each network for itself. Networks that try them, or
+// codes, shut out neither Google nor anybody's app.
 func New(d Deps) *API {
 	if d.Rehearsal == nil {
 		d.Rehearsal = func() []string { return nil }
@@ -115,6 +118,9 @@ func New(d Deps) *API {
 	}
 	if d.Agents == nil {
 		d.Agents = newShare(d.Now)
+	}
+	if d.Keys == nil {
+		d.Keys = limit.New(limit.Rate{PerSecond: 0.1, Burst: 20}, limit.Boundless(), d.Now)
 	}
 	return &API{d: d}
 }
