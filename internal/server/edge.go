@@ -121,22 +121,12 @@ const gateToken = "X-Sallyport-Token"
 // token returns what the caller shows to be let in, or nothing.
 func (row route) token(r *http.Request) string {
 	if !row.gate {
-		return bearer(r)
+		return wire.Bearer(r)
 	}
 	if list := r.Header.Values(gateToken); len(list) == 1 {
 		return list[0]
 	}
 	return ""
-}
-
-// bearer returns the token of the Authorization header (RFC 6750, section 2.1),
-// or nothing.
-func bearer(r *http.Request) string {
-	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 {
-		return ""
-	}
-	return strings.TrimSpace(token)
 }
 
 // fail turns an error into the answer for its audience. What is our own fault

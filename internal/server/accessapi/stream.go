@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"sallyport/access"
 	"sallyport/internal/auth"
 	"sallyport/internal/refusal"
 	"sallyport/internal/server/problem"
+	"sallyport/internal/server/wire"
 )
 
 // MaxStreams is how many may be open at once.
@@ -61,7 +61,7 @@ func (a *API) Stream(w http.ResponseWriter, r *http.Request) error {
 		}
 		s.seq = seq
 	}
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token := wire.Bearer(r)
 	s.alive = func(ctx context.Context) bool {
 		_, err := a.d.Tokens.Authenticate(ctx, token)
 		return !errors.Is(err, auth.ErrUnauthenticated)

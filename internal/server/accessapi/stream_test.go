@@ -81,12 +81,14 @@ type hall struct {
 	feed  *access.Feed
 	door  *doorman
 	api   *API
+
+	authorization string
 }
 
 func inHall(t *testing.T, do func(h *hall)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := &hall{t: t, store: &rows{}, door: &doorman{}}
+		h := &hall{t: t, store: &rows{}, door: &doorman{}, authorization: "Bearer spt_x"}
 		h.api, h.feed = feedOf(h.store)
 		h.api.d.Tokens = h.door
 		h.step()
@@ -101,7 +103,7 @@ func (h *hall) step() { _, _ = h.feed.Step(h.t.Context()) }
 func (h *hall) open(last string) (p *pipe, ended chan error, leave func()) {
 	ctx, leave := context.WithCancel(h.t.Context())
 	r := httptest.NewRequestWithContext(ctx, "GET", "/api/v1/access/stream", nil)
-	r.Header.Set("Authorization", "Bearer spt_x")
+	r.Header.Set("Authorization", h.authorization)
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
 	}
@@ -261,6 +263,24 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 		<-ended
 		if took := time.Since(begin); took > askEvery {
 			t.Errorf("cut after %s", took)
+		}
+	})
+}
+
+// The scheme is written as anybody likes (RFC 9110, section 11.1), as on every route.
+func TestStreamTakesEverySpellingOfItsToken(t *testing.T) {
+	t.Parallel()
+	inHall(t, func(h *hall) {
+		for _, authorization := range []string{"bearer spt_x", "BEARER  spt_x "} {
+			h.authorization = authorization
+			_, ended, leave := h.open("")
+			time.Sleep(time.Minute)
+			select {
+			case <-ended:
+				t.Errorf("%q: cut", authorization)
+			default:
+			}
+			leave()
 		}
 	})
 }

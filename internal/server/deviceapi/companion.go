@@ -3,7 +3,6 @@ package deviceapi
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"sallyport/enroll"
@@ -111,11 +110,7 @@ func (a *API) agent(r *http.Request) (string, error) {
 	if network := limit.Network(r); a.d.Keys.Spent(network) {
 		return "", problem.TooMany(a.d.Keys.Wait(network))
 	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 {
-		token = "" // which is refused like any other that is none
-	}
-	return strings.TrimSpace(token), nil
+	return wire.Bearer(r), nil // none is refused like any other that is wrong
 }
 
 // countAgent notes a token that is none.

@@ -177,3 +177,13 @@ func Duration(field, text string, otherwise time.Duration) (time.Duration, error
 	}
 	return d, nil
 }
+
+// Bearer returns the token of the Authorization header (RFC 6750, section 2.1),
+// or nothing.
+func Bearer(r *http.Request) string {
+	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !found || !strings.EqualFold(scheme, "Bearer") || len(r.Header.Values("Authorization")) > 1 {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
