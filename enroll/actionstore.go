@@ -75,7 +75,8 @@ type HeldStore interface {
 	RefuseHeld(ctx context.Context, id mdm.EnrollmentID, now time.Time, entry audit.Entry) error
 	// SetOwnership turns Corporate into Personal, with the entry; ErrConflict
 	// for the other way round, and for an Android device with a wipe that is Sent:
-	// Google may carry it out until it was cancelled there. What is so already stays without an entry.
+	// Google may carry it out until it was cancelled there. The policy of an Android
+	// phone is due then. What is so already stays without an entry.
 	SetOwnership(ctx context.Context, id mdm.EnrollmentID, o mdm.Ownership, entry audit.Entry) error
 	// SetLabel names a device, with the entry; ErrNotFound when unknown.
 	SetLabel(ctx context.Context, id mdm.DeviceID, label string, entry audit.Entry) error

@@ -175,6 +175,10 @@ func (s *Held) SetOwnership(ctx context.Context, id mdm.EnrollmentID, o mdm.Owne
 		if err != nil {
 			return err
 		}
+		// An Android phone's policy may have it reset itself as a whole: that ends now.
+		if _, err := t.policiesDue(ctx, t.db.now(), ` AND enrollment_id = $2`, id); err != nil {
+			return err
+		}
 		t.emitUser(mdm.EventAccess, e.UserID, t.db.now()) // a rule may speak of it
 		return t.audit(ctx, entry)
 	})

@@ -329,7 +329,10 @@ func testWipeAtGoogle(make Maker) func(*testing.T) {
 		c := w.sent(w.ordered(e.ID, mdm.ActionWipe))
 		w.unchangedBy(func() { w.is(set(), enroll.ErrConflict) })
 		w.answers(c, mdm.StatusError)
+		w.ok(w.DB.Android().SavePolicy(w.ctx, w.android(e.ID), time.Time{}))
 		w.ok(set())
+		// Its policy may have the phone reset itself as a whole: that ends now.
+		w.same(w.duePolicies(w.now()), []mdm.EnrollmentID{e.ID})
 	}
 }
 
