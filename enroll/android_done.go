@@ -38,9 +38,10 @@ func (a *Androids) Done(ctx context.Context, o android.Outcome) error {
 }
 
 // answer notes what became of a command; failure is empty where it was done, told
-// is what the phone answered in words.
+// is what the phone answered in words. It is Google who says so, of a phone that may
+// be off for long, too: when a phone came last its reports tell.
 func (a *Androids) answer(ctx context.Context, id mdm.EnrollmentID, command mdm.CommandID, failure, told string) error {
-	c := mdm.Contact{At: a.now(), Status: mdm.StatusAcknowledged, CommandID: command, Result: secret.New(told)}
+	c := mdm.Contact{At: a.now(), Status: mdm.StatusAcknowledged, CommandID: command, Result: secret.New(told), Absent: true}
 	if failure != "" {
 		c.Status, c.Errors = mdm.StatusError, []mdm.ErrorItem{{Domain: amapiDomain, Description: failure}}
 	}

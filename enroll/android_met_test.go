@@ -126,12 +126,15 @@ func TestAndroidOutcome(t *testing.T) {
 		{malformed, false, mdm.Failed}, {notFound, false, mdm.Failed}, {android.ErrForbidden, false, mdm.Failed},
 	} {
 		m := newMemory()
-		m.enrollments["e"] = mdm.Enrollment{ID: "e", Platform: mdm.Android, State: mdm.Configured}
+		m.enrollments["e"] = mdm.Enrollment{ID: "e", Platform: mdm.Android, State: mdm.Configured, LastSeenAt: noon}
 		m.commands = []mdm.Command{{ID: "C", EnrollmentID: "e", RequestType: "LOCK", State: mdm.Sent}}
 		a := &Androids{Service: &Service{Plans: m}}
 		err := a.outcome(t.Context(), "e", "C", tt.err, tt.done)
 		if retried := tt.err != nil && tt.state == mdm.Sent; (err != nil) != retried || m.commands[0].State != tt.state {
 			t.Errorf("%v: %v, command %s; want %s", tt.err, err, m.commands[0].State, tt.state)
+		}
+		if seen := m.enrollments["e"].LastSeenAt; !seen.Equal(noon) {
+			t.Errorf("%v: an answer of Google's counts as one of the phone, at %s", tt.err, seen)
 		}
 	}
 }

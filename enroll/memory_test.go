@@ -332,7 +332,9 @@ func (m *memory) saveContact(id mdm.EnrollmentID, c mdm.Contact) (changed bool, 
 		m.answerAct(*old, c)
 		e, changed = m.enrollments[id], true
 	}
-	e.LastSeenAt = c.At
+	if !c.Absent {
+		e.LastSeenAt = c.At
+	}
 	m.enrollments[id] = e
 	if changed {
 		m.event(mdm.EventReported, id, c.At)

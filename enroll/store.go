@@ -85,7 +85,7 @@ var ErrHeard = errors.New("result is on record already")
 
 // PlanStore keeps what passes between a phone and us. internal/store implements it.
 type PlanStore interface {
-	// SaveContact notes one contact in one transaction: LastSeenAt; IdleAt when
+	// SaveContact notes one contact in one transaction: LastSeenAt unless Absent; IdleAt when
 	// idle; on Idle every command still Sent becomes Superseded, except one whose
 	// act is Sent with it: that is repeated under the same CommandUUID until it is
 	// answered or the act has expired, so that it is never executed twice; with a result

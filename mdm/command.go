@@ -65,4 +65,7 @@ type Contact struct {
 	// when it is larger than 64 KiB. Only that to a query or to a command in an
 	// admin's own words is kept. It may hold secrets.
 	Result secret.Value
+	// Absent: somebody else says what became of the command, and the device may not
+	// have come for long. That it was seen then is not noted.
+	Absent bool
 }

@@ -111,7 +111,9 @@ func (t *tx) saveStatus(ctx context.Context, id mdm.EnrollmentID, c mdm.Contact)
 		RETURNING action_id`,
 		c.CommandID, id, answer.State, answer.Error, document{answer.Chain}, micros(c.At)).Scan(&act)
 	if err == nil {
-		t.later(seen, seenAt(id, c.At)...)
+		if !c.Absent {
+			t.later(seen, seenAt(id, c.At)...)
+		}
 		return true, t.answerAct(ctx, act, c, answer.State, answer.Error)
 	}
 	if !errors.Is(err, sql.ErrNoRows) {

@@ -15,6 +15,7 @@ func testContacts(t *testing.T, make Maker) {
 	t.Run("idle", testIdle(make))
 	t.Run("results", testResults(make))
 	t.Run("a result twice, a foreign one, nonsense", testBadResults(make))
+	t.Run("of an absent phone", testAbsent(make))
 	t.Run("facts", testFacts(make))
 	t.Run("the same result 32 times at once", testResultRace(make))
 	t.Run("state machine", testContactMachine(make))
@@ -103,6 +104,20 @@ func testResults(make Maker) func(*testing.T) {
 		if len(kept.Error) > 3000 || len(kept.Chain) > 50 || len(kept.Chain[0].Description) > 3000 {
 			t.Fatalf("a phone's words take %d bytes and %d links", len(kept.Error), len(kept.Chain))
 		}
+	}
+}
+
+// testAbsent: what others say of a command is no sign of life of the phone.
+func testAbsent(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		e := w.enrolled(w.user("alice@example.test"), "U1")
+		before := w.plan(e.ID).Enrollment.LastSeenAt
+		c := w.command(e.ID, "LOCK", "")
+		w.contact(e.ID, mdm.Contact{At: w.later(), Status: mdm.StatusError, CommandID: c.ID, Absent: true})
+		have := w.plan(e.ID)
+		w.same(have.Commands[0].State, mdm.Failed)
+		w.same(have.Enrollment.LastSeenAt, before)
 	}
 }
 
