@@ -150,7 +150,11 @@ func (s *Webhooks) one(ctx context.Context, w Webhook, d Delivery) (taken bool, 
 		return true, s.Deliveries.Delivered(ctx, d, now)
 	}
 	log := s.Log.With(slog.String("webhook_id", w.ID), slog.Int64("seq", d.Seq), slog.String(logkey.Error, trouble))
-	if !w.FailingSince.IsZero() && now.Sub(w.FailingSince) >= silent {
+	mute, err := s.mute(ctx, w, now)
+	if err != nil {
+		return false, err
+	}
+	if mute {
 		log.ErrorContext(ctx, "webhook disabled: it has taken nothing for days", slog.Time("failing_since", w.FailingSince))
 		return false, s.Store.SwitchWebhook(ctx, w.ID, now, audit.New(ctx, now, "webhook.disable", w.ID, audit.Done, "trouble", trouble))
 	}
@@ -162,6 +166,17 @@ func (s *Webhooks) one(ctx context.Context, w Webhook, d Delivery) (taken bool, 
 		log.WarnContext(ctx, "webhook message not taken", slog.Int("attempts", d.Attempts+1), slog.Time("next_at", next))
 	}
 	return false, s.Deliveries.Undelivered(ctx, d, now, next, now.Add(min(backOff(w.Failures), mostPause)), trouble)
+}
+
+// mute reports whether a webhook has taken nothing for days. It is looked at anew: it
+// may have taken another message, or been enabled again, since this one was begun.
+func (s *Webhooks) mute(ctx context.Context, w Webhook, now time.Time) (bool, error) {
+	if w.FailingSince.IsZero() || now.Sub(w.FailingSince) < silent {
+		return false, nil
+	}
+	list, err := s.Store.Webhooks(ctx)
+	i := slices.IndexFunc(list, func(one Webhook) bool { return one.ID == w.ID })
+	return i >= 0 && list[i].FailingSince.Equal(w.FailingSince), err
 }
 
 // mostPause is how long a webhook that takes nothing waits at most before one of

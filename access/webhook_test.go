@@ -99,6 +99,7 @@ type post struct {
 	hooks   []access.Webhook
 	keys    map[string]secret.Value
 	pauses  map[string]time.Time
+	took    chan struct{} // closes with the next message that is taken; may be nil
 	waiting []struct {
 		access.Delivery
 		next time.Time
@@ -183,6 +184,10 @@ func (p *post) Delivered(_ context.Context, d access.Delivery, at time.Time) err
 	w.DeliveredAt, w.Failures, w.FailingSince, w.Trouble = at, 0, time.Time{}, ""
 	delete(p.pauses, w.ID)
 	p.drop(d)
+	if p.took != nil {
+		close(p.took)
+		p.took = nil
+	}
 	return nil
 }
 
@@ -373,6 +378,38 @@ func TestWebhooksGiveUp(t *testing.T) {
 	}
 	if took := p.hook(id).DisabledAt.Sub(begin); took < 5*24*time.Hour || took > 5*24*time.Hour+8*time.Hour || p.trail[len(p.trail)-1].Action != "webhook.disable" {
 		t.Errorf("disabled after %s", took)
+	}
+}
+
+// TestWebhooksOfOneThatRecovers: after days of silence several messages are sent at
+// once. Where it takes one, another that it refuses does not switch it off.
+func TestWebhooksOfOneThatRecovers(t *testing.T) {
+	t.Parallel()
+	p, r, s, id := posting(t)
+	p.hook(id).FailingSince = p.now.Add(-6 * 24 * time.Hour)
+	p.hook(id).Failures = 50
+	taken := make(chan struct{})
+	r.refuse = nil
+	slow := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		if strings.Contains(string(body), `"d1"`) {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		<-taken
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	server := httptest.NewTLSServer(slow)
+	t.Cleanup(server.Close)
+	p.hook(id).URL = server.URL
+	p.took = taken
+	p.says("d1", "", access.Allow)
+	p.says("d2", "", access.Allow)
+	if _, err := s.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h := p.hook(id); !h.DisabledAt.IsZero() {
+		t.Errorf("disabled at %s, and it had taken a message", h.DisabledAt)
 	}
 }
 
