@@ -56,6 +56,7 @@ type Engine struct {
 	base   time.Time     // on the monotonic clock, from which the times below count
 	turn   chan struct{} // held by whoever reads the outbox
 	cursor int64         // the newest event that the Set holds; the turn guards it
+	lapsed time.Time     // up to here, it was looked whose certificates have ended; likewise
 
 	read      atomic.Uint64 // of Commits, what the Set holds
 	confirmed atomic.Int64  // when storage was last seen to hold nothing newer

@@ -33,7 +33,8 @@ type ledger struct {
 	denials   map[string]access.Denial
 	sightings []access.Sighting
 	commits   uint64
-	asked     map[string]int // calls by method
+	asked     map[string]int                 // calls by method
+	ends      map[directory.UserID]time.Time // of their certificates
 
 	away  bool          // every call fails at once
 	hangs bool          // every call waits until its context ends
@@ -121,6 +122,19 @@ func (b *ledger) Owners(ctx context.Context, ids []mdm.EnrollmentID) (map[mdm.En
 		}
 	}
 	return owners, err
+}
+
+func (b *ledger) Lapsed(ctx context.Context, from, until time.Time) ([]directory.UserID, error) {
+	err := b.trouble(ctx, "Lapsed")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []directory.UserID
+	for user, at := range b.ends {
+		if at.After(from) && !at.After(until) {
+			list = append(list, user)
+		}
+	}
+	return list, err
 }
 
 func (b *ledger) LastEvent(ctx context.Context) (int64, error) {
@@ -321,6 +335,41 @@ func TestEngineDecides(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCertificateEndsByItself: no event tells of that, and nobody is let in by a
+// certificate that has ended.
+func TestCertificateEndsByItself(t *testing.T) {
+	t.Parallel()
+	b, c, now := newLedger(), client(), start
+	c.Certificate = strings.Repeat("ab", 32)
+	b.world.Policies[0].Spec.Require = []access.Requirement{access.RequireCertificate}
+	b.change("u1", func(e *access.Entry) { e.Phones[0].Certificates = []string{c.Certificate} })
+	b.ends = map[directory.UserID]time.Time{"u1": start.Add(90 * time.Second)}
+	e := b.engine()
+	e.Now = func() time.Time { return now }
+	if err := e.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	look := func(after time.Duration, want access.Effect, asked int) {
+		t.Helper()
+		now = start.Add(after)
+		if _, err := e.Follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d := decide(t, e, c); d.Effect != want || b.calls("Lapsed") != asked {
+			t.Errorf("after %s: %+v, want %s; storage was asked %d times, want %d", after, d, want, b.calls("Lapsed"), asked)
+		}
+	}
+	look(0, access.Allow, 0)
+	look(time.Minute, access.Allow, 1)
+	one := b.people["u1"] // as storage has it once the certificate has ended
+	one.Phones = slices.Clone(one.Phones)
+	one.Phones[0].Certificates = nil
+	b.people["u1"] = one
+	look(100*time.Second, access.Allow, 1)
+	look(2*time.Minute, access.Block, 2)
+	look(time.Minute, access.Block, 3) // a clock that was set back
 }
 
 // What was never loaded decides nothing.

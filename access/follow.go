@@ -17,6 +17,7 @@ const (
 	loadTell    = 10_000           // people after which Load tells how far it is
 	followBatch = 200              // events read at once
 	followTime  = 10 * time.Second // for one batch: whoever reads it has the turn
+	lapseEvery  = time.Minute
 )
 
 // Load fills the Set. Until it has returned, nothing is decided.
@@ -26,6 +27,7 @@ func (e *Engine) Load(ctx context.Context) error {
 	}
 	began := e.elapsed()
 	commits := e.commits()
+	e.lapsed = e.now()
 	newest, err := e.Source.LastEvent(ctx)
 	if err != nil {
 		return fmt.Errorf("load decision set: find newest event: %w", err)
@@ -61,7 +63,33 @@ func (e *Engine) Load(ctx context.Context) error {
 func (e *Engine) Follow(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, followTime)
 	defer cancel()
-	return e.followOnce(ctx, func() bool { return false })
+	if more, err = e.followOnce(ctx, func() bool { return false }); more || err != nil {
+		return more, err
+	}
+	return false, e.lapse(ctx)
+}
+
+// lapse reads anew whose certificates have ended since it was looked last.
+func (e *Engine) lapse(ctx context.Context) error {
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	now := e.now()
+	if since := now.Sub(e.lapsed); since >= 0 && since < lapseEvery {
+		return nil
+	}
+	users, err := e.Source.Lapsed(ctx, e.lapsed, now)
+	if err != nil {
+		return fmt.Errorf("find people whose certificates have ended: %w", err)
+	}
+	if err := e.refresh(ctx, users); err != nil {
+		return err
+	}
+	e.lapsed = now
+	return nil
 }
 
 // followOnce takes a turn, unless the Set is as wanted by then.

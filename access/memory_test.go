@@ -186,6 +186,10 @@ func (b *books) Owners(context.Context, []mdm.EnrollmentID) (map[mdm.EnrollmentI
 	return map[mdm.EnrollmentID]directory.UserID{}, b.trouble
 }
 
+func (b *books) Lapsed(context.Context, time.Time, time.Time) ([]directory.UserID, error) {
+	return nil, b.trouble
+}
+
 func (b *books) LastEvent(context.Context) (int64, error) { return 0, b.trouble }
 
 func (b *books) UserByUPN(_ context.Context, upn string) (directory.User, error) {

@@ -30,6 +30,9 @@ type Source interface {
 	EntriesOf(ctx context.Context, ids []directory.UserID) ([]Entry, error)
 	// Owners returns to whom the enrolments belong; unknown ones are absent.
 	Owners(ctx context.Context, ids []mdm.EnrollmentID) (map[mdm.EnrollmentID]directory.UserID, error)
+	// Lapsed returns the owners of enrolments of which a mail certificate, that was not
+	// revoked, has ended after from, at until at the latest: no event tells of it.
+	Lapsed(ctx context.Context, from, until time.Time) ([]directory.UserID, error)
 	// LastEvent is the ID of the newest event in the outbox. What Source returned
 	// after that call holds at least all that this event and older ones tell of.
 	LastEvent(ctx context.Context) (int64, error)

@@ -156,6 +156,19 @@ func ownersOf(ids []mdm.EnrollmentID) (query string, args []any) {
 	return `SELECT id, user_id FROM enroll_enrollments` + w.clause(), w.args
 }
 
+const lapsedCertificates = `SELECT DISTINCT e.user_id FROM certs_certificates c JOIN enroll_enrollments e ON e.id = c.enrollment_id
+	WHERE c.revoked_at = 0 AND c.not_after > $1 AND c.not_after <= $2 AND c.rule = 'mail-identity'`
+
+// Lapsed returns the owners of enrolments of which a mail certificate has ended.
+func (s *Access) Lapsed(ctx context.Context, from, until time.Time) ([]directory.UserID, error) {
+	rows, err := s.db.reader.QueryContext(ctx, lapsedCertificates, micros(from), micros(until))
+	list, err := collect(rows, err, scanUserID)
+	if err != nil {
+		return nil, fmt.Errorf("find certificates that have ended: %w", err)
+	}
+	return list, nil
+}
+
 const newestEvent = `SELECT COALESCE(MAX(id), 0) FROM work_outbox`
 
 // LastEvent is the ID of the newest event, 0 before the first. Events become

@@ -37,6 +37,7 @@ func AccessQueries(user directory.UserID, page []directory.UserID, device access
 	add("changes to drop", true)(followedChanges, []any{micros(now), 100})
 	add("words that expire", false)(expiringWords, []any{micros(now), micros(now.Add(time.Minute))})
 	add("owners", false)(ownersOf([]mdm.EnrollmentID{"e50"}))
+	add("certificates that have ended", false)(lapsedCertificates, []any{micros(now), micros(now.Add(time.Minute))})
 	add("newest event", false)(newestEvent, nil)
 	return list
 }

@@ -20,6 +20,7 @@ func testPeople(t *testing.T, make Maker) {
 	t.Run("pages", testEntryPages(make))
 	t.Run("by ID", testEntriesOf(make))
 	t.Run("owners", testOwners(make))
+	t.Run("certificates that end", testLapsed(make))
 	t.Run("newest event", testLastEvent(make))
 	t.Run("whom time concerns", testTimed(make))
 }
@@ -193,6 +194,31 @@ func testOwners(make Maker) func(*testing.T) {
 		none, err := w.DB.Access().Owners(w.ctx, nil)
 		w.ok(err)
 		w.same(none, map[mdm.EnrollmentID]directory.UserID{})
+	}
+}
+
+func testLapsed(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		alice, bob := w.user("alice@example.test"), w.user("bob@example.test")
+		e := w.enrolled(alice, "U1")
+		c := w.mailIdentity(alice, e.ID, "a")
+		w.revoke(w.mailIdentity(bob, w.enrolled(bob, "U2").ID, "a"), certs.ReasonSuperseded)
+		w.withIdentity(bob, "U3") // none of mail
+		w.same(w.entryOf(alice).Phones[0].Certificates, []string{c.SHA256})
+		lapsed := func(from, until time.Time, want ...directory.UserID) {
+			t.Helper()
+			list, err := w.DB.Access().Lapsed(w.ctx, from, until)
+			w.ok(err)
+			w.same(append([]directory.UserID{}, list...), append([]directory.UserID{}, want...))
+		}
+		long := 100 * 365 * 24 * time.Hour
+		lapsed(w.now(), c.NotAfter.Add(-time.Microsecond))
+		lapsed(w.now(), c.NotAfter, alice.ID)
+		lapsed(c.NotAfter, c.NotAfter.Add(long))
+		lapsed(c.NotAfter, w.now())
+		c2 := w.mailIdentity(alice, e.ID, "b")
+		lapsed(w.now(), c2.NotAfter.Add(long), alice.ID) // each once
 	}
 }
 
