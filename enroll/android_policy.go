@@ -36,6 +36,9 @@ func (s *Service) androidWanted(ctx context.Context, have Have, p AndroidPhone) 
 	if have.Report.Device != nil {
 		in.OSVersion = have.Report.Device.OSVersion
 	}
+	if have.Report.Policy != nil {
+		in.Told = have.Report.Policy.Ownership
+	}
 	if have.User.ID == "" {
 		return androidWant{}, fmt.Errorf("%w: the user was removed", errKept)
 	}

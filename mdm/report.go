@@ -131,6 +131,7 @@ type PolicyFacts struct {
 	Compliant *bool           `json:"compliant,omitempty"`
 	Broken    []Nonconformity `json:"broken,omitempty"`
 	AppStates []AppState      `json:"app_states,omitempty"`
+	Ownership Ownership       `json:"ownership,omitempty"` // whose the device is, as who manages it sees that; empty: it does not say
 }
 
 // Nonconformity is one setting of the policy that the device does not keep.

@@ -180,6 +180,7 @@ func policyFacts(d *androidmanagement.Device, at time.Time) *mdm.PolicyFacts {
 	compliant := d.PolicyCompliant
 	f := &mdm.PolicyFacts{
 		At: at, Name: lastPart(d.PolicyName), Applied: lastPart(d.AppliedPolicyName), Version: d.AppliedPolicyVersion, Compliant: &compliant,
+		Ownership: toldOwnership(d.Ownership),
 	}
 	for _, n := range d.NonComplianceDetails {
 		if n != nil && len(f.Broken) < maxDetails {
@@ -238,6 +239,18 @@ func ownership(name string) mdm.Ownership {
 		return mdm.Corporate
 	}
 	return mdm.Personal
+}
+
+// toldOwnership is what Google does say: nothing may be taken from a device because
+// somebody guessed that it is its user's own.
+func toldOwnership(name string) mdm.Ownership {
+	switch name {
+	case companyOwned:
+		return mdm.Corporate
+	case personallyOwned:
+		return mdm.Personal
+	}
+	return ""
 }
 
 func lastPart(name string) string { return clean(name[strings.LastIndexByte(name, '/')+1:], maxWord) }

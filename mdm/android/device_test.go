@@ -50,7 +50,7 @@ func TestPhoneOfAPersonalDevice(t *testing.T) {
 		Report: mdm.Report{
 			Device:   &mdm.DeviceFacts{At: at, UDID: "ABCDESID", Product: "Pixel 8", Model: "Google Pixel 8", OSVersion: "14", Build: "UQ1A", Supervised: &no},
 			Security: &mdm.SecurityFacts{At: at, PasscodePresent: &yes, PasscodeCompliant: &yes, Encrypted: &yes, Posture: mdm.PostureAtRisk, Risks: []string{"UNKNOWN_OS"}},
-			Policy: &mdm.PolicyFacts{At: at, Name: "d-1", Applied: "d-1", Version: 3, Compliant: &yes, AppStates: []mdm.AppState{
+			Policy: &mdm.PolicyFacts{At: at, Name: "d-1", Applied: "d-1", Version: 3, Compliant: &yes, Ownership: mdm.Personal, AppStates: []mdm.AppState{
 				{Package: "com.google.android.gm", Key: "exchange_host", Error: true, Message: "no such host", At: time.Date(2026, 11, 22, 8, 59, 0, 0, time.UTC)}}},
 			Applications: &mdm.ApplicationFacts{At: at, Items: []mdm.ApplicationOnFile{{Identifier: "com.google.android.gm", Name: "Gmail", Version: "2026.1"}}},
 		},
@@ -69,7 +69,7 @@ func TestWhatIsNotToldIsUnknown(t *testing.T) {
 		t.Errorf("got %+v", p)
 	}
 	if r.Device.Supervised != nil || r.Security.PasscodePresent != nil || r.Security.PasscodeCompliant != nil || r.Security.Encrypted != nil ||
-		r.Security.Posture != "" || r.Applications != nil || r.Policy.Applied != "" {
+		r.Security.Posture != "" || r.Applications != nil || r.Policy.Applied != "" || r.Policy.Ownership != "" {
 		t.Errorf("got %+v %+v %+v", r.Device, r.Security, r.Policy)
 	}
 	if r.Policy.Compliant == nil || *r.Policy.Compliant {
@@ -87,7 +87,7 @@ func TestPhoneStates(t *testing.T) {
 		`{"name":"n","appliedState":"DELETED","state":"ACTIVE"}`: func(p Phone) bool { return p.Deleted },
 		`{"name":"n","state":"DISABLED"}`:                        func(p Phone) bool { return p.Disabled && !p.Deleted },
 		`{"name":"n","managementMode":"DEVICE_OWNER","ownership":"COMPANY_OWNED"}`: func(p Phone) bool {
-			return p.Mode == FullyManaged && p.Ownership == mdm.Corporate && *p.Report.Device.Supervised
+			return p.Mode == FullyManaged && p.Ownership == mdm.Corporate && p.Report.Policy.Ownership == mdm.Corporate && *p.Report.Device.Supervised
 		},
 		`{"name":"n","managementMode":"PROFILE_OWNER","ownership":"COMPANY_OWNED"}`:                         func(p Phone) bool { return p.Mode == WorkProfile && p.Ownership == mdm.Corporate },
 		`{"name":"n","hardwareInfo":{"serialNumber":"r58abc"}}`:                                             func(p Phone) bool { return p.Device.UDID == "R58ABC" && p.Device.Serial == "r58abc" },
