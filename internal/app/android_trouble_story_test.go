@@ -42,7 +42,7 @@ func TestNotificationsLostDoubledLate(t *testing.T) {
 	r.decided(alice, eas, access.Block)
 	must(t, phone.Set("posture=SECURE"))
 	must(t, phone.Connect(t.Context()))
-	ps.flow(t)
+	ps.deliver(t, ps.next(t, "a report of the phone that was repaired again", posture("SECURE")))
 	r.decided(alice, eas, access.Allow)
 
 	for _, form := range []string{"status", "enrollment"} {
