@@ -211,13 +211,22 @@ func (a *asking) meet(person *Entry, in *Inputs) bool {
 const maxClockStep = time.Hour
 
 // renew asks for the verdict of a phone whose last one is over, or that has none.
-// Without an answer the last one counts.
+// Without an answer the last one counts for as long as the Set would: storage that
+// can be read and takes nothing, as on a full disk, confirms the Set for ever.
 func (a *asking) renew(in *Inputs, p *Phone) {
 	before := p.Verdict
 	if !before.At.IsZero() && in.At.Before(before.ValidUntil) && !before.At.After(in.At.Add(maxClockStep)) {
 		return
 	}
-	a.storage("renew a verdict", func(ctx context.Context) error {
+	if !a.judge(in, p) && !before.At.IsZero() && a.e.steady(a.now).Sub(before.ValidUntil) >= a.e.MaxStale {
+		p.Verdict = unrenewed(&before)
+	}
+}
+
+// judge reports whether compliance had an answer.
+func (a *asking) judge(in *Inputs, p *Phone) bool {
+	before := p.Verdict
+	return a.storage("renew a verdict", func(ctx context.Context) error {
 		v, err := a.e.Verdicts.Current(ctx, p.EnrollmentID)
 		if errors.Is(err, compliance.ErrNotFound) {
 			return nil

@@ -133,10 +133,16 @@ func (e *Engine) elapsed() time.Duration { return time.Since(e.base) }
 // clock is the time by which a decision is made. The wall clock may be set back
 // while storage is away: what expires then does so all the same.
 func (e *Engine) clock(now time.Time, elapsed time.Duration) time.Time {
-	if least := time.Unix(0, e.anchor.Load()).Add(elapsed).UTC().Truncate(time.Microsecond); now.Before(least) {
+	if least := e.steady(elapsed); now.Before(least) {
 		return least
 	}
 	return now
+}
+
+// steady is the wall clock's time as it was when storage last confirmed the Set,
+// counted on from there by a clock that nobody sets.
+func (e *Engine) steady(elapsed time.Duration) time.Time {
+	return time.Unix(0, e.anchor.Load()).Add(elapsed).UTC().Truncate(time.Microsecond)
 }
 
 // left is how long the Set counts without another word from storage.

@@ -38,6 +38,7 @@ type ledger struct {
 
 	away  bool          // every call fails at once
 	hangs bool          // every call waits until its context ends
+	full  bool          // no verdict can be written, so none is made; all else works
 	slow  time.Duration // every call takes so long
 }
 
@@ -157,6 +158,9 @@ func (b *ledger) Current(ctx context.Context, id mdm.EnrollmentID) (compliance.V
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	v, ok := b.verdicts[id]
+	if err == nil && b.full {
+		err = errAway
+	}
 	if err == nil && !ok {
 		err = compliance.ErrNotFound
 	}

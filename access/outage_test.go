@@ -232,6 +232,48 @@ func TestAVerdictThatEndsMeanwhileCounts(t *testing.T) {
 	})
 }
 
+// A disk that is full, or a standby that cannot be written to, is read as before and
+// so confirms the Set, while no verdict can be made.
+func TestAVerdictThatCannotBeRenewedEndsToo(t *testing.T) {
+	t.Parallel()
+	for _, maxStale := range []time.Duration{300 * time.Second, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newLedger()
+			ends := time.Now().Add(time.Hour)
+			b.people["u1"].Phones[0].Verdict = compliance.Verdict{EnrollmentID: "e1", State: compliance.InGrace, Since: time.Now(), At: time.Now(),
+				ValidUntil: ends, GraceUntil: ends, Policy: "standard@1"}
+			e := b.engine()
+			e.MaxStale, e.Now = maxStale, time.Now
+			if err := e.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			follows(t, e)
+			b.mu.Lock()
+			b.full = true
+			b.mu.Unlock()
+			time.Sleep(time.Hour + maxStale - 10*time.Second)
+			if d := quick(t, e, client()); d.Effect != access.Allow || d.ValidUntil.After(time.Now().Add(10*time.Second)) {
+				t.Errorf("just before, %v: %+v", maxStale, d)
+			}
+			time.Sleep(20 * time.Second)
+			for range 20 {
+				d := quick(t, e, client())
+				if d.Effect != access.Block || d.Step != access.StepConditionsFailed || d.Reasons[0].Fact != "the server could not judge this phone again" || d.Reasons[0].Fix == "" {
+					t.Fatalf("after %v: %+v", maxStale, d)
+				}
+				time.Sleep(time.Hour)
+			}
+			b.mu.Lock()
+			b.full = false
+			b.verdicts["e1"] = compliance.Verdict{EnrollmentID: "e1", State: compliance.Compliant, Since: time.Now(), At: time.Now(), ValidUntil: time.Now().Add(time.Hour)}
+			b.mu.Unlock()
+			if d := quick(t, e, client()); d.Effect != access.Allow {
+				t.Errorf("it can be written to again: %+v", d)
+			}
+		})
+	}
+}
+
 // A step so small that an answer from before it is still remembered.
 func TestASmallStepBackExtendsNothing(t *testing.T) {
 	t.Parallel()

@@ -108,6 +108,14 @@ func reasonNoVerdict(v *compliance.Verdict) Reason {
 	return Reason{Rule: RuleVerdict, Fact: `the phone's verdict is "` + string(v.State) + `"`, Since: v.Since, Fix: fixUnlock}
 }
 
+// unrenewed is the verdict on a phone that should have been judged anew and could
+// not be: what is known of it is too old to count.
+func unrenewed(v *compliance.Verdict) compliance.Verdict {
+	return compliance.Verdict{EnrollmentID: v.EnrollmentID, State: compliance.Unknown, Since: v.ValidUntil, At: v.At, ValidUntil: v.ValidUntil, Policy: v.Policy,
+		Findings: []compliance.Finding{{Rule: RuleVerdict, State: compliance.Failed, Since: v.ValidUntil, Fact: "the server could not judge this phone again",
+			Fix: "Wait a moment; if mail does not come back, tell your administrator."}}}
+}
+
 func reasonNoMailProfile(v *compliance.Verdict) Reason {
 	return Reason{Rule: string(compliance.RuleMailProfile), Fact: "nothing is known of the mail profile on this phone", Since: v.Since,
 		Fix: "Ask your administrator: no compliance policy of yours asks for the mail profile."}
