@@ -201,6 +201,15 @@ func (b *books) UserByUPN(_ context.Context, upn string) (directory.User, error)
 	return directory.User{}, directory.ErrNotFound
 }
 
+func (b *books) ListUsers(_ context.Context, group string, _ directory.Page) (list []directory.User, err error) {
+	for _, e := range b.entries {
+		if slices.Contains(e.Person.Groups, group) {
+			list = append(list, directory.User{ID: e.Person.ID, UPN: e.Person.UPN})
+		}
+	}
+	return list, b.trouble
+}
+
 func (b *books) Policies(context.Context) ([]compliance.Policy, error) { return b.policies, b.trouble }
 
 // office has three people: alice with an enrolled phone that is as it should be,

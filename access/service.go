@@ -21,10 +21,7 @@ import (
 const maxReason = 500
 
 // People finds whom an admin names. internal/store implements it.
-type People interface {
-	// UserByUPN returns directory.ErrNotFound for unknown and removed users.
-	UserByUPN(ctx context.Context, upn string) (directory.User, error)
-}
+type People interface{ directory.Lookup }
 
 // CompliancePolicies are what phones are held to. *compliance.Service is one.
 type CompliancePolicies interface {

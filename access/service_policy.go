@@ -70,6 +70,16 @@ func (s *Service) readPolicy(ctx context.Context, source []byte) (Spec, []*refus
 		return spec, nil, nil
 	}
 	var list refusal.List
+	for _, part := range []struct {
+		field string
+		names directory.Audience
+	}{{"assign", spec.Assign}, {"except", spec.Except}} {
+		unreached, err := directory.Unreached(ctx, s.People, ErrInvalid, part.field, part.names)
+		if err != nil {
+			return Spec{}, nil, err
+		}
+		list = append(list, unreached...)
+	}
 	if spec.Mode == Enforce && spec.Assign.Everyone && len(spec.BreakGlass) == 0 {
 		list.Add(refusal.New(ErrInvalid, "break_glass", "the policy is enforced for everyone, admins too", "name a user under break_glass by whom you get at your mail when everything else fails"))
 	}

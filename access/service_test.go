@@ -284,6 +284,19 @@ func TestApplyPolicy(t *testing.T) {
 	}
 }
 
+// A name that was misspelled would show in nothing but that nobody is kept out.
+func TestApplyPolicyWarnsOfWhomItNamesInVain(t *testing.T) {
+	t.Parallel()
+	b, s := office()
+	b.entries[0].Person.Groups = []string{"sales"}
+	b.policies = []compliance.Policy{{Name: "base", Spec: compliance.Spec{Name: "base", Assign: directory.Audience{Everyone: true}}}}
+	_, _, warnings, err := s.ApplyPolicy(boss(t), []byte("name: some\nassign: {groups: [sales, salse], users: [bob@example.test, bop@example.test]}\n"+
+		"except: {groups: [vips], users: [eve@example.test]}\nmode: enforce\nrequire: [enrolled]\n"))
+	if got := fields(refusal.List(warnings)); err != nil || got != "assign.users[1], assign.groups[1], except.users[0], except.groups[0]" {
+		t.Errorf("warnings %q, %v", got, err)
+	}
+}
+
 // Until a policy is enforced, the report says whom that would shut out.
 func TestWouldShutOut(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,6 @@ package templates
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -98,37 +97,14 @@ func everything(spec Spec) []Change {
 	return d.changes
 }
 
-// Unreached warns of users and groups that are named in vain: nobody of that
-// UPN is on record, nobody is in that group. They may come later, so that a
-// name which was misspelled would otherwise show in nothing but mail that does
-// not arrive.
+// Unreached warns of users and groups that are named in vain.
 func (v *Viewer) Unreached(ctx context.Context, assign, exclude directory.Audience) ([]*refusal.Error, error) {
-	warnings := []*refusal.Error{}
-	for _, part := range []struct {
-		field string
-		names directory.Audience
-	}{{"assign", assign}, {"exclude", exclude}} {
-		for i, upn := range part.names.Users {
-			_, err := v.Templates.Users.UserByUPN(ctx, upn)
-			if errors.Is(err, directory.ErrNotFound) {
-				warnings = append(warnings, refusal.New(ErrInvalid, fmt.Sprintf("%s.users[%d]", part.field, i),
-					fmt.Sprintf("names %s, who is not on record", upn), "add the user, or correct the UPN"))
-			} else if err != nil {
-				return nil, fmt.Errorf("look up user %s: %w", upn, err)
-			}
-		}
-		for i, group := range part.names.Groups {
-			members, err := v.Templates.Users.ListUsers(ctx, group, directory.Page{Limit: 1})
-			if err != nil {
-				return nil, fmt.Errorf("list users of group %s: %w", group, err)
-			}
-			if len(members) == 0 {
-				warnings = append(warnings, refusal.New(ErrInvalid, fmt.Sprintf("%s.groups[%d]", part.field, i),
-					fmt.Sprintf("names the group %s, which has no member", group), "add users to the group, or correct its name"))
-			}
-		}
+	warnings, err := directory.Unreached(ctx, v.Templates.Users, ErrInvalid, "assign", assign)
+	if err != nil {
+		return nil, err
 	}
-	return warnings, nil
+	more, err := directory.Unreached(ctx, v.Templates.Users, ErrInvalid, "exclude", exclude)
+	return append(warnings, more...), err
 }
 
 // deliveryField says who gets a template, not what they get.

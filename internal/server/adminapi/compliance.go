@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sallyport/compliance"
+	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
 	"sallyport/internal/server/problem"
 	"sallyport/internal/server/wire"
@@ -32,12 +33,16 @@ func (a *API) ApplyPolicy(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	extend(w) // it looks at every user
+	warnings, err := a.d.Viewer.Unreached(r.Context(), policy.Spec.Assign, directory.Audience{})
+	if err != nil {
+		return err
+	}
 	users, total, err := a.d.Compliance.Unmailed(r.Context(), policy.Spec)
 	if err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, http.StatusOK, PolicyApplied{
-		Policy: policy, Changed: changed, Warnings: wire.List(unmailed(users, total)), Unmailed: Unmailed{Total: total, Users: wire.List(users)},
+		Policy: policy, Changed: changed, Warnings: wire.List(append(warnings, unmailed(users, total)...)), Unmailed: Unmailed{Total: total, Users: wire.List(users)},
 	})
 }
 
