@@ -140,3 +140,31 @@ func (s *Service) SetMail(ctx context.Context, upn string, on bool, reason strin
 	}
 	return nil
 }
+
+// Said is what admins said of one user that holds now.
+type Said struct {
+	MailOff  *Note      // nil: mail on phones is on
+	Personal []Personal // of single mail clients, come already or not, and of all
+}
+
+// SaidOf returns it; the directory's ErrNotFound for one who is not on record.
+func (s *Service) SaidOf(ctx context.Context, upn string) (Said, error) {
+	u, err := s.People.UserByUPN(ctx, upn)
+	if err != nil {
+		return Said{}, fmt.Errorf("find user: %w", err)
+	}
+	entries, err := s.Source.EntriesOf(ctx, []directory.UserID{u.ID})
+	if err != nil {
+		return Said{}, fmt.Errorf("read people: %w", err)
+	}
+	var said Said
+	for _, e := range entries {
+		said.MailOff = e.Person.MailOff
+		for _, p := range e.Personal {
+			if p.ExpiresAt.IsZero() || s.now().Before(p.ExpiresAt) {
+				said.Personal = append(said.Personal, p)
+			}
+		}
+	}
+	return said, nil
+}

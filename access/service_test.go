@@ -379,6 +379,17 @@ func TestSetMail(t *testing.T) {
 	if err != nil || d.Decision.Step != access.StepMailOff || len(d.Trace) != 2 {
 		t.Errorf("%+v, %v", d, err)
 	}
+	b.entries[0].Personal = []access.Personal{
+		{UserID: "u1", Key: "lost", Kind: access.PersonalBlock, Note: access.Note{By: "boss", At: start, Reason: "lost"}},
+		{UserID: "u1", Key: "over", Kind: access.PersonalExempt, ExpiresAt: start.Add(-time.Second)},
+	}
+	said, err := s.SaidOf(boss(t), "Alice@example.test")
+	if err != nil || said.MailOff == nil || said.MailOff.Reason != "leave" || len(said.Personal) != 1 || said.Personal[0].Key != "lost" {
+		t.Errorf("%+v, %v, want what holds, also of a device that never came", said, err)
+	}
+	if _, err := s.SaidOf(boss(t), "eve@example.test"); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
 	if err := s.SetMail(boss(t), "alice@example.test", true, "back"); err != nil || b.entries[0].Person.MailOff != nil {
 		t.Errorf("%v, %+v", err, b.entries[0].Person)
 	}

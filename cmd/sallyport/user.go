@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"sallyport/access"
 	"sallyport/enroll/directory"
 	"sallyport/internal/server/adminapi"
 )
@@ -187,18 +189,24 @@ func (c *userShowCmd) Run(p *program) error {
 	if err := api.get(p.ctx, userPath(c.UPN), nil, &u); err != nil {
 		return err
 	}
-	if c.json() {
-		return printJSON(p.stdout, u)
-	}
-	var box adminapi.Mailbox
+	var box adminapi.UserMailbox
 	if err := api.get(p.ctx, userPath(c.UPN)+"/mailbox", nil, &box); err != nil {
 		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, struct {
+			directory.User
+			Mailbox adminapi.UserMailbox `json:"mailbox"`
+		}{u, box})
 	}
 	err = facts(p.stdout,
 		fact{"UPN", u.UPN}, fact{"Email", u.Email}, fact{"Username", u.Username}, fact{"Domain name", u.DomainName},
 		fact{"Display name", u.DisplayName}, fact{"First name", u.FirstName}, fact{"Middle name", u.MiddleName},
 		fact{"Last name", u.LastName}, fact{"Groups", strings.Join(u.Groups, ";")}, fact{"Shared mailbox", shared(u)},
-		fact{"Devices", devicesOf(box)}, fact{"Added", stamp(u.CreatedAt)}, fact{"Changed", stamp(u.UpdatedAt)})
+		fact{"Devices", devicesOf(box.Mailbox)}, fact{"Mail on phones", mailOff(box.MailOff)}, fact{"Added", stamp(u.CreatedAt)}, fact{"Changed", stamp(u.UpdatedAt)})
+	for _, word := range box.Said {
+		fmt.Fprintf(p.stdout, "said: %s\n", cell(wordOf(word)))
+	}
 	if err == nil && box.Warning != "" {
 		fmt.Fprintf(p.stdout, "warning: %s\n", cell(box.Warning))
 	}
@@ -211,6 +219,23 @@ func shared(u directory.User) string {
 		return ""
 	}
 	return "yes: no phone is set up for it"
+}
+
+// mailOff is said where it is so, likewise.
+func mailOff(off *access.Note) string {
+	if off == nil {
+		return ""
+	}
+	return fmt.Sprintf("off since %s (%s: %s)", stamp(off.At), off.By, off.Reason)
+}
+
+// wordOf is what an admin said of a mail client, or of all of a user's.
+func wordOf(p access.Personal) string {
+	text := fmt.Sprintf("%s %s since %s", p.Kind, cmp.Or(string(p.Key), "every mail client"), stamp(p.At))
+	if !p.ExpiresAt.IsZero() {
+		text += " until " + stamp(p.ExpiresAt)
+	}
+	return fmt.Sprintf("%s (%s: %s)", text, p.By, p.Reason)
 }
 
 type userRemoveCmd struct {

@@ -125,6 +125,11 @@ func (f accessFake) PlanRemove(_ context.Context, id access.DeviceID) (access.De
 	return access.DeviceRow{Device: access.Device{ID: id, Spellings: []string{}}}, f.w.did(false)
 }
 
+func (f accessFake) SaidOf(context.Context, string) (access.Said, error) {
+	return access.Said{MailOff: &access.Note{By: "admin", At: noon, Reason: "leave"},
+		Personal: []access.Personal{{UserID: alice.ID, Key: "lost", Kind: access.PersonalBlock, Note: access.Note{By: "admin", At: noon, Reason: "lost"}}}}, f.w.did(false)
+}
+
 func (f accessFake) SetMail(_ context.Context, upn string, _ bool, _ string) error {
 	if upn != alice.UPN {
 		return directory.ErrNotFound

@@ -63,6 +63,7 @@ type AccessWords interface {
 	TakeBack(ctx context.Context, w access.Word) error
 	Remove(ctx context.Context, id access.DeviceID, reason string) error
 	SetMail(ctx context.Context, upn string, on bool, reason string) error
+	SaidOf(ctx context.Context, upn string) (access.Said, error)
 }
 
 // AccessRuleList answers GET /api/v1/access/rules. One rule travels as access.Rule.

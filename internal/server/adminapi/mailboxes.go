@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"sallyport/access"
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
 	"sallyport/internal/server/wire"
@@ -18,8 +19,14 @@ type MailboxService interface {
 	FullMailboxes(ctx context.Context, after directory.UserID, limit int) ([]enroll.Mailbox, directory.UserID, error)
 }
 
-// Mailbox answers GET /api/v1/users/{upn}/mailbox: how many devices share it, of
-// those that its mail server takes.
+// UserMailbox answers GET /api/v1/users/{upn}/mailbox.
+type UserMailbox struct {
+	Mailbox
+	MailOff *access.Note      `json:"mail_off,omitempty"` // mail on phones is off; left away: on
+	Said    []access.Personal `json:"said"`               // of the user's mail clients, come already or not
+}
+
+// Mailbox says how many devices share one, of those that its mail server takes.
 type Mailbox struct {
 	User    string         `json:"user"` // UPN
 	Used    int            `json:"used"`
@@ -72,7 +79,11 @@ func (a *API) Mailbox(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return missingUser(err, "upn", upn)
 	}
-	return wire.WriteJSON(w, http.StatusOK, mailboxOf(m))
+	said, err := a.d.Access.SaidOf(r.Context(), upn)
+	if err != nil {
+		return missingUser(err, "upn", upn)
+	}
+	return wire.WriteJSON(w, http.StatusOK, UserMailbox{Mailbox: mailboxOf(m), MailOff: said.MailOff, Said: wire.List(said.Personal)})
 }
 
 // ReportMailboxes answers GET /api/v1/reports/mailboxes: those that are near their
