@@ -33,8 +33,8 @@ type Device struct {
 	// proves by certificate, is found in Phone and never stored here.
 	Bound   mdm.EnrollmentID `json:"bound,omitempty"`
 	Proof   Proof            `json:"proof,omitempty"`
-	FirstAt time.Time        `json:"first_at"`
-	LastAt  time.Time        `json:"last_at"`           // newest contact, to the minute
+	FirstAt time.Time        `json:"first_at,omitzero"`
+	LastAt  time.Time        `json:"last_at,omitzero"`  // newest contact, to the minute; zero: it has not come yet
 	SyncAt  time.Time        `json:"sync_at,omitzero"`  // newest contact that was allowed, to the minute
 	Effect  Effect           `json:"effect,omitempty"`  // as last published; empty: never
 	Step    Step             `json:"step,omitempty"`    // likewise
