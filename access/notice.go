@@ -24,6 +24,26 @@ const (
 	noticeAhead = 2 * noticeGap
 )
 
+// strangerMails is how many mails a day a mailbox gets about mail clients that are on
+// no enrolled phone and were never let in. Anybody can make such up, without a
+// password; the digest and the list of devices name them all.
+const strangerMails = 5
+
+// allowance counts them by mailbox. Only one Step runs at a time.
+type allowance struct {
+	began time.Time // of the day
+	told  map[directory.UserID]int
+}
+
+// take reports whether one more may be sent.
+func (a *allowance) take(id directory.UserID, now time.Time) bool {
+	if a.told == nil || now.Sub(a.began) >= 24*time.Hour || now.Before(a.began) {
+		a.began, a.told = now, map[directory.UserID]int{}
+	}
+	a.told[id]++
+	return a.told[id] <= strangerMails
+}
+
 // NoticeMove is what a row of the feed means for the notice of its device.
 type NoticeMove string
 
@@ -123,6 +143,8 @@ type Notices struct {
 	Ready        func() bool // whether everybody on record was looked at since the start
 	Now          func() time.Time
 	Log          *slog.Logger
+
+	strangers allowance
 }
 
 // Rounded reports whether everybody on record was looked at since the start: what

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"sallyport/compliance"
@@ -61,13 +62,18 @@ func (n *Notices) mail(ctx context.Context, c Change, world World) (*notify.Mail
 	in := entry.Inputs(n.now(), row.Client(), row.Device, world)
 	w := walk{in: &in}
 	d := w.run()
-	if d.Effect == Allow {
+	if d.Effect == Allow || stranger(&in, &row) && !n.strangers.take(user.ID, n.now()) {
 		return nil, nil
 	}
 	subject, text, locales := n.Pages.Mail("", web.Mail{
 		Kind: string(d.Effect), Organization: n.Organization, Own: w.ownText(), Device: called(row), Reasons: reasonsOf(d.Reasons), Link: n.Links.Why(row.ID),
 	})
 	return &notify.Mail{Key: "access/" + string(c.DeviceID) + "/" + strconv.FormatInt(c.Seq, 10), To: user.Email, Subject: subject, Text: text, Locale: locales}, nil
+}
+
+// stranger reports whether nothing but requests that were refused tells of the device.
+func stranger(in *Inputs, row *DeviceRow) bool {
+	return row.SyncAt.IsZero() && !slices.ContainsFunc(in.Phones, func(p Phone) bool { return p.Proof.Counts() })
 }
 
 func (n *Notices) entry(ctx context.Context, id directory.UserID) (Entry, bool, error) {

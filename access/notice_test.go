@@ -1,12 +1,18 @@
 package access
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport/compliance"
 	"sallyport/enroll/directory"
+	"sallyport/internal/notify"
+	"sallyport/internal/web"
+	"sallyport/mdm"
 )
 
 // TestOwnText: the words are those of the policy that made the decision what it is.
@@ -78,4 +84,78 @@ func TestDigestCommand(t *testing.T) {
 	if got := strings.Join(all, "|"); got != want || d.More != 1 || d.Approve != "sallyport access device approve d1 d3 --reason TEXT" {
 		t.Errorf("%s, %d more, %s", got, d.More, d.Approve)
 	}
+}
+
+// board is a store of notices with one person's devices, all of them quarantined.
+type board struct {
+	NoticeStore
+	due   []WaitingNotice
+	entry Entry
+	mails int
+}
+
+func (b *board) DueNotices(context.Context, time.Time, time.Time, int) ([]WaitingNotice, error) {
+	return b.due, nil
+}
+
+func (b *board) NoticeTold(_ context.Context, _ WaitingNotice, m *notify.Mail, _ time.Time) error {
+	if m != nil {
+		b.mails++
+	}
+	return nil
+}
+
+func (b *board) Device(_ context.Context, id DeviceID) (DeviceRow, error) {
+	i := slices.IndexFunc(b.entry.Devices, func(d Device) bool { return d.ID == id })
+	return DeviceRow{Device: b.entry.Devices[i]}, nil
+}
+
+func (b *board) World(context.Context) (World, error) { return World{Default: Quarantine}, nil }
+
+func (b *board) EntriesOf(context.Context, []directory.UserID) ([]Entry, error) {
+	return []Entry{b.entry}, nil
+}
+
+func (b *board) UserByID(_ context.Context, id directory.UserID) (directory.User, error) {
+	return directory.User{ID: id, Email: "alice@example.test"}, nil
+}
+
+// Whoever knows an address can make up DeviceIds without a password: that must not
+// fill the mailbox with mails, nor keep the owner from hearing of a phone that is known.
+func TestMailsAboutStrangersAreBounded(t *testing.T) {
+	t.Parallel()
+	pages, err := web.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := Links{Base: "https://mdm.example.test", MAC: func(string, []byte) []byte { return slices.Repeat([]byte{1}, 32) }}
+	b := &board{entry: Entry{Person: Person{ID: "u1", UPN: "alice@example.test"}}}
+	add := func(d Device) {
+		d.UserID = "u1"
+		b.entry.Devices = append(b.entry.Devices, d)
+		b.due = append(b.due, WaitingNotice{Change: Change{DeviceID: d.ID, UserID: "u1"}})
+	}
+	for i := range 100 {
+		add(Device{ID: DeviceID(fmt.Sprintf("made up %d", i)), Key: DeviceKey(fmt.Sprintf("x%d", i))})
+	}
+	now := asked
+	n := &Notices{Store: b, Devices: b, Source: b, Users: b, Links: links, Pages: pages, Now: func() time.Time { return now }}
+	tell := func(why string, want int) {
+		t.Helper()
+		b.mails = 0
+		if err := n.tell(t.Context()); err != nil || b.mails != want {
+			t.Errorf("%s: %d mails, %v, want %d", why, b.mails, err, want)
+		}
+	}
+	tell("a hundred strangers", strangerMails)
+	now = now.Add(23 * time.Hour)
+	tell("the same day", 0)
+	b.due = nil
+	add(Device{ID: "known", Key: "known", SyncAt: asked})
+	b.entry.Phones = []Phone{{EnrollmentID: "e1", State: mdm.Configured, EASKey: "mine"}}
+	add(Device{ID: "mine", Key: "mine"})
+	tell("one that was let in before, and an enrolled one", 2)
+	b.due = []WaitingNotice{{Change: Change{DeviceID: "made up 7", UserID: "u1"}}}
+	now = now.Add(time.Hour)
+	tell("the next day", 1)
 }
