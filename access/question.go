@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 
 	"sallyport/enroll/directory"
+	"sallyport/internal/refusal"
 )
 
 // Explained is a decision with all that it rests on.
@@ -65,7 +68,11 @@ func (d *Device) complete(c Client) Client {
 
 // Denial returns one refusal on record; ErrNotFound.
 func (x *Explainer) Denial(ctx context.Context, id string) (Denial, error) {
-	return x.Denials.Denial(ctx, id)
+	d, err := x.Denials.Denial(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return d, refusal.New(ErrNotFound, "id", "there is no denial "+strconv.Quote(id), "list them to see the IDs: sallyport access denials; old ones are dropped")
+	}
+	return d, err
 }
 
 // ListDenials returns the newest first, of the one whose login it is when that is
@@ -78,7 +85,8 @@ func (x *Explainer) ListDenials(ctx context.Context, login, before string, limit
 			return nil, fmt.Errorf("list denials: %w", err)
 		}
 		if len(people) != 1 {
-			return nil, fmt.Errorf("list denials: %w", directory.ErrNotFound)
+			return nil, refusal.New(directory.ErrNotFound, "user", strconv.Quote(login)+" is the login of nobody, or of several people",
+				"write the UPN of one; refusals of people who are not on record are in the list of all")
 		}
 		user = people[0]
 	}
@@ -96,7 +104,7 @@ type Replayed struct {
 // Replay decides once more what was refused, from the same Inputs: today's rules,
 // users and phones have no part in it. ErrNotFound.
 func (x *Explainer) Replay(ctx context.Context, id string) (Replayed, error) {
-	d, err := x.Denials.Denial(ctx, id)
+	d, err := x.Denial(ctx, id)
 	if err != nil {
 		return Replayed{}, fmt.Errorf("load denial %s: %w", id, err)
 	}

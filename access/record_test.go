@@ -10,6 +10,7 @@ import (
 
 	"sallyport/access"
 	"sallyport/compliance"
+	"sallyport/internal/refusal"
 )
 
 func flush(t testing.TB, e *access.Engine) {
@@ -103,8 +104,8 @@ func TestReplay(t *testing.T) {
 			t.Errorf("another decision passes for identical: %v", err)
 		}
 	}
-	if _, err := explainer.Replay(t.Context(), "nothing"); !errors.Is(err, access.ErrNotFound) {
-		t.Errorf("an unknown one: %v", err)
+	if _, err := explainer.Replay(t.Context(), "nothing"); !errors.Is(err, access.ErrNotFound) || len(refusal.All(err)) != 1 || refusal.All(err)[0].Remedy == "" {
+		t.Errorf("an unknown one: %v, want it named, with the next step", err)
 	}
 }
 

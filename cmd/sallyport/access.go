@@ -7,8 +7,8 @@ import (
 )
 
 type accessCmd struct {
-	Decide   accessDecideCmd   `cmd:"" help:"Ask what the gate would say to a mail client. The last line is the decision."`
-	Explain  accessExplainCmd  `cmd:"" help:"Say step by step what is decided of a mail client, and why."`
+	Decide   accessDecideCmd   `cmd:"" help:"Ask as a gate does: the mail client counts as one that came, and its owner may get a mail. The last line is the decision. To look only: access explain."`
+	Explain  accessExplainCmd  `cmd:"" help:"Say step by step what is decided of a mail client, and why. Nothing is noted."`
 	Denials  accessDenialsCmd  `cmd:"" help:"List refusals, the newest first."`
 	Replay   accessReplayCmd   `cmd:"" help:"Judge a refusal once more from what it rested on then."`
 	Default  accessDefaultCmd  `cmd:"" help:"Show or set what is said of mail clients of which nothing else is said."`
