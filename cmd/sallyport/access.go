@@ -21,8 +21,8 @@ type accessCmd struct {
 type accessDecideCmd struct {
 	User       string `required:"" help:"As the mail client sends it: UPN, email, user name or DOMAIN\\user." placeholder:"USER"`
 	DeviceID   string `name:"device-id" required:"" help:"ActiveSync DeviceId." placeholder:"ID"`
-	DeviceType string `help:"ActiveSync DeviceType." default:"iPhone"`
-	UserAgent  string `help:"The client's User-Agent." default:""`
+	DeviceType string `help:"ActiveSync DeviceType (default: what is on record)." placeholder:"TYPE"`
+	UserAgent  string `help:"The client's User-Agent (default: what is on record)." placeholder:"TEXT"`
 	Output
 }
 
