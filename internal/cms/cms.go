@@ -57,6 +57,10 @@ type Trust struct {
 	Usages        []x509.ExtKeyUsage  // empty means any
 	MaxBytes      int                 // 0 means bounded.MaxCMS
 	Known         *Chains             // certificates that were found good before; nil: each is verified anew
+	// Closed leaves out what the sender brings along: Intermediates are all there
+	// are. A stranger's crowd of authorities that all sign each other takes a tenth of
+	// a second to get lost in, and one of ours that was retired is not to come back so.
+	Closed bool
 }
 
 func (t Trust) maxBytes() int {

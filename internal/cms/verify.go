@@ -98,7 +98,7 @@ func (s *signed) checkAttributes(content []byte) error {
 func (s *signed) checkChain(t Trust) error { return t.Check(s.signer, s.certs...) }
 
 // Check reports whether c leads to t.Roots at t.Now for one of t.Usages, by way
-// of t.Intermediates and what the sender brought along.
+// of t.Intermediates and, unless t is Closed, what the sender brought along.
 func (t Trust) Check(c *x509.Certificate, along ...*x509.Certificate) (err error) {
 	defer guard(&err, ErrUntrusted)
 	if t.Roots == nil || t.Now.IsZero() {
@@ -107,6 +107,9 @@ func (t Trust) Check(c *x509.Certificate, along ...*x509.Certificate) (err error
 	}
 	if t.Known.knows(c, t) {
 		return nil
+	}
+	if t.Closed {
+		along = nil
 	}
 	intermediates := x509.NewCertPool()
 	for _, between := range append(append([]*x509.Certificate(nil), t.Intermediates...), along...) {
