@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	crlLife    = 24 * time.Hour // until NextUpdate
+	crlLife    = 24 * time.Hour // from ThisUpdate until NextUpdate
 	crlRefresh = 12 * time.Hour // after which it is made anew, though nothing changed
 )
 
@@ -113,11 +113,8 @@ func (c *CRLs) refresh(ctx context.Context, e *crlEntry, ca member, issuerKeyID 
 // revocationList is numbered by the time, in microseconds, and always beyond the
 // number before: it grows over restarts, and on several servers, with no counter to keep.
 func revocationList(revoked []Revoked, now time.Time, before *big.Int) (*x509.RevocationList, error) {
-	list := &x509.RevocationList{
-		Number:     big.NewInt(now.UnixMicro()),
-		ThisUpdate: now.Add(-backdate).Truncate(time.Second), // a clock may be a little slow
-		NextUpdate: now.Add(crlLife).Truncate(time.Second),
-	}
+	from := now.Add(-backdate).Truncate(time.Second) // a clock may be a little slow
+	list := &x509.RevocationList{Number: big.NewInt(now.UnixMicro()), ThisUpdate: from, NextUpdate: from.Add(crlLife)}
 	if before != nil && list.Number.Cmp(before) <= 0 {
 		list.Number = new(big.Int).Add(before, big.NewInt(1))
 	}
