@@ -218,7 +218,7 @@ func (c *client) told(t *testing.T, active string) {
 	text, err := io.ReadAll(answer.Body)
 	must(t, err)
 	for _, want := range []string{`sallyport_certificate_left_seconds{fingerprint="`, `role="scep-ra"`, `sallyport_crl_next_update_timestamp_seconds{issuer="`,
-		`sallyport_identities_ending{days="7"} 0`, "sallyport_identities_waiting "} {
+		`sallyport_identities_ending{days="7"} 0`, `sallyport_certificates_by_hand_ending{days="30"} 0`, "sallyport_identities_waiting "} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no metric %s", want)
 		}

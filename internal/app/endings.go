@@ -30,6 +30,7 @@ var (
 	crlNext   = prometheus.NewDesc("sallyport_crl_next_update_timestamp_seconds", "Until when the revocation list of an issuing certificate is good.", []string{"issuer"}, nil)
 	crlSize   = prometheus.NewDesc("sallyport_crl_revoked", "Certificates on the revocation list of an issuing certificate.", []string{"issuer"}, nil)
 	phoneEnds = prometheus.NewDesc("sallyport_identities_ending", "Identities of active enrolments that are good now and end within so many days.", []string{"days"}, nil)
+	handEnds  = prometheus.NewDesc("sallyport_certificates_by_hand_ending", "Certificates of devices enrolled by hand that are good now and end within so many days: nothing of ours renews them.", []string{"days"}, nil)
 	phoneWait = prometheus.NewDesc("sallyport_identities_waiting", "Active enrolments that were asked to renew an identity, or will be.", nil, nil)
 )
 
@@ -38,7 +39,7 @@ type endings struct{ watch *enroll.Watch }
 
 // Describe implements prometheus.Collector.
 func (e endings) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ownExpiry, ownLeft, crlNext, crlSize, phoneEnds, phoneWait} {
+	for _, d := range []*prometheus.Desc{ownExpiry, ownLeft, crlNext, crlSize, phoneEnds, handEnds, phoneWait} {
 		to <- d
 	}
 }
@@ -64,5 +65,7 @@ func (e endings) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge(phoneEnds, float64(all.Identities.Within30), "30")
 	gauge(phoneEnds, float64(all.Identities.Within7), "7")
+	gauge(handEnds, float64(all.Identities.ByHand30), "30")
+	gauge(handEnds, float64(all.Identities.ByHand7), "7")
 	gauge(phoneWait, float64(all.Identities.Waiting))
 }
