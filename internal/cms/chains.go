@@ -22,6 +22,7 @@ type Chains struct {
 	roots         *x509.CertPool
 	intermediates []*x509.Certificate
 	usages        []x509.ExtKeyUsage
+	closed        bool
 	young, old    map[[sha256.Size]byte]validity
 }
 
@@ -74,6 +75,7 @@ func (k *Chains) learn(c *x509.Certificate, t Trust, chain []*x509.Certificate) 
 	defer k.mu.Unlock()
 	if !k.same(t) {
 		k.roots, k.intermediates, k.usages = t.Roots.Clone(), slices.Clone(t.Intermediates), slices.Clone(t.Usages)
+		k.closed = t.Closed
 		k.young, k.old = nil, nil
 	}
 	k.keep(sha256.Sum256(c.Raw), v)
@@ -81,7 +83,7 @@ func (k *Chains) learn(c *x509.Certificate, t Trust, chain []*x509.Certificate) 
 
 // same reports whether what is remembered was measured by this trust.
 func (k *Chains) same(t Trust) bool {
-	return k.roots != nil && k.roots.Equal(t.Roots) && slices.Equal(k.usages, t.Usages) &&
+	return k.roots != nil && k.roots.Equal(t.Roots) && slices.Equal(k.usages, t.Usages) && k.closed == t.Closed &&
 		slices.EqualFunc(k.intermediates, t.Intermediates, func(a, b *x509.Certificate) bool { return a == b || bytes.Equal(a.Raw, b.Raw) })
 }
 

@@ -43,6 +43,8 @@ func TestChains(t *testing.T) {
 	check("no roots", id, func(t *Trust) { t.Roots = nil }, ErrUntrusted)
 	check("another usage", id, func(t *Trust) { t.Usages = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, ErrUntrusted)
 	check("good again", id, nil, nil)
+	check("issuer comes along", id, func(t *Trust) { t.Intermediates = nil }, nil)
+	check("issuer comes along where it is closed", id, func(t *Trust) { t.Intermediates, t.Closed = nil, true }, ErrUntrusted)
 	check("a stranger's", other.identity(t, key, x509.ExtKeyUsageClientAuth), nil, ErrUntrusted)
 
 	// The issuing certificate ends before the one that it issued.
