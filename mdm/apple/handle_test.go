@@ -158,6 +158,21 @@ func (d *desk) issue(t testing.TB, name string, notAfter time.Time, usage x509.E
 	return cms.Identity{Certificate: cert, Key: key}
 }
 
+// issueUnder is issue by an authority between the root and the phone, which this
+// service does not know and the phone brings along.
+func (d *desk) issueUnder(t testing.TB, name string) cms.Identity {
+	t.Helper()
+	between := *d
+	between.key = newKey(t)
+	between.root = certify(t, &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "between"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: noon.Add(-time.Hour), NotAfter: noon.AddDate(9, 0, 0),
+	}, d.root, between.key.Public(), d.key)
+	id := between.issue(t, name, noon.AddDate(1, 0, 0), x509.ExtKeyUsageClientAuth)
+	id.Chain = []*x509.Certificate{between.root}
+	return id
+}
+
 func sign(t testing.TB, body []byte, id cms.Identity) string {
 	t.Helper()
 	signature, err := cms.SignDetached(body, id)
@@ -198,6 +213,7 @@ func TestSignature(t *testing.T) {
 	}{
 		{"good", body, good, nil},
 		{"none", body, "", ErrUnauthenticated},
+		{"by way of an authority that came along", body, sign(t, body, d.issueUnder(t, "phone")), ErrUnauthenticated},
 		{"not base64", body, "%%%", ErrUnauthenticated},
 		{"not CMS", body, "aGVsbG8=", ErrUnauthenticated},
 		{"longer than a header", body, strings.Repeat("A", bounded.MaxHeader+1), ErrUnauthenticated},
