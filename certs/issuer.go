@@ -152,11 +152,13 @@ func (i *Issuer) sign(c Claimed, key crypto.PublicKey) (cert, issuer *x509.Certi
 		return nil, nil, err
 	}
 	r := issuanceRules[c.Grant.Rule]
+	name := c.Grant.CommonName
+	if r.mail { // which leaves the login out of the other names
+		name = c.Grant.Mail
+	}
 	ca := i.Authority.newest(roleIssuing)
 	cert, err = sign(r, content{
-		subject: pkix.Name{
-			Organization: []string{i.Authority.organization}, CommonName: commonName(c.Grant.CommonName),
-		},
+		subject:   pkix.Name{Organization: []string{i.Authority.organization}, CommonName: commonName(name)},
 		names:     names{upn: c.Grant.UPN, mail: c.Grant.Mail},
 		serial:    c.Claim.Serial,
 		notBefore: c.Claim.NotBefore, notAfter: earlier(c.Claim.NotAfter, c.Claim.NotBefore.Add(r.lifetime)),

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"strings"
@@ -86,62 +85,6 @@ func TestIssueFollowsTheRule(t *testing.T) {
 	}
 	if _, err := f.issuer.Lookup(t.Context(), "00"); !errors.Is(err, certs.ErrNotFound) {
 		t.Errorf("Lookup of a stranger: %v", err)
-	}
-}
-
-// upn reads the otherName by hand.
-func upn(t *testing.T, cert *x509.Certificate) string {
-	t.Helper()
-	for _, e := range cert.Extensions {
-		if !e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) {
-			continue
-		}
-		var list []asn1.RawValue
-		if _, err := asn1.Unmarshal(e.Value, &list); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range list {
-			if name.Tag != 0 {
-				continue
-			}
-			var other struct {
-				ID    asn1.ObjectIdentifier
-				Value string `asn1:"explicit,tag:0,utf8"`
-			}
-			if _, err := asn1.UnmarshalWithParams(name.FullBytes, &other, "tag:0"); err != nil {
-				t.Fatal(err)
-			}
-			if other.ID.String() == "1.3.6.1.4.1.311.20.2.3" {
-				return other.Value
-			}
-		}
-	}
-	return ""
-}
-
-func TestNamesThatNeedCare(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	g := grant()
-	g.CommonName = strings.Repeat("é", 70) + "@example.test"
-	g.UPN = "jörg@example.test"
-	g.Mail = "jörg@example.test"
-	cert, err := f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, g), PublicKey: phoneKey().Public(), TransactionID: "t"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cert.Subject.CommonName != strings.Repeat("é", 64) || upn(t, cert) != g.UPN || len(cert.EmailAddresses) != 0 {
-		t.Errorf("%s, UPN %q, mail %v", cert.Subject, upn(t, cert), cert.EmailAddresses)
-	}
-	g.UPN, g.Mail, g.InvitationID = "", "", "invitation-2"
-	cert, err = f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, g), PublicKey: phoneKey().Public(), TransactionID: "t2"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range cert.Extensions {
-		if e.Id.String() == "2.5.29.17" {
-			t.Error("a SAN without names")
-		}
 	}
 }
 
