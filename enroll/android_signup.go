@@ -192,7 +192,7 @@ func (a *Androids) SetUp(ctx context.Context) (more bool, err error) {
 }
 
 // setUp tells Google where to tell of devices, which page people sign in at, and
-// what a phone has until its own policy is made.
+// what a phone has until its own policy is made, and asks what mail apps read.
 func (a *Androids) setUp(ctx context.Context) error {
 	e, api, err := a.enterprise(ctx)
 	if err != nil {
@@ -212,5 +212,7 @@ func (a *Androids) setUp(ctx context.Context) error {
 	if err := a.Enterprises.AndroidSetUp(ctx, a.now()); err != nil {
 		return fmt.Errorf("note set-up: %w", err)
 	}
-	return nil
+	// It is asked for every hour; the first phones do not wait for that.
+	_, err = a.FetchSchemas(ctx)
+	return err
 }
