@@ -1,10 +1,13 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"sallyport/enroll"
 )
 
 // TestAndroidPages: a phone gets a button, which leads on to Google; looking
@@ -47,5 +50,37 @@ func TestAndroidPages(t *testing.T) {
 	}
 	if strings.Contains(w.logged(), "et=T") {
 		t.Error("the log holds a token")
+	}
+}
+
+// TestAndroidSignupTrouble: an administrator whose sign-up does not end well is told
+// what to do, and not to open an invitation.
+func TestAndroidSignupTrouble(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		err    error
+		status int
+		says   string
+	}{
+		"over":    {enroll.ErrConflict, http.StatusConflict, "begin again: sallyport android signup"},
+		"bare":    {enroll.ErrInvalid, http.StatusBadRequest, "begin again: sallyport android signup"},
+		"refused": {enroll.ErrGoogle, http.StatusBadGateway, "what Google said under the number below"},
+		"ours":    {errors.New("disk full"), http.StatusInternalServerError, "fault of the server"},
+	} {
+		w := newWorld(t)
+		c := w.config()
+		c.Device.Android = androidFake{w: w, signup: tt.err}
+		handlers, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorder := httptest.NewRecorder()
+		handlers.Public.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "https://mdm.example.test/android/callback?state=secret&enterpriseToken=T", nil))
+		if recorder.Code != tt.status || !strings.Contains(strings.ReplaceAll(recorder.Body.String(), "&#39;", "'"), tt.says) {
+			t.Errorf("%s: got %d without %q", name, recorder.Code, tt.says)
+		}
+		if strings.Contains(w.logged(), "state=secret") {
+			t.Errorf("%s: the log holds the state", name)
+		}
 	}
 }

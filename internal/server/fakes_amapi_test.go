@@ -14,8 +14,9 @@ import (
 // androidFake is signed up at Google, where no phone has come yet. Pages say so
 // when it is ready.
 type androidFake struct {
-	w     *world
-	ready bool
+	w      *world
+	ready  bool
+	signup error // that finishing one ends in
 }
 
 func (f androidFake) Ready(context.Context) (bool, error) { return f.ready, f.w.did(false) }
@@ -33,7 +34,12 @@ func (f androidFake) SignIn(ctx context.Context, _, code, pin string) (enroll.An
 	return f.Invite(ctx, code, pin)
 }
 
-func (f androidFake) FinishSignup(context.Context, string, string) error { return f.w.did(true) }
+func (f androidFake) FinishSignup(context.Context, string, string) error {
+	if f.signup != nil {
+		return f.signup
+	}
+	return f.w.did(true)
+}
 
 func (f androidFake) Notified(context.Context, string, []byte) error { return f.w.did(true) }
 

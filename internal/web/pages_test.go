@@ -81,7 +81,7 @@ func every(t *testing.T, p *Pages, accept string) map[string]string {
 	return pages
 }
 
-var troubles = []string{"unknown", "used", "expired", "revoked", "many", "pins", "foreign", "settings", "request", "missing", "lost", "down", "broken"}
+var troubles = []string{"unknown", "used", "expired", "revoked", "many", "pins", "foreign", "settings", "signup", "google", "request", "missing", "lost", "down", "broken"}
 
 func TestPagesRender(t *testing.T) {
 	p, err := New()

@@ -195,6 +195,10 @@ func (a *API) writeSignIn(w http.ResponseWriter, r *http.Request, status int, vi
 	return writePage(w, status, body)
 }
 
+// errSignup marks trouble of a page that an administrator sees, and nobody who was
+// invited.
+var errSignup = errors.New("sign-up at Google")
+
 // AndroidCallback answers GET /android/callback, to which Google sends the
 // administrator's browser back: that it is a GET is Google's choice, and the state
 // in it is good for one sign-up, once.
@@ -207,7 +211,7 @@ func (a *API) AndroidCallback(w http.ResponseWriter, r *http.Request) error {
 		if errors.Is(err, enroll.ErrConflict) { // of no sign-up: each leaves a row in the trail
 			a.d.Failures.Allow(limit.Network(r))
 		}
-		return err
+		return fmt.Errorf("%w: %w", errSignup, err)
 	}
 	body, err := a.d.Pages.SignedUp(r.Header.Get("Accept-Language"), a.d.Organization)
 	if err != nil {

@@ -55,6 +55,10 @@ func troubleOf(err error, status int) string {
 		return "foreign"
 	case errors.Is(err, templates.ErrRender):
 		return "settings"
+	case errors.Is(err, errSignup) && errors.Is(err, enroll.ErrGoogle):
+		return "google"
+	case errors.Is(err, errSignup) && status < http.StatusInternalServerError:
+		return "signup"
 	case status == http.StatusServiceUnavailable:
 		return "down"
 	case status >= http.StatusInternalServerError:
