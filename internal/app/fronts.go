@@ -18,6 +18,7 @@ import (
 	"sallyport/internal/server/adminapi"
 	"sallyport/internal/server/deviceapi"
 	"sallyport/internal/store"
+	"sallyport/mdm"
 )
 
 // openFronts puts the handlers before the bound addresses.
@@ -109,11 +110,12 @@ func (a *App) trusted() bool {
 }
 
 // rehearsal says in plain words what a real phone would miss.
-func (a *App) rehearsal() []string {
-	found := a.Gaps()
-	words := make([]string, len(found))
-	for i, g := range found {
-		words[i] = g.Problem
+func (a *App) rehearsal(p mdm.Platform) []string {
+	var words []string
+	for _, g := range a.Gaps() {
+		if g.lacks(p) {
+			words = append(words, g.Problem)
+		}
 	}
 	return words
 }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"sallyport/mdm"
 )
 
 // Gap is something that a real phone needs and this installation lacks. While
@@ -23,6 +25,12 @@ func pushGap() Gap {
 	return Gap{"push_certificate",
 		"without Apple's MDM push certificate a phone that enrols now can never be woken and must enrol again later",
 		"sallyport push csr, then follow docs/push-certificate.md; until then enrol software phones only"}
+}
+
+// lacks says whether the gap is one for phones of that platform. An Android phone
+// installs no profile of ours, and is woken by Google.
+func (g Gap) lacks(p mdm.Platform) bool {
+	return p != mdm.Android || g.Name == "public_url" || g.Name == "tls_certificate"
 }
 
 // given are the certificates that came from outside, with their chains; nil

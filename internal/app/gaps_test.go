@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"strings"
 	"testing"
+
+	"sallyport/mdm"
 )
 
 func TestGaps(t *testing.T) {
@@ -56,5 +58,22 @@ func TestPrivate(t *testing.T) {
 		if got := private(u); got != want {
 			t.Errorf("private(%s): got %t", u, got)
 		}
+	}
+}
+
+// An Android phone shows no profile of ours, and Google wakes it.
+func TestGapsOfAndroid(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, g := range append(gaps("https://localhost:8443", given{}, nil), pushGap()) {
+		if g.lacks(mdm.Android) {
+			names = append(names, g.Name)
+		}
+		if !g.lacks(mdm.Apple) {
+			t.Errorf("%s is no gap for an iPhone", g.Name)
+		}
+	}
+	if got := strings.Join(names, " "); got != "public_url tls_certificate" {
+		t.Errorf("got %s", got)
 	}
 }

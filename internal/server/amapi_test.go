@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"sallyport/enroll"
+	"sallyport/mdm"
 )
 
 // TestAndroidPages: a phone gets a button, which leads on to Google; looking
@@ -81,6 +82,52 @@ func TestAndroidSignupTrouble(t *testing.T) {
 		}
 		if strings.Contains(w.logged(), "state=secret") {
 			t.Errorf("%s: the log holds the state", name)
+		}
+	}
+}
+
+// TestCompanyCodeOnAnyScreen: a phone that was reset has no browser: the code that it
+// reads has to be on a screen that is no phone's.
+func TestCompanyCodeOnAnyScreen(t *testing.T) {
+	t.Parallel()
+	for _, company := range []bool{true, false} {
+		w := newWorld(t)
+		w.company = company
+		c := w.config()
+		c.Device.Android = androidFake{w: w, ready: true}
+		handlers, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := do(t, handlers.Public, "GET", "/enroll/"+goodCode, "", "User-Agent", windows).Body.String()
+		if !strings.Contains(page, "Open this page on your phone") || strings.Contains(page, "on your iPhone or iPad") {
+			t.Error("the page is for iPhones alone")
+		}
+		if shown := strings.Contains(page, `action="/enroll/`+goodCode+`/android"`); shown != company {
+			t.Errorf("of the company: %t, button: %t", company, shown)
+		}
+	}
+}
+
+// TestRehearsalOfAndroid: what Apple's phones would miss keeps no Android phone out.
+func TestRehearsalOfAndroid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.config()
+	c.Rehearsal = func(p mdm.Platform) []string {
+		if p == mdm.Android {
+			return nil
+		}
+		return []string{"no push certificate"}
+	}
+	handlers, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for agent, told := range map[string]bool{android: false, windows: true, safari: true} {
+		page := do(t, handlers.Public, "GET", "/enroll/"+goodCode, "", "User-Agent", agent).Body.String()
+		if strings.Contains(page, "no push certificate") != told || strings.Contains(page, "rehearsal server") != told {
+			t.Errorf("%s: told: %t", agent, !told)
 		}
 	}
 }

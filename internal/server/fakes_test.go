@@ -53,6 +53,7 @@ type world struct {
 	profiles int // enrolment profiles handed out
 	writes   int // acts that changed something
 	torn     bool
+	company  bool                  // phones of invitations are the organisation's
 	crowd    int                   // people beside alice that the console lists
 	tokens   map[string]auth.Token // by hash
 	root     *x509.Certificate
@@ -480,6 +481,9 @@ func (f enroller) find(code string) (enroll.Invitation, error) {
 		return i, refusal.New(enroll.ErrInvitationRevoked, "code", "revoked", "ask")
 	default:
 		return i, refusal.New(enroll.ErrNotFound, "code", "unknown", "ask")
+	}
+	if f.w.company {
+		i.Ownership = mdm.Corporate
 	}
 	return i, nil
 }

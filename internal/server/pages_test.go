@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
+	"sallyport/mdm"
 )
 
 const (
@@ -84,7 +85,7 @@ func TestEnrollPageByBrowser(t *testing.T) {
 func TestRehearsalIsTold(t *testing.T) {
 	w := newWorld(t)
 	c := w.config()
-	c.Rehearsal = func() []string { return []string{"no push certificate"} }
+	c.Rehearsal = func(mdm.Platform) []string { return []string{"no push certificate"} }
 	handlers, err := New(c)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"sallyport/internal/server/limit"
 	"sallyport/internal/server/peer"
 	"sallyport/internal/web"
+	"sallyport/mdm"
 )
 
 // Tokens recognises bearer tokens. *auth.Service is one.
@@ -34,15 +35,15 @@ type Config struct {
 	Audit  audit.Log // refused tokens
 	Ping   func(context.Context) error
 
-	Version     string               // optional: "unknown"
-	Proxies     peer.Proxies         // optional: the reverse proxies that are believed
-	Split       bool                 // /api and /metrics on a handler of their own
-	HSTS        bool                 // tell browsers to come by TLS alone from now on: only under a public certificate
-	Rehearsal   func() []string      // optional: what a real phone would miss; Device.Rehearsal wins
-	Metrics     *prometheus.Registry // optional: one of its own
-	Unavailable func(error) bool     // optional: says which errors of the storage will pass by themselves (503)
-	Log         *slog.Logger         // optional: no log
-	Now         func() time.Time     // optional: time.Now
+	Version     string                      // optional: "unknown"
+	Proxies     peer.Proxies                // optional: the reverse proxies that are believed
+	Split       bool                        // /api and /metrics on a handler of their own
+	HSTS        bool                        // tell browsers to come by TLS alone from now on: only under a public certificate
+	Rehearsal   func(mdm.Platform) []string // optional: what a real phone would miss; Device.Rehearsal wins
+	Metrics     *prometheus.Registry        // optional: one of its own
+	Unavailable func(error) bool            // optional: says which errors of the storage will pass by themselves (503)
+	Log         *slog.Logger                // optional: no log
+	Now         func() time.Time            // optional: time.Now
 }
 
 // Validate reports everything that is missing.

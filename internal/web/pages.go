@@ -49,7 +49,7 @@ type Enroll struct {
 	QR           string   // path of the picture
 	Gaps         []string // why this is a rehearsal server; none on a real one
 	Accounts     []Account
-	Android      *AndroidOffer // of Kind Android, where such phones are enrolled; nil: mail is set up by hand
+	Android      *AndroidOffer // of Kind Android and Desktop, where such phones are enrolled; nil: mail is set up by hand
 }
 
 // AndroidOffer is what an Android phone is offered.
@@ -58,6 +58,7 @@ type AndroidOffer struct {
 	Progress string // "", waiting, enrolled, held, configured, ended
 	Over     bool   // the invitation was used: there is nothing to press any more
 	Company  bool   // the phone belongs to the organisation: it reads a code
+	Beside   bool   // of Kind Desktop: any phone may come, and this is not it
 	PINWrong bool
 	// Code is the text of the QR code that the phone reads at its first screen, empty
 	// until it was asked for; Path draws it, in a square of Size.

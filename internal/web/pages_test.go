@@ -63,6 +63,10 @@ func every(t *testing.T, p *Pages, accept string) map[string]string {
 	e.Android = &AndroidOffer{Action: "/enroll/K7QX2MPA/android", Company: true}
 	body, err = p.Enroll(accept, e)
 	add("enroll-android-company", body, err)
+	e = sample(Desktop)
+	e.PIN, e.MaybeIPad, e.Android = true, true, &AndroidOffer{Action: "/enroll/K7QX2MPA/android", Company: true, Beside: true}
+	body, err = p.Enroll(accept, e)
+	add("enroll-desktop-company", body, err)
 	for _, wrong := range []bool{false, true} {
 		body, err = p.PhoneSignIn(accept, PhoneSignIn{Organization: "Example Organisation", Provisioning: "p", Wrong: wrong})
 		add(fmt.Sprint("signin-", wrong), body, err)

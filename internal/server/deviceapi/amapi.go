@@ -118,14 +118,15 @@ func mayLeave(w http.ResponseWriter) {
 		"form-action 'self' https://enterprise.google.com; base-uri 'none'; frame-ancestors 'none'")
 }
 
-// androidPage is the enrolment page on an Android phone; done is false where the
-// page is that of every phone.
+// androidPage is the enrolment page on an Android phone, and on a screen beside the
+// phones; done is false where the page is that of every phone.
 func (a *API) androidPage(w http.ResponseWriter, r *http.Request, welcome enroll.Welcome, err error) (done bool, _ error) {
-	if kindOf(r.UserAgent()) != web.Android {
+	kind := kindOf(r.UserAgent())
+	if kind != web.Android && kind != web.Desktop {
 		return false, nil
 	}
 	used := errors.Is(err, enroll.ErrInvitationUsed)
-	if err != nil && !used {
+	if err != nil && (!used || kind == web.Desktop) {
 		return false, nil
 	}
 	ready, readyErr := a.d.Android.Ready(r.Context())
@@ -136,7 +137,7 @@ func (a *API) androidPage(w http.ResponseWriter, r *http.Request, welcome enroll
 		return false, nil
 	}
 	if !used {
-		return true, a.writeAndroid(w, r, http.StatusOK, welcome, web.AndroidOffer{})
+		return true, a.writeAndroid(w, r, http.StatusOK, welcome, web.AndroidOffer{Beside: kind == web.Desktop})
 	}
 	progress, err := a.d.Android.Progress(r.Context(), r.PathValue("code"))
 	if err != nil || progress == enroll.AndroidNone { // an iPhone used it

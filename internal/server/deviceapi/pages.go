@@ -113,13 +113,17 @@ func (a *API) writeEnrollView(w http.ResponseWriter, r *http.Request, status int
 		URL:          a.pageURL(r),
 		Download:     path + "/enroll.mobileconfig",
 		QR:           path + "/qr.png",
-		Gaps:         a.d.Rehearsal(),
 		Android:      managed,
 	}
-	if managed != nil {
+	if managed != nil && !managed.Beside {
 		view.Kind = web.Android
 		mayLeave(w)
 	}
+	platform := mdm.Apple
+	if view.Kind == web.Android {
+		platform = mdm.Android
+	}
+	view.Gaps = a.d.Rehearsal(platform)
 	if view.Name == "" {
 		view.Name = welcome.User.UPN
 	}

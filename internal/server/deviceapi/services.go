@@ -7,6 +7,7 @@ import (
 	"sallyport/enroll"
 	"sallyport/internal/server/limit"
 	"sallyport/internal/web"
+	"sallyport/mdm"
 	"sallyport/mdm/apple"
 )
 
@@ -71,9 +72,9 @@ type Deps struct {
 	Android      Android
 	Reasons      Reasons
 	Pages        *web.Pages
-	PublicURL    string          // without a slash at the end; what the QR code says
-	Organization string          // shown on pages that know no invitation
-	Rehearsal    func() []string // what a real phone would miss, in plain words; nil or none on a real server
+	PublicURL    string                      // without a slash at the end; what the QR code says
+	Organization string                      // shown on pages that know no invitation
+	Rehearsal    func(mdm.Platform) []string // what a real phone would miss, in plain words; nil or none on a real server
 
 	// Limits; nil means the defaults.
 	Requests *limit.Limiter // of /enroll/*, by network
@@ -99,7 +100,7 @@ type API struct{ d Deps }
 // codes, shut out neither Google nor anybody's app.
 func New(d Deps) *API {
 	if d.Rehearsal == nil {
-		d.Rehearsal = func() []string { return nil }
+		d.Rehearsal = func(mdm.Platform) []string { return nil }
 	}
 	if d.Requests == nil {
 		d.Requests = limit.New(limit.Rate{PerSecond: 5, Burst: 120}, limit.Rate{PerSecond: 100, Burst: 1000}, d.Now)
