@@ -314,7 +314,7 @@ func (w ways) usedUp(t *testing.T) {
 		t.Errorf("a token that was used: %v", err)
 	}
 	before := w.minted()
-	if status, to, text := w.opens(t, http.MethodPost, i.URL+"/android", url.Values{}); status != http.StatusGone {
+	if status, to, text := w.opens(t, http.MethodPost, i.URL+"/android", url.Values{}); status != http.StatusOK || !strings.Contains(text, "It worked") {
 		t.Errorf("the button of a used invitation: status %d to %q\n%s", status, to, text)
 	}
 	if err := second.Enroll(t.Context(), i.URL); err == nil {

@@ -24,6 +24,11 @@ import (
 // that it reads at its first screen.
 func (a *API) AndroidInvite(w http.ResponseWriter, r *http.Request) error {
 	welcome, err := a.open(r)
+	if errors.Is(err, enroll.ErrInvitationUsed) { // the button of an old page: whether it worked is what its user asks
+		if done, pageErr := a.androidPage(w, r, welcome, err); done {
+			return pageErr
+		}
+	}
 	if err != nil {
 		return err
 	}
