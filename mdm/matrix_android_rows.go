@@ -29,6 +29,8 @@ func androidRows() []MatrixRow {
 		{Client: c, Kind: ActionClearPasscode, Effect: "removes the work profile's own passcode; the phone's stays"},
 		{Client: c, Kind: ActionRename, Effect: "changes our label; the phone keeps its own name"},
 		{Client: c, Kind: ActionQuery, Effect: "asks for the number of the phone's eSIM chip (EID), all that Google lets be asked; the rest the phone tells by itself"},
+		{Client: c, Kind: ActionRetire, Supervised: true, Ownership: Personal,
+			Reason: "it would be reset as it left the factory, as nothing else ends the management of a phone that is managed as a whole; whose it is has to reset it, and remove-policies and selective-wipe take back the rest"},
 		{Client: c, Kind: ActionRetire, Supervised: true,
 			Reason: "it would be reset as it left the factory, as nothing else ends the management of a phone that is managed as a whole; wipe it, or remove it at Google"},
 		{Client: c, Kind: ActionRetire, Ownership: Personal, Effect: workOut + ", and ends the enrolment"},

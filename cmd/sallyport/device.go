@@ -20,7 +20,7 @@ type deviceCmd struct {
 	SelectiveWipe  deviceSelectiveWipeCmd  `cmd:"" help:"Remove mail and everything else that came from this server; private data stays."`
 	Retire         deviceRetireCmd         `cmd:"" help:"Un-enrol a phone and revoke its certificates."`
 	Wipe           deviceWipeCmd           `cmd:"" help:"Erase everything on a phone; corporate phones only."`
-	Command        deviceCommandCmd        `cmd:"" help:"Send a command in your own words (a property list)."`
+	Command        deviceCommandCmd        `cmd:"" help:"Send a command in your own words: a property list, or Google's JSON for an Android phone."`
 	Actions        deviceActionsCmd        `cmd:"" help:"List what was ordered for a phone, newest first; or show one act with its answer."`
 	Approve        deviceApproveCmd        `cmd:"" help:"Agree to an act as its second owner."`
 	Cancel         deviceCancelCmd         `cmd:"" help:"Take an act back before the phone has taken it."`

@@ -101,7 +101,7 @@ func (c *deviceWipeCmd) Run(p *program) error {
 
 type deviceCommandCmd struct {
 	Act
-	File string `arg:"" help:"File with the Command dictionary as an XML property list, - for standard input."`
+	File string `arg:"" help:"File with the Command dictionary as an XML property list, - for standard input. For an Android phone JSON: {\"type\": \"REBOOT\"}, START_LOST_MODE with a message, or STOP_LOST_MODE."`
 }
 
 func (c *deviceCommandCmd) Run(p *program) error {

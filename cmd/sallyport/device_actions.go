@@ -111,7 +111,7 @@ func (c *deviceApproveCmd) Run(p *program) error {
 		if c.json() {
 			return printJSON(p.stdout, shown)
 		}
-		fmt.Fprintf(p.stdout, "%s of %s (%s), ordered by %s on %s, is %s\n", actName(shown.Kind), cell(deviceTitle(device.Device)),
+		fmt.Fprintf(p.stdout, "%s of %s (%s), ordered by %s on %s, is %s\n", actName(shown.Kind), cell(cmp.Or(deviceTitle(device.Device), device.ID)),
 			cell(device.User), cell(shown.RequestedBy), stamp(shown.RequestedAt), shown.State)
 		for _, can := range device.Capabilities {
 			if string(can.Kind) == shown.Kind {

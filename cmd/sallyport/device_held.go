@@ -22,7 +22,7 @@ func (c *deviceOwnershipCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	now, name := device.Enrollment.Ownership, cell(deviceTitle(device.Device))
+	now, name := device.Enrollment.Ownership, cell(cmp.Or(deviceTitle(device.Device), device.ID))
 	if c.DryRun {
 		switch {
 		case now == c.Ownership:

@@ -57,7 +57,7 @@ func (a Account) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(a)) 
 // ErrAccount and name each part that is missing; none repeats what the file says.
 func ParseAccount(source []byte) (Account, error) {
 	if len(source) > maxAccount {
-		return Account{}, refusal.New(ErrAccount, "", "is larger than 64 KiB", "give the JSON key file of one service account")
+		return Account{}, refusal.New(ErrAccount, "", "the file is larger than 64 KiB", "give the JSON key file of one service account")
 	}
 	var file struct {
 		Type       string `json:"type"`
@@ -68,7 +68,7 @@ func ParseAccount(source []byte) (Account, error) {
 		TokenURI   string `json:"token_uri"`
 	}
 	if err := json.Unmarshal(bytes.TrimPrefix(source, []byte("\ufeff")), &file); err != nil {
-		return Account{}, refusal.New(ErrAccount, "", "is not the JSON of a service account", "download a new key file of type JSON from Google Cloud: IAM, Service accounts, Keys")
+		return Account{}, refusal.New(ErrAccount, "", "the file is not the JSON of a service account", "download a new key file of type JSON from Google Cloud: IAM, Service accounts, Keys")
 	}
 	var list refusal.List
 	switch file.Type {
