@@ -72,10 +72,12 @@ func (c *androidStatusCmd) Run(p *program) error {
 		enterprise = "none yet: the sign-up is under way"
 	case enterprise == "":
 		enterprise = "none: Android phones set up mail by hand"
+	case !s.SetUp:
+		enterprise += ", not set up yet: see sallyport android doctor"
 	}
 	return facts(p.stdout, []fact{
 		{"enterprise", enterprise}, {"project", s.Project}, {"account", s.Account}, {"topic", s.Topic}, {"signed up", stamp(s.FinishedAt)},
-		{"notified", stamp(s.NotifiedAt)}, {"phones", fmt.Sprintf("%d active: %d wait for their policy, %d had trouble, %d keep an older one", s.Phones.Active, s.Phones.Due, s.Phones.Failing, s.Phones.Left)},
+		{"notified", stamp(s.NotifiedAt)}, {"phones", fmt.Sprintf("%d active: %d wait for their policy, %d had trouble, %d keep an older one, %d are missing at Google", s.Phones.Active, s.Phones.Due, s.Phones.Failing, s.Phones.Left, s.Phones.Missing)},
 		{"newest trouble", trouble(s.Phones)}, {"settings told by", schemasFact(s, p.now())},
 	}...)
 }
