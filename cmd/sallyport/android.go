@@ -23,6 +23,7 @@ const maxServiceAccount = 64 << 10
 type androidSignupCmd struct {
 	ServiceAccount string `required:"" help:"Key file (JSON) of a service account of your own Google Cloud project; - for standard input." placeholder:"FILE"`
 	Topic          string `help:"Pub/Sub topic of that project (default sallyport)." placeholder:"NAME"`
+	Output
 }
 
 // Help is the detail under the usage line.
@@ -42,6 +43,9 @@ func (c *androidSignupCmd) Run(p *program) error {
 	var s adminapi.AndroidSignedUp
 	if err := api.post(p.ctx, "/api/v1/android/signup", adminapi.AndroidSignupRequest{ServiceAccount: string(file), Topic: c.Topic}, &s); err != nil {
 		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, s)
 	}
 	lines := []fact{{"project", s.Project}, {"account", s.Account}, {"topic", s.Topic}, {"push to", s.NotificationURL}}
 	if s.Page == "" {
