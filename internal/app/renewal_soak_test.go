@@ -59,7 +59,6 @@ func TestRenewalSoak(t *testing.T) {
 	t.Parallel()
 	st := newStage(t, func(c *config.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
 	s := newScene(t, st, "admin@example.test")
-	s.ctx = t.Context()
 	s.lasting()
 	began := time.Now()
 	fleet := make([]*year, phones)

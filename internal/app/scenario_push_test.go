@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -33,7 +34,9 @@ var pushScenarios = []scenario{
 // awaits returns when the phone has been woken.
 func (s *scene) awaits(p *agent.Phone) {
 	s.Helper()
-	if err := p.AwaitPush(s.ctx, s.stage.standIn.SideURL()); err != nil {
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	if err := p.AwaitPush(ctx, s.stage.standIn.SideURL()); err != nil {
 		s.Fatalf("no push: %v; the stand-in saw %+v", err, s.stage.standIn.Log())
 	}
 }

@@ -155,12 +155,14 @@ func (st *stage) serve(t *testing.T, cfg config.Config) *app.App {
 // run is serve with an end of one's own.
 func (st *stage) run(t *testing.T, cfg config.Config) (a *app.App, stop func()) {
 	t.Helper()
-	a, err := app.New(t.Context(), cfg, app.Options{Version: "test", Now: st.clock.now, StoreHook: func(_ string, at store.Phase) {
-		if at == store.AfterCommit {
-			st.commits.Notify()
-		}
-	}})
-	must(t, err)
+	must(t, unlocked(func() (err error) {
+		a, err = app.New(t.Context(), cfg, app.Options{Version: "test", Now: st.clock.now, StoreHook: func(_ string, at store.Phase) {
+			if at == store.AfterCommit {
+				st.commits.Notify()
+			}
+		}})
+		return err
+	}))
 	if st.before != nil {
 		st.before(a)
 	}
@@ -192,9 +194,7 @@ func newScene(t *testing.T, st *stage, user string) *scene {
 	t.Helper()
 	c := *st.client
 	c.t = t
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	s := &scene{T: t, client: &c, app: st.app, stage: st, user: user, ctx: ctx}
+	s := &scene{T: t, client: &c, app: st.app, stage: st, user: user, ctx: t.Context()}
 	s.addUser(user)
 	return s
 }
@@ -256,9 +256,11 @@ func (s *scene) connect(p *agent.Phone) {
 }
 
 // until waits for something that happens behind an answer. It is asked again
-// after every commit.
+// after every commit. Each wait has the test's patience, and not the scene as a
+// whole: how many steps a machine does in a minute is no matter of the server's.
 func (s *scene) until(what string, condition func() bool) {
 	s.Helper()
+	late := time.After(patience)
 	for {
 		committed := s.stage.commits.Wait() // before the question: see work.Wake
 		if condition() {
@@ -267,7 +269,7 @@ func (s *scene) until(what string, condition func() bool) {
 		select {
 		case <-committed:
 		case <-time.After(20 * time.Millisecond): // who passes events commits nothing
-		case <-s.ctx.Done():
+		case <-late:
 			s.Fatalf("never came: %s", what)
 		}
 	}
