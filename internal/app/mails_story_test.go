@@ -125,10 +125,12 @@ func TestMails(t *testing.T) {
 func (s *mailScene) blockedOnce(p *agent.Phone) (link string) {
 	s.Helper()
 	must(s.T, p.Set("passcode=off"))
+	s.stage.clock.stand()
 	s.connect(p)
 	s.mail(p, access.Block)
 	s.mails(time.Second)
 	s.got("just blocked", s.user, 0)
+	s.stage.clock.goOn()
 	s.mails(stood)
 	m := s.newest(s.got("blocked", s.user, 1), "may not read the mailbox now", "darf das Postfach zurzeit nicht lesen", "Our own words of a block: call 4711.",
 		"No passcode is set", "Es ist kein Code eingerichtet", s.cfg.Organization)

@@ -180,6 +180,7 @@ func refusedWithChain(s *scene) {
 func failuresBackOff(s *scene) {
 	p := s.phone()
 	must(s.T, p.Play(declining("InstallProfile", "", agent.Always)))
+	s.stage.clock.stand()
 	s.enrolAs(p, s.user)
 	tries := 1
 	for _, pause := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute} {

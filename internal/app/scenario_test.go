@@ -67,9 +67,29 @@ func TestScenarios(t *testing.T) {
 }
 
 // clock is a server's time, which a test moves.
-type clock struct{ ahead atomic.Int64 }
+type clock struct {
+	ahead atomic.Int64
+	stood atomic.Pointer[time.Time] // nil: it goes
+}
 
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time {
+	now := time.Now()
+	if stood := c.stood.Load(); stood != nil {
+		now = *stood
+	}
+	return now.Add(time.Duration(c.ahead.Load()))
+}
+
+// stand stops the clock, so that nothing but the test moves it: for what must not
+// happen within seconds, which a slow machine may need for the steps in between.
+// Nobody is woken by a clock that stands.
+func (c *clock) stand() {
+	now := time.Now()
+	c.stood.Store(&now)
+}
+
+// goOn ends that: the clock is as far ahead again as the test has moved it.
+func (c *clock) goOn() { c.stood.Store(nil) }
 
 // stage is a server with a sample organisation.
 type stage struct {
