@@ -45,7 +45,7 @@ func TestCompanionAppEdges(t *testing.T) {
 	t.Parallel()
 	s := newSigned(t)
 	phone := s.phone(alice)
-	settledPhone(t, phone, "a certificate", func(shot agent.Snapshot) bool { return len(shot.Certificates) == 1 })
+	s.certified(phone)
 	token, first := s.token(phone), s.onPhone(phone).SHA256
 	status := "/" + mailKey + "/status"
 	for _, tt := range []struct {

@@ -38,7 +38,12 @@ func (a *App) Handled(ctx context.Context) (bool, error) {
 	if run, err := a.rooms.compliance.Progress(ctx); err != nil || run.Open() {
 		return false, err
 	}
-	return a.drained(ctx) // the run has written events of its own
+	if done, err := a.drained(ctx); !done || err != nil { // the run has written events of its own
+		return false, err
+	}
+	// A question waits for what was committed before it, but no longer than an answer may take.
+	more, err := a.rooms.access.Follow(ctx)
+	return !more, err
 }
 
 // drained looks at the consumers of the outbox; others read the feed of decisions.

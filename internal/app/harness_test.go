@@ -141,8 +141,28 @@ func (c *client) invite(r adminapi.InvitationRequest) adminapi.IssuedInvitation 
 
 func (c *client) decide(user, deviceID string) access.Decision {
 	c.t.Helper()
+	return c.decideAs(iPhoneMail(user, deviceID))
+}
+
+func iPhoneMail(user, deviceID string) access.Client {
+	return access.Client{User: user, DeviceID: deviceID, DeviceType: "iPhone", UserAgent: "Apple-iPhone14C5/2201.1"}
+}
+
+// decideAs asks as a gate does: again, where the database was not as quick as an
+// answer has to be. On a busy machine it is not always, and nobody is let in then.
+func (c *client) decideAs(in access.Client) access.Decision {
+	c.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if d := c.decideOnce(in); d.Step != access.StepUnavailable || time.Now().After(deadline) {
+			return d
+		}
+	}
+}
+
+func (c *client) decideOnce(in access.Client) access.Decision {
+	c.t.Helper()
 	var d access.Decision
-	c.post("/api/v1/access/decisions", access.Client{User: user, DeviceID: deviceID, DeviceType: "iPhone", UserAgent: "Apple-iPhone14C5/2201.1"}, &d)
+	c.post("/api/v1/access/decisions", in, &d)
 	return d
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 )
 
 // mailClient is the Exchange ActiveSync client of a phone, as far as a gate and a
@@ -24,6 +25,7 @@ type mailClient struct {
 	encoded  bool // the base64 form of the query
 	header   http.Header
 	app      mailApp // the zero value: Apple's
+	once     bool    // a 503 is the answer, and not a reason to ask again
 }
 
 // mailApp is how the program calls itself.
@@ -71,7 +73,18 @@ func (m mailClient) post(cmd string, body []byte) mailAnswer {
 	return m.send(http.MethodPost, m.url+"?"+m.query(cmd), body)
 }
 
+// send asks again while the gate is told nothing in time, as phones do: on a busy
+// machine the database is late now and then, and nobody is let in for it.
 func (m mailClient) send(method, target string, body []byte) mailAnswer {
+	m.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if a := m.sendOnce(method, target, body); a.status != http.StatusServiceUnavailable || m.once || time.Now().After(deadline) {
+			return a
+		}
+	}
+}
+
+func (m mailClient) sendOnce(method, target string, body []byte) mailAnswer {
 	m.t.Helper()
 	r, err := http.NewRequestWithContext(m.t.Context(), method, target, bytes.NewReader(body))
 	if err != nil {

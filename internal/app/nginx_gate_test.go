@@ -310,6 +310,7 @@ func (s *gateScene) closed(t *testing.T) {
 	m := s.with(func(m *mailClient) { m.url, m.http = other.url, other.client() })
 	closed := func(what string, m mailClient) {
 		t.Helper()
+		m.once = true
 		a := folders(t, m)
 		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.header.Get("WWW-Authenticate") != "" {
 			t.Errorf("%s: status %d, %v, want 503, Retry-After and no challenge", what, a.status, a.header)
