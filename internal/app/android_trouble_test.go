@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/config"
 	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
+	"sallyport/mdm"
 	"sallyport/mdm/agent"
 )
 
@@ -272,6 +273,7 @@ func (r *rehearsal) mailedAs(t *testing.T, ownership string) (*agent.Phone, stri
 	})
 	for _, d := range r.devices() {
 		if !before[d.ID] {
+			comesTrue(t, "the end of its set-up", func() bool { return r.detail(d.ID).Enrollment.State == string(mdm.Configured) })
 			return p, d.ID, s.EASDeviceID
 		}
 	}
