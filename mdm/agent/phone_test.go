@@ -18,7 +18,7 @@ import (
 )
 
 // quick keeps tests with a failing server short.
-var quick = Retry{First: time.Millisecond, Max: 5 * time.Millisecond, Total: 2 * time.Second, Attempts: 20}
+var quick = Retry{First: time.Millisecond, Max: 5 * time.Millisecond, Total: time.Minute, Attempts: 20}
 
 type story struct {
 	mu    sync.Mutex
@@ -156,8 +156,8 @@ func TestTooManyTries(t *testing.T) {
 	}{
 		{"599", "wait 10 minutes", ErrTooMany},
 		{"86400", "wait 24 hours", ErrTooMany},
-		{"7", "wait 7 seconds", ErrTooMany},
-		{"1", "", nil}, // within the two seconds of the test's limit
+		{"61", "wait 61 seconds", ErrTooMany},
+		{"1", "", nil}, // within the minute of the test's limit
 	} {
 		f := newFakeServer(t)
 		asked, limited := time.Time{}, true
