@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sallyport/access"
+	"sallyport/compliance"
 	"sallyport/internal/audit"
 	"sallyport/internal/secret"
 	"sallyport/internal/server/accessapi"
@@ -136,10 +137,15 @@ func (s *signed) phone(user string, set ...string) *agent.Phone {
 	return p
 }
 
-// asks has the phone's mail app ask until the answer is the one.
+// asks has the phone's mail app ask until the answer is the one. Mail is shut from a
+// new policy on until the phone tells that it has it: one that shall be let in fetches
+// what there is, as phones do that Google tells of it.
 func (s *signed) asks(p *agent.Phone, want access.Effect) {
 	s.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if want == access.Allow {
+			must(s.T, p.Connect(s.Context()))
+		}
 		a, err := p.AskMail(s.Context(), agent.MailRequest{Server: s.front.URL, Password: secret.New("pw")})
 		must(s.T, err)
 		if a.Decision == string(want) {
@@ -315,8 +321,13 @@ func (s *signed) renewed(p *agent.Phone, first agent.ShownCertificate) {
 	s.Helper()
 	s.clock.ahead.Add(int64(untilDue))
 	must(s.T, s.app.Pass(s.Context()))
-	s.asks(p, access.Allow)
 	s.stands("the certificate that is due", first.SHA256, "valid")
+	d := s.decideAs(access.Client{User: alice, DeviceID: show(s.T, p).EASDeviceID, Certificate: first.SHA256})
+	for _, why := range d.Reasons {
+		if d.Effect != access.Allow && why.Rule != string(compliance.RuleManaged) { // see asks
+			s.Errorf("with a certificate that is due: %+v", d)
+		}
+	}
 	s.another(p, first.SHA256)
 	s.stands("the new certificate", s.onPhone(p).SHA256, "valid")
 	s.stands("the one before", first.SHA256, "revoked superseded")
@@ -343,14 +354,10 @@ func (s *signed) revoked(p *agent.Phone) {
 	s.asks(p, access.Allow)
 }
 
-// another has the phone connect until it has another certificate, and the policy
-// that asked for it: its app asks the server itself, and may be ahead of that policy.
+// another has the phone connect until it has another certificate.
 func (s *signed) another(p *agent.Phone, old string) {
 	s.Helper()
-	settledPhone(s.T, p, "another certificate, and the policy that asked for it", func(shot agent.Snapshot) bool {
-		mine := s.onPhone(p).SHA256
-		return mine != old && s.decideAs(access.Client{User: shot.Accounts[0].User, DeviceID: shot.EASDeviceID, Certificate: mine}).Effect == access.Allow
-	})
+	settledPhone(s.T, p, "another certificate", func(agent.Snapshot) bool { return s.onPhone(p).SHA256 != old })
 }
 
 // retired: with the work profile its certificate ends, and the app's token.
