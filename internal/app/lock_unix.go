@@ -27,5 +27,10 @@ func lock(dir string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
-	return func() { _ = f.Close() }, nil
+	return func() {
+		// A process that is just being started holds the file, too, until it becomes
+		// another program: to close it here would leave it locked until then (flock(2)).
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close()
+	}, nil
 }
