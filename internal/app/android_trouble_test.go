@@ -45,11 +45,8 @@ func newRehearsal(t *testing.T) *rehearsal {
 
 func (r *rehearsal) start(t *testing.T) {
 	t.Helper()
-	var a *app.App
-	must(t, unlocked(func() (err error) {
-		a, err = app.New(t.Context(), r.cfg, app.Options{Version: "test", Now: func() time.Time { return time.Now().Add(r.later) }})
-		return err
-	}))
+	a, err := app.New(t.Context(), r.cfg, app.Options{Version: "test", Now: func() time.Time { return time.Now().Add(r.later) }})
+	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -348,11 +347,8 @@ func startConfigured(t *testing.T, cfg config.Config) *client {
 // serveFor is startConfigured for a part of a test.
 func serveFor(t *testing.T, cfg config.Config) (stop func(), c *client) {
 	t.Helper()
-	var a *app.App
-	must(t, unlocked(func() (err error) {
-		a, err = app.New(t.Context(), cfg, app.Options{Version: "test"})
-		return err
-	}))
+	a, err := app.New(t.Context(), cfg, app.Options{Version: "test"})
+	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
@@ -363,17 +359,6 @@ func serveFor(t *testing.T, cfg config.Config) (stop func(), c *client) {
 		}
 		must(t, a.Close())
 	}, newClient(t, cfg.Data)
-}
-
-// unlocked tries again while a data directory is in use that was in use by this
-// process: another test may just be starting a process, and that holds the lock too
-// until it has become another program.
-func unlocked(use func() error) error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		if err := use(); !errors.Is(err, app.ErrLocked) || time.Now().After(deadline) {
-			return err
-		}
-	}
 }
 
 // freeAddress is a loopback address that was free a moment ago. It lies below

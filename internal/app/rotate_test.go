@@ -38,15 +38,13 @@ func rotateUntilKilled() error {
 		return err
 	}
 	n := 0
-	return unlocked(func() error {
-		_, err := app.RotateKEK(context.Background(), testConfig(os.Getenv(envRotate), "127.0.0.1:0"), app.RotateOptions{Hook: func(string) {
-			if n++; n == killAt {
-				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-				select {}
-			}
-		}})
-		return err
-	})
+	_, err = app.RotateKEK(context.Background(), testConfig(os.Getenv(envRotate), "127.0.0.1:0"), app.RotateOptions{Hook: func(string) {
+		if n++; n == killAt {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	}})
+	return err
 }
 
 // rotating is an installation with values in every sealed column, and a phone.
@@ -84,11 +82,8 @@ func newRotating(t *testing.T, inEnvironment bool) *rotating {
 	phone.Close()
 	stop()
 	r.signUp(cfg)
-	var found store.Resealing
-	must(t, unlocked(func() (err error) {
-		found, err = app.RotateKEK(t.Context(), cfg, app.RotateOptions{DryRun: true})
-		return err
-	}))
+	found, err := app.RotateKEK(t.Context(), cfg, app.RotateOptions{DryRun: true})
+	must(t, err)
 	for _, column := range found.Columns {
 		if column.Left == 0 || column.Done != 0 {
 			t.Errorf("before the rotation: %+v, want values, and all of them to be done", column)
@@ -176,11 +171,7 @@ func (r *rotating) rotate(dir string, killAt int) (killed bool) {
 // before are known, and the phone is served.
 func (r *rotating) works(when string, cfg config.Config, phoneDir string) {
 	r.t.Helper()
-	err := unlocked(func() error {
-		_, err := app.RotateKEK(r.t.Context(), cfg, app.RotateOptions{DryRun: true})
-		return err
-	})
-	if err != nil {
+	if _, err := app.RotateKEK(r.t.Context(), cfg, app.RotateOptions{DryRun: true}); err != nil {
 		r.t.Fatalf("%s: %v", when, err)
 	}
 	stop, c := serveFor(r.t, cfg)
@@ -258,7 +249,7 @@ func (r *rotating) killEach(step int) {
 			must(r.t, err)
 			must(r.t, os.WriteFile(filepath.Join(dir, app.KeyFile), old, 0o600))
 		}
-		err := unlocked(func() error { _, err := app.New(r.t.Context(), cfg, app.Options{}); return err })
+		_, err := app.New(r.t.Context(), cfg, app.Options{})
 		if !errors.Is(err, store.ErrWrongKey) {
 			r.t.Errorf("%s: the old key: got %v, want ErrWrongKey", when, err)
 		}
@@ -285,8 +276,7 @@ func TestRotationRefuses(t *testing.T) {
 		_, err := app.RotateKEK(t.Context(), cfg, app.RotateOptions{})
 		return err
 	}
-	rotate := func(cfg config.Config) error { return unlocked(func() error { return rotateOnce(cfg) }) }
-	if err := rotate(cfg); !errors.Is(err, app.ErrNoDatabase) {
+	if err := rotateOnce(cfg); !errors.Is(err, app.ErrNoDatabase) {
 		t.Errorf("no installation: %v", err)
 	}
 	stop, _ := serveFor(t, cfg)
@@ -300,27 +290,27 @@ func TestRotationRefuses(t *testing.T) {
 	must(t, err)
 	with := cfg
 	with.KEK = secret.New(strings.TrimSpace(string(key)))
-	if err := rotate(with); !errors.Is(err, app.ErrTwoKeys) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), config.VariableKEK) {
+	if err := rotateOnce(with); !errors.Is(err, app.ErrTwoKeys) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), config.VariableKEK) {
 		t.Errorf("a key in the file and in the environment: %v", err)
 	}
-	if err := unlocked(func() error { _, err := app.New(t.Context(), with, app.Options{}); return err }); !errors.Is(err, app.ErrTwoKeys) {
+	if _, err := app.New(t.Context(), with, app.Options{}); !errors.Is(err, app.ErrTwoKeys) {
 		t.Errorf("a server with both: %v", err)
 	}
 	kept := filepath.Join(t.TempDir(), "kept")
 	must(t, os.Rename(path, kept))
-	if err := rotate(cfg); !errors.Is(err, app.ErrNoKey) {
+	if err := rotateOnce(cfg); !errors.Is(err, app.ErrNoKey) {
 		t.Errorf("no key: %v", err)
 	}
-	if err := rotate(with); !errors.Is(err, app.ErrNoNewKey) {
+	if err := rotateOnce(with); !errors.Is(err, app.ErrNoNewKey) {
 		t.Errorf("no new key in the environment: %v", err)
 	}
 	with.KEKNew = with.KEK
-	if err := rotate(with); !errors.Is(err, app.ErrNoNewKey) {
+	if err := rotateOnce(with); !errors.Is(err, app.ErrNoNewKey) {
 		t.Errorf("the same key: %v", err)
 	}
 	other := cfg
 	other.KEK, other.KEKNew = secret.New(strings.Repeat("ab", 32)), secret.New(strings.Repeat("cd", 32))
-	if err := rotate(other); !errors.Is(err, store.ErrWrongKey) || len(refusal.All(err)) != 1 {
+	if err := rotateOnce(other); !errors.Is(err, store.ErrWrongKey) || len(refusal.All(err)) != 1 {
 		t.Errorf("a wrong key: %v", err)
 	}
 	elsewhere := cfg
@@ -330,7 +320,7 @@ func TestRotationRefuses(t *testing.T) {
 	if local, err := app.ReadLocal(data); err != nil || local.KEK != kept {
 		t.Errorf("the command line is told of %q, %v", local.KEK, err)
 	}
-	must(t, rotate(elsewhere))
+	must(t, rotateOnce(elsewhere))
 	if now, err := os.ReadFile(kept); err != nil || bytes.Equal(now, key) || len(now) != len(key) {
 		t.Errorf("the file elsewhere holds %d bytes, changed %t, %v", len(now), !bytes.Equal(now, key), err)
 	}

@@ -175,14 +175,12 @@ func (st *stage) serve(t *testing.T, cfg config.Config) *app.App {
 // run is serve with an end of one's own.
 func (st *stage) run(t *testing.T, cfg config.Config) (a *app.App, stop func()) {
 	t.Helper()
-	must(t, unlocked(func() (err error) {
-		a, err = app.New(t.Context(), cfg, app.Options{Version: "test", Now: st.clock.now, StoreHook: func(_ string, at store.Phase) {
-			if at == store.AfterCommit {
-				st.commits.Notify()
-			}
-		}})
-		return err
-	}))
+	a, err := app.New(t.Context(), cfg, app.Options{Version: "test", Now: st.clock.now, StoreHook: func(_ string, at store.Phase) {
+		if at == store.AfterCommit {
+			st.commits.Notify()
+		}
+	}})
+	must(t, err)
 	if st.before != nil {
 		st.before(a)
 	}
