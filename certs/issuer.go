@@ -49,21 +49,33 @@ func (i *Issuer) now() time.Time {
 // Mint makes a one-time challenge of 256 bits that entitles its bearer to one
 // certificate under g within ttl. Only its hash is stored.
 func (i *Issuer) Mint(ctx context.Context, g Grant, ttl time.Duration) (secret.Value, error) {
-	if err := g.mintable(); err != nil {
-		return secret.Value{}, fmt.Errorf("mint challenge: %w", err)
-	}
-	if ttl <= 0 {
-		return secret.Value{}, fmt.Errorf("mint challenge: %w: it would have expired", ErrGrantInvalid)
-	}
 	// Hex, since some SCEP clients write a challengePassword as PrintableString,
 	// which has no "_".
-	text := hex.EncodeToString(secret.Random(challengeBytes))
-	now := i.now()
-	err := i.Store.SaveChallenge(ctx, Challenge{Hash: secret.Hash(text), Grant: g, CreatedAt: now, ExpiresAt: now.Add(ttl)})
-	if err != nil {
-		return secret.Value{}, fmt.Errorf("mint challenge: %w", err)
+	text := secret.New(hex.EncodeToString(secret.Random(challengeBytes)))
+	if err := i.MintAs(ctx, text, g, ttl); err != nil {
+		return secret.Value{}, err
 	}
-	return secret.New(text), nil
+	return text, nil
+}
+
+// MintAs is Mint for whoever has to know the challenge again without keeping it: 64
+// hex digits that nobody can tell beforehand, and that were never minted before.
+func (i *Issuer) MintAs(ctx context.Context, text secret.Value, g Grant, ttl time.Duration) error {
+	if raw, err := hex.DecodeString(text.Reveal()); err != nil || len(raw) != challengeBytes {
+		return fmt.Errorf("mint challenge: %w: it is no 256 bits in hex", ErrGrantInvalid)
+	}
+	if err := g.mintable(); err != nil {
+		return fmt.Errorf("mint challenge: %w", err)
+	}
+	if ttl <= 0 {
+		return fmt.Errorf("mint challenge: %w: it would have expired", ErrGrantInvalid)
+	}
+	now := i.now()
+	err := i.Store.SaveChallenge(ctx, Challenge{Hash: secret.Hash(text.Reveal()), Grant: g, CreatedAt: now, ExpiresAt: now.Add(ttl)})
+	if err != nil {
+		return fmt.Errorf("mint challenge: %w", err)
+	}
+	return nil
 }
 
 // Request is all that a client contributes to its certificate.

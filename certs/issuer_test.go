@@ -118,6 +118,11 @@ func TestMintRefuses(t *testing.T) {
 	if _, err := f.issuer.Mint(t.Context(), grant(), 0); !errors.Is(err, certs.ErrGrantInvalid) {
 		t.Error("a challenge that is expired from the start")
 	}
+	for _, text := range []string{"", "secret", strings.Repeat("0", 62), strings.Repeat("z", 64)} {
+		if err := f.issuer.MintAs(t.Context(), secret.New(text), grant(), time.Minute); !errors.Is(err, certs.ErrGrantInvalid) {
+			t.Errorf("a challenge of %d characters that is no 256 bits in hex: %v", len(text), err)
+		}
+	}
 	if len(f.store.challenges) != 0 {
 		t.Error("something was stored")
 	}

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/refusal"
 	"sallyport/mdm"
 	"sallyport/mdm/android"
+	"sallyport/profiles/managedconfig"
 )
 
 // AndroidCompanion is the app of the organisation's own that fetches certificates
@@ -43,6 +44,10 @@ type AndroidCompanionStore interface {
 	// is due. A failure leaves the certificate on record. ErrNotFound for an unknown
 	// enrolment, ErrConflict for one that is not active.
 	SaveAndroidKey(ctx context.Context, id mdm.EnrollmentID, k AndroidKey, entry audit.Entry) error
+	// NewestMailIdentity returns the SHA-256 of the certificate that was issued last to
+	// that enrolment for that profile, of those that were not revoked; ErrNotFound
+	// where there is none.
+	NewestMailIdentity(ctx context.Context, id mdm.EnrollmentID, profile string) (string, error)
 }
 
 // AndroidKey is what a companion app tells of one alias: one of SHA256 and Failure,
@@ -86,6 +91,11 @@ func (a *Androids) SetCompanion(ctx context.Context, name string) (AndroidCompan
 	c := AndroidCompanion{Package: name, SetAt: a.now()}
 	if err := a.Companions.SetAndroidCompanion(ctx, c, audit.New(ctx, c.SetAt, action, name, audit.Done)); err != nil {
 		return AndroidCompanion{}, fmt.Errorf("set companion app: %w", err)
+	}
+	if name == string(managedconfig.KnoxPackage) { // how it is told only its schema says
+		if _, err := a.FetchSchemas(ctx); err != nil {
+			return AndroidCompanion{}, err
+		}
 	}
 	a.Notify()
 	return a.Companion(ctx)

@@ -8,6 +8,7 @@ import (
 	"sallyport/internal/logkey"
 	"sallyport/mdm"
 	"sallyport/mdm/android"
+	"sallyport/profiles"
 	"sallyport/profiles/managedconfig"
 	"sallyport/profiles/mobileconfig"
 	"sallyport/templates"
@@ -46,9 +47,18 @@ func (s *Service) androidMail(ctx context.Context, revisions []templates.Revisio
 	}
 	var list []androidAccount
 	for _, c := range chosen {
-		list = append(list, s.androidAccount(ctx, c.revision, have.User, options, c.in))
+		a := s.androidAccount(ctx, c.revision, have.User, options, c.in)
+		if signsIn(c.revision) && have.awaitsKnox() {
+			a.UUID = "" // it waits for the phone's report
+		}
+		list = append(list, a)
 	}
 	return list, nil
+}
+
+// signsIn reports whether the account of a template signs in by a certificate.
+func signsIn(r templates.Revision) bool {
+	return r.Spec.Accounts[0].Identity == profiles.IdentitySCEP
 }
 
 // androidTemplate is a template that reaches a phone, with what its app needs.
@@ -69,10 +79,12 @@ func (s *Service) androidTemplates(ctx context.Context, revisions []templates.Re
 	won, _ := templates.Choose(revisions, have.User)
 	won, lost := templates.ChooseApps(won)
 	var list []androidTemplate
+	signing := false // one of them signs in by a certificate
 	for _, r := range won {
 		in := managedconfig.Inputs{DeviceID: s.easDeviceID(have.Enrollment.DeviceID)}
-		if have.Companion != "" {
+		if have.bringsKeys() && !(have.knox() && signing) { // the plugin fetches one certificate
 			in.Alias = keyAlias(r.Name)
+			signing = signsIn(r)
 		}
 		if known, ok := schemas[r.Spec.Android.MailApp().Package()]; ok {
 			in.Schema = &known.Schema

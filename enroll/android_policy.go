@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/logkey"
 	"sallyport/mdm"
 	"sallyport/mdm/android"
+	"sallyport/profiles/managedconfig"
 	"sallyport/templates"
 )
 
@@ -22,6 +23,8 @@ type androidWant struct {
 	bare     android.Policy   // without the companion app; zero where there is none in it
 	accounts []androidAccount // that are in it
 	keys     []AgentKey       // that the companion app is told of in it
+	knox     knoxKey          // that the Knox Service Plugin is told of in it; zero: none
+	kept     error            // why the companion app is not in it, and mail waits for no key; errKept or nil
 }
 
 // errKept says that a phone keeps the policy that it has, and why.
@@ -58,11 +61,13 @@ func (s *Service) androidWanted(ctx context.Context, have Have, p AndroidPhone) 
 	for _, a := range want.accounts {
 		in.Mail = append(in.Mail, a.app)
 	}
-	if have.Companion != "" {
+	if have.bringsKeys() {
 		if want.keys, err = s.agentKeys(ctx, have, mails(want.accounts)); err != nil {
 			return androidWant{}, err
 		}
-		in.Companion = s.companion(have, want.keys)
+		if in.Companion, err = s.companionOf(ctx, have, &want); err != nil {
+			return androidWant{}, err
+		}
 	}
 	if want.policy, _, err = android.BuildPolicy(in); err == nil && in.Companion != nil {
 		in.Companion = nil
@@ -72,6 +77,20 @@ func (s *Service) androidWanted(ctx context.Context, have Have, p AndroidPhone) 
 		return androidWant{}, fmt.Errorf("%w: %w", errKept, err)
 	}
 	return want, nil
+}
+
+// companionOf is the app that fetches what want.keys names. Without a schema that says
+// how the plugin is told, the rest of the policy goes out.
+func (s *Service) companionOf(ctx context.Context, have Have, want *androidWant) (c *android.Companion, err error) {
+	if !have.knox() {
+		return s.companion(have, want.keys), nil
+	}
+	c, want.knox, err = s.knoxCompanion(ctx, have, want.keys)
+	if errors.Is(err, managedconfig.ErrSchema) {
+		want.keys, want.kept = nil, fmt.Errorf("%w: no certificate is fetched: %w", errKept, err)
+		return nil, nil
+	}
+	return c, err
 }
 
 func mails(accounts []androidAccount) []AndroidMail {
@@ -135,7 +154,7 @@ func (a *Androids) send(ctx context.Context, api AndroidAPI, enterprise string, 
 	if version != 0 {
 		p.Sent.Mail = carried(p.Sent, want.accounts, version)
 		p.Sent.Name, p.Sent.Hash, p.Sent.MailHash, p.Sent.Version = id, hash, mailHash, version
-		p.Sent.Keys = revisions(want.keys)
+		p.Sent.Keys, p.Sent.KnoxAt = revisions(want.keys), want.knox.at
 	}
 	if p.Sent.Assigned {
 		return nil

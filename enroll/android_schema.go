@@ -87,9 +87,12 @@ func (a *Androids) FetchSchemas(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read schemas of mail apps: %w", err)
 	}
+	names, err := a.schemasWanted(ctx)
+	if err != nil {
+		return false, err
+	}
 	changed := false
-	for _, app := range managedconfig.Apps() {
-		name := app.Package()
+	for _, name := range names {
 		if now := a.now(); now.Sub(known[name].FetchedAt).Abs() < schemaAge {
 			continue
 		}
@@ -111,6 +114,23 @@ func (a *Androids) FetchSchemas(ctx context.Context) (more bool, err error) {
 	}
 	a.Service.schemas.Store(nil)
 	return false, a.request(ctx, nil)
+}
+
+// schemasWanted are the apps that are asked for: those for mail, and Samsung's plugin
+// where it fetches certificates.
+func (a *Androids) schemasWanted(ctx context.Context) ([]managedconfig.Package, error) {
+	var names []managedconfig.Package
+	for _, app := range managedconfig.Apps() {
+		names = append(names, app.Package())
+	}
+	c, err := a.Companions.AndroidCompanion(ctx)
+	switch {
+	case err == nil && c.Package == string(managedconfig.KnoxPackage):
+		names = append(names, managedconfig.KnoxPackage)
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return nil, fmt.Errorf("look up companion app: %w", err)
+	}
+	return names, nil
 }
 
 var _ templates.Apps = (*Androids)(nil)

@@ -151,8 +151,14 @@ func (a *Androids) provide(ctx context.Context, api AndroidAPI, enterprise strin
 	if err != nil || over {
 		return err
 	}
+	if have, err = a.noteKnox(ctx, have); err != nil {
+		return err
+	}
 	want, err := a.Service.androidWanted(ctx, have, *p)
 	if err != nil {
+		return err
+	}
+	if err := a.Service.mintKnox(ctx, have, want.knox); err != nil {
 		return err
 	}
 	if err := a.begin(ctx, p, have); err != nil {
@@ -165,7 +171,7 @@ func (a *Androids) provide(ctx context.Context, api AndroidAPI, enterprise strin
 	if err := a.clear(ctx, api, p, have); err != nil {
 		return err
 	}
-	return errors.Join(a.settle(ctx, *p, have), kept)
+	return errors.Join(a.settle(ctx, *p, have), kept, want.kept)
 }
 
 // sendAny is send, and where Google refuses the policy as it is, send without the
@@ -178,6 +184,6 @@ func (a *Androids) sendAny(ctx context.Context, api AndroidAPI, enterprise strin
 		return nil, err
 	}
 	kept = fmt.Errorf("%w: Google takes it without the companion app alone: %w", errKept, err)
-	want.policy, want.keys = want.bare, nil
+	want.policy, want.keys, want.knox = want.bare, nil, knoxKey{}
 	return kept, a.send(ctx, api, enterprise, p, want)
 }

@@ -103,7 +103,8 @@ type AndroidPolicy struct {
 	Version  int64             `json:"version,omitempty"`
 	Assigned bool              `json:"assigned,omitempty"` // the device was told to have it
 	Mail     []AndroidMail     `json:"mail,omitempty"`
-	Keys     map[string]string `json:"keys,omitempty"` // revisions that the companion app was told, by alias
+	Keys     map[string]string `json:"keys,omitempty"`   // revisions that the companion app was told, by alias
+	KnoxAt   time.Time         `json:"knox_at,omitzero"` // when the challenge was made that the Knox Service Plugin was told
 }
 
 // AndroidMail is a mail account in a policy.

@@ -23,12 +23,13 @@ const (
 	purposeAct   = "command of an act"
 	purposeEAS   = "android-eas"
 	purposeAgent = "android-agent"
+	purposeKnox  = "android-knox"
 )
 
 // MACPurposes are all that Service.MAC is called with. Values of each are on
 // record: a purpose never changes its name.
 func MACPurposes() []string {
-	return []string{purposeCode, purposePIN, purposeAct, purposeEAS, purposeAgent}
+	return []string{purposeCode, purposePIN, purposeAct, purposeEAS, purposeAgent, purposeKnox}
 }
 
 // newCode makes an invitation code. crypto/rand never fails: it stops the

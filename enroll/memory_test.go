@@ -540,6 +540,12 @@ func (m *memory) Mint(_ context.Context, g certs.Grant, ttl time.Duration) (secr
 	return secret.New(challenge), m.broken
 }
 
+func (m *memory) MintAs(_ context.Context, text secret.Value, g certs.Grant, ttl time.Duration) error {
+	defer m.lock()()
+	m.grants[text.Reveal()], m.ttl[text.Reveal()] = g, ttl
+	return m.broken
+}
+
 func (m *memory) Lookup(_ context.Context, sha256 string) (certs.Certificate, error) {
 	defer m.lock()()
 	cert, ok := m.certs[sha256]

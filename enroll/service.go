@@ -23,6 +23,8 @@ import (
 type Certifier interface {
 	// Mint makes a one-time challenge for the grant.
 	Mint(ctx context.Context, g certs.Grant, ttl time.Duration) (secret.Value, error)
+	// MintAs is Mint with a challenge of the caller's: 256 bits in hex.
+	MintAs(ctx context.Context, text secret.Value, g certs.Grant, ttl time.Duration) error
 	// Lookup finds a certificate that we issued by its SHA-256 in lower-case
 	// hex, revoked or not; certs.ErrNotFound when we did not.
 	Lookup(ctx context.Context, sha256 string) (certs.Certificate, error)

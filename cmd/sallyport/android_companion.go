@@ -25,7 +25,9 @@ type companionSetCmd struct {
 
 // Help is the detail under the usage line.
 func (*companionSetCmd) Help() string {
-	return `No such app comes with Sallyport: what it has to do is in docs/android-agent.md. Every Android phone whose mail account has identity: scep gets it, with the next change of its policy, which is made at once.`
+	return `No such app comes with Sallyport: what it has to do is in docs/android-agent.md. Every Android phone whose mail account has identity: scep gets it, with the next change of its policy, which is made at once.
+
+com.samsung.android.knox.kpu is Samsung's own plugin, which does it on phones of Samsung's that are managed as a whole, from Android 14 on: docs/android.md.`
 }
 
 func (c *companionSetCmd) Run(p *program) error {

@@ -49,7 +49,7 @@ func TestOnPostgres(t *testing.T) {
 // time. The others, which differ by no statement of SQL that storetest has not run on
 // both, do in the soak, and so do the deaths at every commit and the renewal of a
 // whole fleet; together they would take longer than CI may.
-var endToEnd = []string{"TestScenarios", "TestStory", "TestAndroidStory", "TestAndroidCertificateStory", "TestAndroidGate", "TestNotificationsLostDoubledLate", "TestTemplateChange", "TestLeave", "TestTakeoverIsHeld", "TestRetireShutsTheMailbox",
+var endToEnd = []string{"TestScenarios", "TestStory", "TestAndroidStory", "TestAndroidCertificateStory", "TestKnoxStory", "TestAndroidGate", "TestNotificationsLostDoubledLate", "TestTemplateChange", "TestLeave", "TestTakeoverIsHeld", "TestRetireShutsTheMailbox",
 	"TestTwoServers", "TestRestoredDump", "TestKilledAtRandom"}
 
 // fileOnly are tests that look into the database's file, or fill its disk.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"sallyport/enroll"
 	"sallyport/internal/audit"
 	"sallyport/mdm"
+	"sallyport/profiles/managedconfig"
 )
 
 var _ enroll.AndroidCompanionStore = (*Android)(nil)
@@ -177,4 +179,31 @@ func (t *tx) followKey(ctx context.Context, id mdm.EnrollmentID, r mdm.Report, b
 		return t.retireIdentities(ctx, id, old, certs.ReasonSuperseded, k.At)
 	}
 	return nil
+}
+
+// NewestMailIdentity finds what was issued to a phone last for one mail account.
+func (s *Android) NewestMailIdentity(ctx context.Context, id mdm.EnrollmentID, profile string) (sum string, err error) {
+	err = s.db.reader.QueryRowContext(ctx, `SELECT sha256 FROM certs_certificates
+		WHERE enrollment_id = $1 AND rule = 'mail-identity' AND profile = $2 AND revoked_at = 0 ORDER BY issued_at DESC, sha256 DESC LIMIT 1`, id, profile).Scan(&sum)
+	if err != nil {
+		return "", fmt.Errorf("load newest mail identity: %w", orNotFound(err, enroll.ErrNotFound))
+	}
+	return sum, nil
+}
+
+// knoxIssued has it looked at what Samsung's plugin was given: it tells nobody.
+func (t *tx) knoxIssued(ctx context.Context, c certs.Certificate, now time.Time) error {
+	if c.Rule != certs.RuleMailIdentity || c.EnrollmentID == "" {
+		return nil
+	}
+	var name string
+	err := t.QueryRowContext(ctx, `SELECT package FROM enroll_android_companions`).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && name != string(managedconfig.KnoxPackage) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = t.policiesDue(ctx, now, ` AND enrollment_id = $2`, c.EnrollmentID)
+	return err
 }

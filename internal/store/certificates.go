@@ -53,6 +53,9 @@ func (s *Certificates) RecordIssued(ctx context.Context, hash []byte, cert certs
 		if err := t.endRenewalBy(ctx, hash, cert); err != nil {
 			return err
 		}
+		if err := t.knoxIssued(ctx, cert, now); err != nil {
+			return err
+		}
 		if cert.Rule == certs.RuleMailIdentity { // by which a mail client may prove itself from now on
 			t.emitUser(mdm.EventAccess, directory.UserID(cert.UserID), now)
 		}

@@ -32,7 +32,8 @@ type appProperty struct {
 	Nested  []appProperty `json:"nested,omitempty"`
 	MadeUp  bool          `json:"made_up,omitempty"`
 	// Means is the part of an account that the key sets: email, host, user, domain,
-	// device, ssl, alias, window, type; empty: none.
+	// device, ssl, alias, window, type; empty: none. Of Samsung's plugin it is a part
+	// of a certificate: protocol, alias, subject, host, port, path, challenge.
 	Means string `json:"means,omitempty"`
 }
 

@@ -16,6 +16,7 @@ const (
 	samsungPackage      = "com.samsung.android.email.provider"
 	ninePackage         = "com.ninefolders.hd3.work"
 	chromePackage       = "com.android.chrome"
+	knoxPackage         = "com.samsung.android.knox.kpu"
 	deprecatedInPolicy  = "passwordRequirements complianceRules"
 	complexityOfQuality = "COMPLEXITY_"
 )

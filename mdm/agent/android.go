@@ -45,6 +45,7 @@ type android struct {
 	Lost      bool              `json:"lost,omitempty"`      // in lost mode
 	Mailboxes map[string]string `json:"mailboxes,omitempty"` // of managed accounts that ever were, by app: what made each of them
 	Companion companion         `json:"companion,omitzero"`
+	Knox      string            `json:"knox,omitempty"` // the challenge by which Samsung's plugin got its certificate
 }
 
 // management is a work profile, or the management of the whole phone.

@@ -42,6 +42,14 @@ var androidSetters = map[string]func(s *state, value string) error{
 		s.Android.Company, err = either("owner", v, "company", "personal")
 		return err
 	},
+	"maker": func(s *state, v string) error {
+		samsung, err := either("maker", v, "samsung", "google")
+		s.Android.Brand, s.Android.Manufacturer, s.Facts.Product = "google", "Google", "Pixel 8"
+		if samsung {
+			s.Android.Brand, s.Android.Manufacturer, s.Facts.Product = "samsung", "samsung", "SM-S921B"
+		}
+		return err
+	},
 	"policy": func(s *state, v string) (err error) {
 		s.Android.Stale, err = either("policy", v, "stale", "fresh")
 		return err

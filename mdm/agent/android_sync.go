@@ -52,6 +52,9 @@ func (p *Phone) syncAndroid(ctx context.Context) error {
 	if err := p.runCompanion(ctx); err != nil {
 		return err
 	}
+	if err := p.runKnox(ctx); err != nil {
+		return err
+	}
 	if err := p.tellGoogle(ctx, ""); err != nil {
 		return err
 	}
@@ -146,6 +149,7 @@ func (p *Phone) farewell(ctx context.Context) error {
 func (s *state) removeProfile() {
 	a := s.Android
 	a.Managed, a.Results, a.Keys, a.Mailboxes = nil, nil, nil, nil
+	a.Knox = ""
 	a.Companion, s.Identities, s.Pending = companion{Failing: a.Companion.Failing}, nil, nil
 	a.Removed++
 	s.Stage, s.Ending = StageNone, ""

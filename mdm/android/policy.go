@@ -52,8 +52,9 @@ type MailApp struct {
 // Companion is an app of the customer's that fetches certificates: it may put
 // keys into the phone's key store (CERT_INSTALL).
 type Companion struct {
-	Package string
-	Config  managedconfig.Bundle
+	Package   string
+	Config    managedconfig.Bundle
+	OwnRights bool // it needs nobody's leave for that: Samsung's Knox Service Plugin
 }
 
 // Policy is the whole of what one device is told. Same input, same bytes. The
@@ -125,7 +126,9 @@ func (p *Policy) addApps(in PolicyInput) error {
 		if err != nil {
 			return err
 		}
-		app.DelegatedScopes = []string{"CERT_INSTALL"}
+		if !c.OwnRights {
+			app.DelegatedScopes = []string{"CERT_INSTALL"}
+		}
 		apps[c.Package] = app
 	}
 	if slices.ContainsFunc(in.Mail, func(m MailApp) bool { return m.Chrome }) && apps[ChromePackage] == nil {

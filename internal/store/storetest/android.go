@@ -32,6 +32,7 @@ func testAndroid(t *testing.T, make Maker) {
 	t.Run("schemas", testAndroidSchemas(make))
 	t.Run("companion app", testAndroidCompanion(make))
 	t.Run("keys", testAndroidKeys(make))
+	t.Run("certificates of Samsung's plugin", testKnoxIssued(make))
 }
 
 func (w *world) signup(project string) enroll.AndroidEnterprise {

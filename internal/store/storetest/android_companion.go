@@ -126,3 +126,41 @@ func testAndroidKeys(make Maker) func(*testing.T) {
 		w.unchangedBy(func() { w.is(tell(enroll.AndroidKey{Failure: "late"}), enroll.ErrConflict) })
 	}
 }
+
+// testKnoxIssued: what Samsung's plugin was given is looked at, since it tells nobody.
+func testKnoxIssued(make Maker) func(*testing.T) {
+	return func(t *testing.T) {
+		w := newWorld(t, make)
+		books, u := w.DB.Android(), w.user("alice@example.test")
+		e := w.androidPhone("alice@example.test")
+		issued := func() (certs.Certificate, bool) {
+			w.later()
+			w.ok(books.SavePolicy(w.ctx, w.android(e.ID), time.Time{}))
+			c := w.mailIdentity(u, e.ID, "p1")
+			return c, len(w.duePolicies(w.now())) == 1
+		}
+		newest := func() (string, error) { return books.NewestMailIdentity(w.ctx, e.ID, "p1") }
+		_, err := newest()
+		w.is(err, enroll.ErrNotFound)
+		_, due := issued()
+		w.same(due, false)
+		set := func(name string) {
+			w.ok(books.SetAndroidCompanion(w.ctx, enroll.AndroidCompanion{Package: name, SetAt: w.later()}, w.entry("android.companion.set", name)))
+		}
+		set("com.example.agent")
+		_, due = issued()
+		w.same(due, false)
+		set("com.samsung.android.knox.kpu")
+		older, due := issued()
+		w.same(due, true)
+		newer, _ := issued()
+		w.mailIdentity(u, e.ID, "p2")
+		got, err := newest()
+		w.ok(err)
+		w.same(got, newer.SHA256)
+		w.revoke(newer, certs.ReasonUnspecified)
+		got, err = newest()
+		w.ok(err)
+		w.same(got, older.SHA256)
+	}
+}
