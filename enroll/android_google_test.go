@@ -122,6 +122,43 @@ func TestAndroidSend(t *testing.T) {
 	}
 }
 
+// TestAndroidKeepsItsPolicyMeanwhile: what the companion app alone is told makes no
+// phone's policy an old one.
+func TestAndroidKeepsItsPolicyMeanwhile(t *testing.T) {
+	t.Parallel()
+	g, a := &googleFake{refuse: map[string]error{}}, &Androids{Service: &Service{}}
+	p := AndroidPhone{EnrollmentID: "01", Name: "enterprises/E/devices/D"}
+	for i, step := range []struct {
+		host, told     string
+		version, since int64
+	}{
+		{"a", "", 1, 1},
+		{"a", "first", 2, 1},
+		{"a", "second", 3, 1},
+		{"b", "second", 4, 4}, // another account
+		{"b", "third", 5, 4},
+		{"c", "fourth", 6, 6}, // both
+		{"c", "", 7, 6},
+	} {
+		want := wanting(t, step.host, android.WorkProfile)
+		if step.told != "" {
+			in := android.PolicyInput{Mode: android.WorkProfile, Mail: []android.MailApp{want.accounts[0].app}}
+			in.Companion = &android.Companion{Package: "com.example.agent", Config: managedconfig.Bundle{"token": step.told}}
+			want.bare = want.policy
+			var err error
+			if want.policy, _, err = android.BuildPolicy(in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.send(t.Context(), g.api(), "enterprises/E", &p, want); err != nil {
+			t.Fatal(err)
+		}
+		if p.Sent.Version != step.version || p.Sent.Since != step.since {
+			t.Errorf("step %d: version %d since %d, want %d since %d", i, p.Sent.Version, p.Sent.Since, step.version, step.since)
+		}
+	}
+}
+
 // TestAndroidDismiss: what a phone was given is taken back, and is not forgotten
 // because Google refuses us for now.
 func TestAndroidDismiss(t *testing.T) {

@@ -152,6 +152,11 @@ func (a *Androids) send(ctx context.Context, api AndroidAPI, enterprise string, 
 		return fmt.Errorf("send policy: %w", err)
 	}
 	if version != 0 {
+		bare := want.bareHash()
+		if p.Sent.Name != id || p.Sent.BareHash != bare || p.Sent.Since == 0 {
+			p.Sent.Since = version
+		}
+		p.Sent.BareHash = bare
 		p.Sent.Mail = carried(p.Sent, want.accounts, version)
 		p.Sent.Name, p.Sent.Hash, p.Sent.MailHash, p.Sent.Version = id, hash, mailHash, version
 		p.Sent.Keys, p.Sent.KnoxAt = revisions(want.keys), want.knox.at
@@ -164,6 +169,15 @@ func (a *Androids) send(ctx context.Context, api AndroidAPI, enterprise string, 
 	}
 	p.Sent.Assigned = true
 	return nil
+}
+
+// bareHash stands for all that a phone should have but the companion app.
+func (w androidWant) bareHash() string {
+	bare := w.policy
+	if !w.bare.IsZero() {
+		bare = w.bare
+	}
+	return bare.Hash() + " " + bare.MailHash()
 }
 
 // carried are the accounts of a policy's new version. One that was in it as it is

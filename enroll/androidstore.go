@@ -97,10 +97,14 @@ type AndroidPhone struct {
 
 // AndroidPolicy is what Google was told last of a device's policy.
 type AndroidPolicy struct {
-	Name     string            `json:"name,omitempty"` // last part of the policy's name; empty: none of its own yet
-	Hash     string            `json:"hash,omitempty"` // of all of it; empty: it is to be sent whatever it is
-	MailHash string            `json:"mail_hash,omitempty"`
-	Version  int64             `json:"version,omitempty"`
+	Name     string `json:"name,omitempty"` // last part of the policy's name; empty: none of its own yet
+	Hash     string `json:"hash,omitempty"` // of all of it; empty: it is to be sent whatever it is
+	MailHash string `json:"mail_hash,omitempty"`
+	Version  int64  `json:"version,omitempty"`
+	// Since is the first version that differs from this one in nothing but the companion
+	// app, and BareHash stands for that: a phone that has it keeps its policy.
+	Since    int64             `json:"since,omitempty"`
+	BareHash string            `json:"bare_hash,omitempty"`
 	Assigned bool              `json:"assigned,omitempty"` // the device was told to have it
 	Mail     []AndroidMail     `json:"mail,omitempty"`
 	Keys     map[string]string `json:"keys,omitempty"`   // revisions that the companion app was told, by alias

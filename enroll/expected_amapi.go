@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 // androidExpected adds what an Android phone should have: the policy that Google
 // was given for it, and the mail accounts that should be in it.
 func (s *Service) androidExpected(ctx context.Context, have Have, expected compliance.Expected) (compliance.Expected, error) {
-	expected.Policy = compliance.ExpectedPolicy{Name: have.Sent.Name, Version: have.Sent.Version}
+	// A companion app that is told of a new certificate shuts nobody's mail meanwhile.
+	expected.Policy = compliance.ExpectedPolicy{Name: have.Sent.Name, Version: cmp.Or(have.Sent.Since, have.Sent.Version)}
 	all, err := s.catalog(ctx, have.Catalog)
 	if err != nil {
 		return compliance.Expected{}, err
