@@ -27,6 +27,7 @@ type AndroidTokens interface {
 type AndroidPolicies interface {
 	PatchPolicy(ctx context.Context, name string, p android.Policy) (version int64, err error)
 	ModifyApplications(ctx context.Context, name string, apps []android.Application) (version int64, err error)
+	DeletePolicy(ctx context.Context, name string) error
 	SetPolicy(ctx context.Context, device, policy string) error
 	Schema(ctx context.Context, enterprise string, app string) (managedconfig.Schema, error)
 }

@@ -42,6 +42,10 @@ func (g *googleFake) ModifyApplications(_ context.Context, name string, apps []a
 	return g.version, g.call("modify", fmt.Sprintf("%s %d", name, len(apps)))
 }
 
+func (g *googleFake) DeletePolicy(_ context.Context, name string) error {
+	return g.call("delete", name)
+}
+
 func (g *googleFake) SetPolicy(_ context.Context, device, policy string) error {
 	return g.call("set", device+" "+policy)
 }
@@ -159,19 +163,34 @@ func TestAndroidKeepsItsPolicyMeanwhile(t *testing.T) {
 	}
 }
 
-// TestAndroidDismiss: what a phone was given is taken back, and is not forgotten
-// because Google refuses us for now.
+// TestAndroidDismiss: what a phone was given is taken back and deleted, and is not
+// forgotten because Google refuses us for now.
 func TestAndroidDismiss(t *testing.T) {
 	t.Parallel()
+	const set, remove = "set enterprises/E/devices/D " + android.BasePolicyID, ", delete enterprises/E/policies/d-01"
+	ours := errors.New("ours")
 	for _, tt := range []struct {
-		err  error
-		done bool
-	}{{nil, true}, {notFound, true}, {unavailable, false}, {revoked, false}, {malformed, false}, {errors.New("ours"), false}} {
-		g := &googleFake{refuse: map[string]error{"set": tt.err}}
+		set, remove error
+		said        string
+		done        bool
+	}{
+		{nil, nil, set + remove, true},
+		{notFound, nil, set + remove, true},
+		{unavailable, nil, set, false},
+		{revoked, nil, set, false},
+		{malformed, nil, set, false},
+		{ours, nil, set, false},
+		{nil, notFound, set + remove, true},
+		{nil, malformed, set + remove, true}, // a device has it still: nobody gets further by asking again
+		{nil, unavailable, set + remove, false},
+		{nil, revoked, set + remove, false},
+		{nil, ours, set + remove, false},
+	} {
+		g := &googleFake{refuse: map[string]error{"set": tt.set, "delete": tt.remove}}
 		p := AndroidPhone{Name: "enterprises/E/devices/D", Sent: AndroidPolicy{Name: "d-01"}}
-		err := (&Androids{}).dismiss(t.Context(), g.api(), &p)
-		if (err == nil) != tt.done || (p.Sent.Name == "") != tt.done || g.said() != "set enterprises/E/devices/D "+android.BasePolicyID {
-			t.Errorf("%v: %v, %+v", tt.err, err, p.Sent)
+		err := (&Androids{Service: &Service{}}).dismiss(t.Context(), g.api(), "enterprises/E", &p)
+		if said := g.said(); (err == nil) != tt.done || (p.Sent.Name == "") != tt.done || said != tt.said {
+			t.Errorf("%v, %v: %v, %q, %+v", tt.set, tt.remove, err, said, p.Sent)
 		}
 	}
 }

@@ -195,12 +195,21 @@ func carried(before AndroidPolicy, accounts []androidAccount, version int64) []A
 	return list
 }
 
-// dismiss takes back what a phone was given whose enrolment has ended. It may be
-// gone at Google, which is as good.
-func (a *Androids) dismiss(ctx context.Context, api AndroidAPI, p *AndroidPhone) error {
+// dismiss takes back what a phone was given whose enrolment has ended, and has Google
+// forget it: it names a mailbox. It may be gone there, which is as good.
+func (a *Androids) dismiss(ctx context.Context, api AndroidAPI, enterprise string, p *AndroidPhone) error {
 	if p.Sent.Name != "" {
 		if err := api.SetPolicy(ctx, p.Name, android.BasePolicyID); err != nil && !gone(err) {
 			return fmt.Errorf("take policy back: %w", err)
+		}
+		err := api.DeletePolicy(ctx, enterprise+"/policies/"+p.Sent.Name)
+		problem := (*android.Problem)(nil)
+		switch {
+		case err == nil, gone(err):
+		case errors.As(err, &problem) && problem.Final():
+			a.log().WarnContext(ctx, "policy of an enrolment that has ended stays at Google", logkey.Enrollment, p.EnrollmentID, logkey.Error, err)
+		default:
+			return fmt.Errorf("delete policy: %w", err)
 		}
 	}
 	p.Sent = AndroidPolicy{}

@@ -143,7 +143,7 @@ func googles(err error) bool {
 func (a *Androids) provide(ctx context.Context, api AndroidAPI, enterprise string, p *AndroidPhone, have Have) error {
 	switch {
 	case have.Enrollment.State.Ended():
-		return a.dismiss(ctx, api, p)
+		return a.dismiss(ctx, api, enterprise, p)
 	case !have.Enrollment.State.Active():
 		return nil // held: it keeps the policy without mail until somebody decides
 	}

@@ -235,6 +235,14 @@ func (c *Client) PatchPolicy(ctx context.Context, name string, p Policy) (versio
 	return policyVersion(answer)
 }
 
+// DeletePolicy removes a policy that no device has.
+func (c *Client) DeletePolicy(ctx context.Context, name string) error {
+	if _, err := c.api.Enterprises.Policies.Delete(name).Context(ctx).Do(); err != nil {
+		return problem(err)
+	}
+	return nil
+}
+
 // ModifyApplications changes these apps of a policy and nothing else, and returns
 // its new version.
 func (c *Client) ModifyApplications(ctx context.Context, name string, apps []Application) (version int64, err error) {

@@ -371,6 +371,10 @@ func TestPoliciesAreSent(t *testing.T) {
 	if len(changes) != 1 || app["packageName"] != "com.google.android.gm" || app["managedConfiguration"].(map[string]any)["exchange_host"] != "mail.example.test" {
 		t.Errorf("got %v", changes)
 	}
+	g.answers("DELETE /v1/enterprises/E/policies/d-1", `{}`)
+	if err := g.client().DeletePolicy(t.Context(), "enterprises/E/policies/d-1"); err != nil {
+		t.Error(err)
+	}
 	for route, answer := range map[string]string{"PATCH /v1/enterprises/E/policies/d-1": `{}`, "POST /v1/enterprises/E/policies/d-1:modifyPolicyApplications": `{}`} {
 		g.answers(route, answer)
 	}
