@@ -204,6 +204,8 @@ type Store interface {
 	// another serial, key, rule, user, invitation, enrolment or profile. The
 	// enrolment's mdm.Renewal of that rule and profile is done with it; one by
 	// RenewalRights only where the grant asks for no more than the device's owner is given.
+	// Of a mail-identity EventAccess tells, and EventIdentity where it was issued to
+	// Samsung's plugin.
 	RecordIssued(ctx context.Context, hash []byte, cert Certificate, now time.Time, entry audit.Entry) (Certificate, error)
 	// CertificateByHash looks up by SHA-256 in lower-case hex. ErrNotFound when unknown.
 	CertificateByHash(ctx context.Context, sha256 string) (Certificate, error)

@@ -82,20 +82,22 @@ func noCompanion() error {
 	return refusal.New(ErrNotFound, "", "no companion app is set: no certificate reaches an Android phone", "see: sallyport android companion set")
 }
 
-// SetCompanion names the companion app, in place of another one.
+// SetCompanion names the companion app, in place of another one. Samsung's plugin is
+// refused (ErrInvalid) where its own schema does not say how it is told of a
+// certificate, and where Google cannot be asked (ErrNoAndroid, ErrGoogle).
 func (a *Androids) SetCompanion(ctx context.Context, name string) (AndroidCompanion, error) {
 	const action = "android.companion.set"
 	if err := checkCompanion(name); err != nil {
 		return AndroidCompanion{}, a.Service.refused(ctx, action, "", err)
 	}
+	if name == string(managedconfig.KnoxPackage) {
+		if err := a.learnKnox(ctx); err != nil {
+			return AndroidCompanion{}, a.Service.refused(ctx, action, name, err)
+		}
+	}
 	c := AndroidCompanion{Package: name, SetAt: a.now()}
 	if err := a.Companions.SetAndroidCompanion(ctx, c, audit.New(ctx, c.SetAt, action, name, audit.Done)); err != nil {
 		return AndroidCompanion{}, fmt.Errorf("set companion app: %w", err)
-	}
-	if name == string(managedconfig.KnoxPackage) { // how it is told only its schema says
-		if _, err := a.FetchSchemas(ctx); err != nil {
-			return AndroidCompanion{}, err
-		}
 	}
 	a.Notify()
 	return a.Companion(ctx)

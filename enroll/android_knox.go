@@ -13,6 +13,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/logkey"
+	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/mdm"
 	"sallyport/mdm/android"
@@ -54,6 +55,31 @@ func knoxPhone(d *mdm.DeviceFacts) (can, known bool) {
 	major, _, _ := strings.Cut(d.OSVersion, ".")
 	version, err := strconv.Atoi(major)
 	return err == nil && d.Model != "" && version >= 14, err == nil && d.Model != ""
+}
+
+// learnKnox reads the plugin's schema, and refuses one by which it cannot be told of
+// a certificate.
+func (a *Androids) learnKnox(ctx context.Context) error {
+	e, api, err := a.enterprise(ctx)
+	if err != nil {
+		return err
+	}
+	schema, err := api.Schema(ctx, e.Name, string(managedconfig.KnoxPackage))
+	if gone(err) || err == nil && len(schema.Keys) == 0 {
+		return refusal.New(ErrInvalid, "package", "is no app that Google has for your enterprise, with settings of its own", "approve the Knox Service Plugin in managed Google Play, and name it again then")
+	}
+	if err != nil {
+		return google("ask which settings the Knox Service Plugin reads", err)
+	}
+	probe := managedconfig.KnoxCertificate{Alias: "sallyport-mail", Subject: "CN=alice", Host: "mdm.example.com", Port: 443, Path: "/scep", Challenge: "0"}
+	if _, err := managedconfig.Knox(schema, probe); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := a.Service.AppSchemas.SaveAndroidSchema(ctx, AndroidSchema{Schema: schema, FetchedAt: a.now()}); err != nil {
+		return fmt.Errorf("save schema of the Knox Service Plugin: %w", err)
+	}
+	a.Service.schemas.Store(nil)
+	return nil
 }
 
 // knoxKey is the certificate that the plugin is told to fetch: it can have one.

@@ -2,10 +2,13 @@ package enroll
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"sallyport/internal/refusal"
+	"sallyport/internal/secret"
 	"sallyport/mdm"
 	"sallyport/profiles/managedconfig"
 )
@@ -95,5 +98,52 @@ func TestKnoxChallenge(t *testing.T) {
 	}
 	if c, _, err := s.knoxCompanion(t.Context(), have, []AgentKey{{Alias: "old", State: AgentRemove}}); c != nil || err != nil {
 		t.Errorf("for no certificate: %+v, %v", c, err)
+	}
+}
+
+// shop is Google as far as it tells of the plugin.
+type shop struct {
+	AndroidPolicies
+	schema managedconfig.Schema
+	err    error
+}
+
+func (s shop) Schema(context.Context, string, string) (managedconfig.Schema, error) {
+	return s.schema, s.err
+}
+
+// signedUp is a server with an enterprise.
+type signedUp struct{ AndroidEnterpriseStore }
+
+func (signedUp) AndroidEnterprise(context.Context) (AndroidEnterprise, error) {
+	return AndroidEnterprise{Name: "enterprises/E", Account: secret.New("key")}, nil
+}
+
+// TestKnoxIsLookedAtFirst: a plugin that cannot be told of a certificate is not taken,
+// and whoever names it reads why.
+func TestKnoxIsLookedAtFirst(t *testing.T) {
+	t.Parallel()
+	old := pluginSchema()
+	old.Keys = old.Keys[1:] // no Key Alias
+	for _, tt := range []struct {
+		name  string
+		s     shop
+		is    error
+		field string
+	}{
+		{"as it should be", shop{schema: pluginSchema()}, nil, ""},
+		{"not approved", shop{err: notFound}, ErrInvalid, "package"},
+		{"silent", shop{schema: managedconfig.Schema{App: managedconfig.KnoxPackage, Live: true}}, ErrInvalid, "package"},
+		{"another version", shop{schema: old}, ErrInvalid, "Server Host"},
+		{"no answer", shop{err: unavailable}, ErrGoogle, ""},
+	} {
+		h := newHouse(t)
+		a := &Androids{Service: h.enroll, Enterprises: signedUp{}}
+		a.last = connection{string(secret.Hash("key")), AndroidAPI{AndroidPolicies: tt.s}}
+		err := a.learnKnox(t.Context())
+		var refused *refusal.Error
+		if !errors.Is(err, tt.is) || tt.is != nil && (!errors.As(err, &refused) || refused.Field != tt.field || refused.Remedy == "" && tt.is == ErrInvalid) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
 	}
 }

@@ -18,7 +18,7 @@ const (
 	EventPolicyChanged  EventKind = "policy_changed"  // EnrollmentID is empty: all are concerned
 	EventTemplateChange EventKind = "template_change" // EnrollmentID is empty: all are concerned
 	EventVerdict        EventKind = "verdict"         // a verdict's state changed, or what it tells of a rule
-	EventIdentity       EventKind = "identity"        // a certificate of the enrolment was revoked or took the place of another
+	EventIdentity       EventKind = "identity"        // a certificate of the enrolment was revoked, took the place of another, or was issued to an app that tells nobody
 	EventAction         EventKind = "action"          // an act was ordered, cancelled or has come to its end
 	// EventAccess is about what decisions rest on beside enrolments: rules,
 	// policies and the default (UserID is empty: all are concerned), or one user's

@@ -48,12 +48,12 @@ type SMIMEKeys interface {
 
 var _ SMIMEKeys = (*certs.SMIME)(nil)
 
-// Apps tells what the configuration of a mail app is written with on every phone.
-// enroll knows it.
+// Apps tells what the configuration of a mail app is written with, whosever phone it
+// is on. enroll knows it.
 type Apps interface {
 	// AppInputs are those but for DeviceID: the schema, of an app that has told one, and
 	// the alias of the key by which an account of that template signs in, where
-	// something brings it to phones.
+	// something brings it to phones, though it be not to all.
 	AppInputs(ctx context.Context, app managedconfig.Package, template string) (managedconfig.Inputs, error)
 }
 

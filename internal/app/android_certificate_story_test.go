@@ -314,22 +314,6 @@ func (s *signed) strangers(p *agent.Phone) {
 	}
 }
 
-// given is how far that user's phone has its policy.
-func (s *signed) given(user string) adminapi.AndroidGiven {
-	s.Helper()
-	var list accessapi.Devices
-	s.call(http.MethodGet, "/api/v1/devices", "", nil, &list)
-	for _, d := range list.Devices {
-		if d.User == user {
-			var mail adminapi.MailSettings
-			s.call(http.MethodGet, "/api/v1/devices/"+d.ID+"/mail", "", nil, &mail)
-			return *mail.Android
-		}
-	}
-	s.Fatalf("%s has no phone", user)
-	return adminapi.AndroidGiven{}
-}
-
 // renewed: as the certificate grows old the phone is told to get another one. The
 // old one is good until the phone has told of it.
 func (s *signed) renewed(p *agent.Phone, first agent.ShownCertificate) {

@@ -82,6 +82,20 @@ func (c *client) detail(id string) accessapi.DeviceDetail {
 	return d
 }
 
+// given is how far that user's phone has its policy.
+func (c *client) given(user string) adminapi.AndroidGiven {
+	c.t.Helper()
+	for _, d := range c.devices() {
+		if d.User == user {
+			var mail adminapi.MailSettings
+			c.call(http.MethodGet, "/api/v1/devices/"+d.ID+"/mail", "", nil, &mail)
+			return *mail.Android
+		}
+	}
+	c.t.Fatalf("%s has no phone", user)
+	return adminapi.AndroidGiven{}
+}
+
 // finding is one of the doctor's.
 func (c *client) finding(name string) (f struct {
 	OK         bool

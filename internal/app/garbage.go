@@ -16,7 +16,7 @@ import (
 const (
 	gcMost  = 400       // of a small heap
 	gcLeast = 100       // the runtime's own
-	gcRoom  = 200 << 20 // bytes that the heap may grow by beyond gcLeast
+	gcRoom  = 200 << 20 // bytes that the heap grows by at most, unless gcLeast is more
 )
 
 // collecting begins once in a process, however many servers it holds.

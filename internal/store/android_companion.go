@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -191,19 +190,15 @@ func (s *Android) NewestMailIdentity(ctx context.Context, id mdm.EnrollmentID, p
 	return sum, nil
 }
 
-// knoxIssued has it looked at what Samsung's plugin was given: it tells nobody.
+// knoxIssued tells of what Samsung's plugin was given, which itself tells nobody.
 func (t *tx) knoxIssued(ctx context.Context, c certs.Certificate, now time.Time) error {
 	if c.Rule != certs.RuleMailIdentity || c.EnrollmentID == "" {
 		return nil
 	}
 	var name string
-	err := t.QueryRowContext(ctx, `SELECT package FROM enroll_android_companions`).Scan(&name)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && name != string(managedconfig.KnoxPackage) {
-		return nil
+	err := t.QueryRowContext(ctx, `SELECT `+companionPackage).Scan(&name)
+	if err == nil && name == string(managedconfig.KnoxPackage) {
+		t.emit(mdm.EventIdentity, mdm.EnrollmentID(c.EnrollmentID), now)
 	}
-	if err != nil {
-		return err
-	}
-	_, err = t.policiesDue(ctx, now, ` AND enrollment_id = $2`, c.EnrollmentID)
 	return err
 }

@@ -326,7 +326,8 @@ func (t *tx) restoreAndroid(ctx context.Context, now time.Time) error {
 		return err
 	}
 	for _, p := range phones {
-		p.Sent.Hash, p.Sent.MailHash, p.Sent.Assigned, p.Sent.KnoxAt = "", "", false, time.Time{}
+		p.Sent.Hash, p.Sent.MailHash, p.Sent.BareHash = "", "", ""
+		p.Sent.Assigned, p.Sent.KnoxAt = false, time.Time{}
 		if _, err := t.ExecContext(ctx, `UPDATE enroll_android_phones SET sent = $2, due = $3, attempts = 0, missing_since = 0 WHERE enrollment_id = $1`,
 			p.EnrollmentID, document{p.Sent}, micros(now)); err != nil {
 			return err

@@ -17,24 +17,20 @@ func (s *state) knoxWants() (means object, wants bool) {
 	if a.Managed == nil || a.Brand != "samsung" || !a.Managed.wholePhone() || apiLevel(s.Facts.OS) < knoxLevel {
 		return nil, false
 	}
-	apps, err := readStore()
-	if err != nil {
-		return nil, false
-	}
 	for _, app := range list(a.Managed.policy(), "applications") {
-		if str(app, "packageName") != knoxPackage || !slices.Contains(a.Managed.Installed, knoxPackage) {
+		plugin := knownApps()[str(app, "packageName")]
+		if plugin == nil || str(app, "packageName") != knoxPackage || !slices.Contains(a.Managed.Installed, knoxPackage) {
 			continue
 		}
-		var states []keyState
 		means = object{}
-		collect(apps[knoxPackage].Properties, inner(app, "managedConfiguration"), means, &states)
+		collect(plugin.Properties, inner(app, "managedConfiguration"), means, new([]keyState))
 		return means, str(means, "protocol") == "1" && str(means, "alias") != ""
 	}
 	return nil, false
 }
 
-// runKnox has the plugin fetch its certificate, once for each challenge: what it is
-// called in software; nobody here has seen the real one at it. Its trouble is its own.
+// runKnox has the plugin fetch its certificate, once for each challenge, as its
+// settings are called: nobody here has seen the real one at it. Its trouble is its own.
 func (p *Phone) runKnox(ctx context.Context) error {
 	means, wants := p.s.knoxWants()
 	challenge := str(means, "challenge")

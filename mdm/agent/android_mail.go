@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// mailApps are those that this phone can configure, with the keys that its
+// knownApps are those that this phone can configure, with the keys that its
 // catalogue has for them.
-func mailApps() map[string]*storeApp {
+func knownApps() map[string]*storeApp {
 	apps, err := readStore()
 	if err != nil {
 		return nil // the stand-in refuses to start with such a catalogue
@@ -66,7 +66,7 @@ func (s *state) configured(pkg string, app *storeApp, config object) (account, b
 			made = false
 		}
 	}
-	if a.IdentityRef != "" {
+	if a.IdentityRef != "" && a.Email != "" { // Samsung's plugin signs in nowhere
 		if trouble := s.keyTrouble(pkg, a.IdentityRef); trouble != "" {
 			wrong("alias", trouble)
 		}
@@ -121,7 +121,7 @@ func windowDays(v any) int {
 // mailbox, device ID or key changed is made anew, with all mail downloaded again,
 // as Gmail was seen to do.
 func (s *state) placeMail(policy object, installed []string) {
-	apps := mailApps()
+	apps := knownApps()
 	accounts := keep(s.Accounts, func(a account) bool { return a.Profile == "" })
 	if s.Android.Mailboxes == nil {
 		s.Android.Mailboxes = map[string]string{}

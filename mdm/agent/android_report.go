@@ -69,7 +69,7 @@ func androidBuild(os string) string {
 
 // applicationReports are the apps in the managed part of the phone.
 func (p *Phone) applicationReports(policy object) []any {
-	a, apps := p.s.Android, mailApps()
+	a, apps := p.s.Android, knownApps()
 	out := []any{}
 	companion, configured, _, _ := companionOf(policy)
 	for _, app := range list(policy, "applications") {
