@@ -34,10 +34,10 @@ run: build ## the whole story: server, sample organisation, a software iPhone, a
 LONGEST := ./internal/app ./internal/store ./cmd/sallyport
 
 .PHONY: test
-test: ## every test; tells loudly what was skipped and how to get it (RACE=1: race detector)
+test: ## every test; tells loudly what was skipped and how to get it (RACE=1: race detector; AGAIN=1: one or two that fail run once more, alone)
 	@$(GO) -C tools build -buildvcs=false -o bin/testsum ./testsum
 	@$(GO) -C tools test ./testsum
-	@$(TESTENV) tools/bin/testsum $(GO) test -json $(RACEFLAG) -timeout 14m -p 3 -parallel 4 $(LONGEST) ./...
+	@$(TESTENV) tools/bin/testsum $(if $(AGAIN),-again) $(GO) test -json $(RACEFLAG) -timeout 14m -p 3 -parallel 4 $(LONGEST) ./...
 
 .PHONY: race
 race: ## the race detector over rooms where things run at once, and phones through the whole house (all scenarios, both engines: make soak)

@@ -2,9 +2,10 @@
 // reads it: one line a package, the output of what failed, and, loudly at the
 // end, what was skipped and how to get it.
 //
-//	testsum go test -json ./...
+//	testsum [-again] go test -json ./...
 //
-// Its exit code is that of the command; a run in which no test ran fails.
+// Its exit code is that of the command; a run in which no test ran fails. With
+// -again the few tests that failed run once more, alone: see again.go.
 package main
 
 import (
@@ -20,11 +21,29 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: testsum go test -json PACKAGES")
+	args := os.Args[1:]
+	again := len(args) > 0 && args[0] == "-again"
+	if again {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		fmt.Fprintln(os.Stderr, "usage: testsum [-again] go test -json PACKAGES")
 		os.Exit(2)
 	}
-	cmd := exec.Command(os.Args[1], os.Args[2:]...)
+	s, err := run(args)
+	ok := s.report() && err == nil
+	if !ok && again {
+		ok = s.passAlone(args, run)
+	}
+	if !ok {
+		os.Exit(1)
+	}
+}
+
+// run sums up what a command prints; its error is how the command ended.
+func run(args []string) (*summary, error) {
+	s := newSummary(os.Stdout)
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -34,13 +53,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "testsum:", err)
 		os.Exit(1)
 	}
-	s := newSummary(os.Stdout)
 	s.read(out)
-	err = cmd.Wait()
-	ok := s.report() && err == nil
-	if !ok {
-		os.Exit(1)
-	}
+	return s, cmd.Wait()
 }
 
 // event is a line of test2json (`go doc test2json`).
@@ -56,9 +70,12 @@ type summary struct {
 	output                  map[string][]string // of tests that have not ended, by package and name
 	skips                   []string
 	passed, failed, skipped int
+	failures                failures
 }
 
-func newSummary(w io.Writer) *summary { return &summary{w: w, output: map[string][]string{}} }
+func newSummary(w io.Writer) *summary {
+	return &summary{w: w, output: map[string][]string{}, failures: failures{open: map[string]int{}}}
+}
 
 func (s *summary) read(r io.Reader) {
 	lines := bufio.NewReaderSize(r, 1<<20)
@@ -79,6 +96,7 @@ func (s *summary) line(line []byte) {
 		fmt.Fprintf(s.w, "%s", line) // not JSON: a word of the go command itself
 		return
 	}
+	s.failures.note(e)
 	key := e.Package + " " + e.Test
 	switch e.Action {
 	case "build-output":

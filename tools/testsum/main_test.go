@@ -53,3 +53,48 @@ func TestSummary(t *testing.T) {
 		})
 	}
 }
+
+func TestPassAlone(t *testing.T) {
+	t.Parallel()
+	const failed = `{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"run","Package":"p","Test":"TestA/sub"}
+{"Action":"fail","Package":"p","Test":"TestA/sub"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+`
+	const ended = `{"Action":"fail","Package":"p"}
+`
+	tests := []struct {
+		name, stream, alone string
+		ok                  bool
+	}{
+		{"passes alone", failed + ended, `{"Action":"pass","Package":"p","Test":"TestA"}`, true},
+		{"fails again", failed + ended, `{"Action":"fail","Package":"p","Test":"TestA"}`, false},
+		{"is gone", failed + ended, ``, false},
+		{"three of them", failed + strings.ReplaceAll(failed, "TestA", "TestB") + strings.ReplaceAll(failed, "TestA", "TestC") + ended, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
+		{"a panic beside it", failed + `{"Action":"run","Package":"p","Test":"TestB"}` + "\n" + ended, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
+		{"a package that fails by itself", failed + ended + `{"Action":"fail","Package":"q"}`, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
+		{"a build", failed + ended + `{"Action":"build-fail","ImportPath":"q"}`, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
+		{"nothing ran", ``, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			s := newSummary(&out)
+			s.read(strings.NewReader(tt.stream))
+			var asked []string
+			got := s.passAlone([]string{"go", "test", "-json", "./a", "./..."}, func(args []string) (*summary, error) {
+				asked = args
+				alone := newSummary(&out)
+				alone.read(strings.NewReader(tt.alone))
+				return alone, nil
+			})
+			if got != tt.ok || strings.Contains(out.String(), "!!! UNSTEADY: 1 test(s)") != tt.ok {
+				t.Errorf("got %t, want %t:\n%s", got, tt.ok, out.String())
+			}
+			if want := "go test -json -count=1 -run ^TestA$ p"; asked != nil && strings.Join(asked, " ") != want {
+				t.Errorf("ran %q, want %q", asked, want)
+			}
+		})
+	}
+}
