@@ -45,7 +45,7 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// [redacted] CN=alice@example.test,O=Example [alice@example.test]
-	// issue: claim challenge: challenge not valid: claimed by another
+	// issue: challenge not valid: used by another
 }
 
 // Keys that are too weak are refused before a challenge is touched.

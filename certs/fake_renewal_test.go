@@ -1,7 +1,6 @@
 package certs_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -16,54 +15,42 @@ type renewals struct{ *memory }
 
 var _ certs.RenewalStore = renewals{}
 
-func (m renewals) ClaimRenewal(_ context.Context, signer string, claim certs.Claim, now time.Time, entry audit.Entry) (certs.Claimed, error) {
+func (m renewals) IssueRenewal(_ context.Context, signer string, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
-		return certs.Claimed{}, m.fail
+		return certs.Certificate{}, m.fail
 	}
 	hash := string(certs.RenewalHash(signer))
 	if r := m.challenges[hash]; r != nil {
-		if r.claim.TransactionID != claim.TransactionID || !bytes.Equal(r.claim.KeyHash, claim.KeyHash) {
-			return certs.Claimed{}, fmt.Errorf("%w: claimed by another", certs.ErrChallengeInvalid)
-		}
-		return certs.Claimed{Grant: r.challenge.Grant, Claim: *r.claim, Certificate: r.der}, nil
+		return m.issue(r, claim, sign)
 	}
 	i := slices.IndexFunc(m.certs, func(c certs.Certificate) bool { return c.SHA256 == signer })
 	if i < 0 {
-		return certs.Claimed{}, fmt.Errorf("%w: unknown", certs.ErrChallengeInvalid)
+		return certs.Certificate{}, fmt.Errorf("%w: unknown", certs.ErrChallengeInvalid)
 	}
 	c := m.certs[i]
 	switch {
 	case !c.RevokedAt.IsZero():
-		return certs.Claimed{}, fmt.Errorf("%w: revoked", certs.ErrChallengeInvalid)
+		return certs.Certificate{}, fmt.Errorf("%w: revoked", certs.ErrChallengeInvalid)
 	case now.After(c.NotAfter):
-		return certs.Claimed{}, fmt.Errorf("%w: expired", certs.ErrChallengeInvalid)
+		return certs.Certificate{}, fmt.Errorf("%w: expired", certs.ErrChallengeInvalid)
 	case c.Rule == certs.RuleMDMIdentity && m.pinned[c.EnrollmentID] != signer:
-		return certs.Claimed{}, fmt.Errorf("%w: not the pinned one", certs.ErrChallengeInvalid)
+		return certs.Certificate{}, fmt.Errorf("%w: not the pinned one", certs.ErrChallengeInvalid)
 	case c.Rule != certs.RuleMDMIdentity && slices.ContainsFunc(m.certs[i+1:], func(o certs.Certificate) bool {
 		return o.EnrollmentID == c.EnrollmentID && o.UserID == c.UserID && o.Rule == c.Rule && o.Profile == c.Profile
 	}):
-		return certs.Claimed{}, fmt.Errorf("%w: not the newest", certs.ErrChallengeInvalid)
+		return certs.Certificate{}, fmt.Errorf("%w: not the newest", certs.ErrChallengeInvalid)
 	}
-	grant := certs.Grant{
+	r := &row{challenge: certs.Challenge{Grant: certs.Grant{
 		Rule: c.Rule, CommonName: "renamed@example.test", UPN: "renamed@example.test",
 		UserID: c.UserID, EnrollmentID: c.EnrollmentID, Profile: c.Profile,
+	}}}
+	cert, err := m.issue(r, claim, sign)
+	if err == nil {
+		m.challenges[hash] = r
 	}
-	m.challenges[hash] = &row{challenge: certs.Challenge{Grant: grant}, claim: &claim}
-	m.entries = append(m.entries, entry)
-	return certs.Claimed{Grant: grant, Claim: claim}, nil
-}
-
-func (m renewals) KeyHolder(_ context.Context, keyHash string) (certs.Certificate, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, c := range slices.Backward(m.certs) {
-		if c.KeyHash == keyHash {
-			return c, nil
-		}
-	}
-	return certs.Certificate{}, certs.ErrNotFound
+	return cert, err
 }
 
 // revocations is what of certs.RevocationStore an Issuer uses.

@@ -50,60 +50,54 @@ func (m *memory) SaveChallenge(_ context.Context, c certs.Challenge) error {
 	return nil
 }
 
-func (m *memory) ClaimChallenge(_ context.Context, hash []byte, claim certs.Claim, now time.Time, entry audit.Entry) (certs.Claimed, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r := m.challenges[string(hash)]
-	switch {
-	case m.fail != nil:
-		return certs.Claimed{}, m.fail
-	case r == nil:
-		return certs.Claimed{}, fmt.Errorf("%w: unknown", certs.ErrChallengeInvalid)
-	case r.void:
-		return certs.Claimed{}, fmt.Errorf("%w: void", certs.ErrChallengeInvalid)
-	case r.claim != nil && (r.claim.TransactionID != claim.TransactionID || !bytes.Equal(r.claim.KeyHash, claim.KeyHash)):
-		return certs.Claimed{}, fmt.Errorf("%w: claimed by another", certs.ErrChallengeInvalid)
-	case r.claim == nil && !now.Before(r.challenge.ExpiresAt):
-		return certs.Claimed{}, fmt.Errorf("%w: expired", certs.ErrChallengeInvalid)
-	}
-	if r.claim == nil {
-		for _, c := range slices.Backward(m.certs) {
-			if c.KeyHash == hexText(claim.KeyHash) {
-				if err := c.MayShareKey(r.challenge.Grant); err != nil {
-					return certs.Claimed{}, err
-				}
-				break
-			}
-		}
-		r.claim = &claim
-		for _, other := range m.challenges {
-			g, o := r.challenge.Grant, other.challenge.Grant
-			if other != r && (g.InvitationID != "" && o.InvitationID == g.InvitationID ||
-				g.EnrollmentID != "" && o.EnrollmentID == g.EnrollmentID && o.Rule == g.Rule) {
-				other.void = true
-			}
-		}
-		m.entries = append(m.entries, entry)
-	}
-	return certs.Claimed{Grant: r.challenge.Grant, Claim: *r.claim, Certificate: r.der}, nil
-}
-
-func (m *memory) RecordIssued(_ context.Context, hash []byte, cert certs.Certificate, _ time.Time, entry audit.Entry) (certs.Certificate, error) {
+func (m *memory) Issue(_ context.Context, hash []byte, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.challenges[string(hash)]
 	switch {
 	case m.fail != nil:
 		return certs.Certificate{}, m.fail
-	case r == nil || r.void || r.claim == nil:
+	case r == nil:
+		return certs.Certificate{}, fmt.Errorf("%w: unknown", certs.ErrChallengeInvalid)
+	case r.void:
 		return certs.Certificate{}, fmt.Errorf("%w: void", certs.ErrChallengeInvalid)
-	case r.der != nil:
+	case r.claim == nil && !now.Before(r.challenge.ExpiresAt):
+		return certs.Certificate{}, fmt.Errorf("%w: expired", certs.ErrChallengeInvalid)
+	}
+	return m.issue(r, claim, sign)
+}
+
+// issue is what challenge and renewal have in common.
+func (m *memory) issue(r *row, claim certs.Claim, sign certs.Signing) (certs.Certificate, error) {
+	if r.claim != nil {
+		if r.claim.TransactionID != claim.TransactionID || !bytes.Equal(r.claim.KeyHash, claim.KeyHash) {
+			return certs.Certificate{}, fmt.Errorf("%w: used by another", certs.ErrChallengeInvalid)
+		}
 		i := slices.IndexFunc(m.certs, func(c certs.Certificate) bool { return bytes.Equal(c.DER, r.der) })
 		return m.certs[i], nil
 	}
-	r.der = cert.DER
-	m.certs = append(m.certs, cert)
-	m.entries = append(m.entries, entry)
+	g := r.challenge.Grant
+	for _, c := range slices.Backward(m.certs) {
+		if c.KeyHash == hexText(claim.KeyHash) {
+			if err := c.MayShareKey(g); err != nil {
+				return certs.Certificate{}, err
+			}
+			break
+		}
+	}
+	cert, entry, err := sign(g)
+	if err != nil {
+		return certs.Certificate{}, err
+	}
+	for _, other := range m.challenges {
+		o := other.challenge.Grant
+		if other != r && other.claim == nil && (g.InvitationID != "" && o.InvitationID == g.InvitationID ||
+			g.EnrollmentID != "" && o.EnrollmentID == g.EnrollmentID && o.Rule == g.Rule) {
+			other.void = true
+		}
+	}
+	r.claim, r.der = &claim, cert.DER
+	m.certs, m.entries = append(m.certs, cert), append(m.entries, entry)
 	return cert, nil
 }
 

@@ -95,24 +95,17 @@ type Challenge struct {
 	ExpiresAt time.Time
 }
 
-// Claim binds a challenge to the one request that uses it. Serial and the
-// validity are fixed here, before anything is signed, so that a retry after a
-// crash is the same certificate.
+// Claim is the one request that a challenge is used by.
 type Claim struct {
 	TransactionID string // 1 to 255 bytes, as the client sent it
 	KeyHash       []byte // SHA-256 of the SubjectPublicKeyInfo
-	Serial        []byte // big-endian, 16 random bytes, positive
-	NotBefore     time.Time
-	NotAfter      time.Time
 }
 
-// Claimed is a claim that holds. Certificate is the DER that was issued under
-// it before, or nil.
-type Claimed struct {
-	Grant       Grant
-	Claim       Claim // the one on record: for a retry the first one's serial and validity
-	Certificate []byte
-}
+// Signing makes the certificate that a grant entitles to, with its row and what the
+// trail says of it. A store calls it within the unit of work that puts both on
+// record, once for each try of that: of the certificates that it made, only the one
+// that the store returns is on record, and no other may be given to anybody.
+type Signing func(Grant) (Certificate, audit.Entry, error)
 
 // Certificate is one row of what we issued.
 type Certificate struct {
@@ -186,27 +179,23 @@ type RevocationMark struct {
 // Store keeps challenges and certificates. internal/store implements it.
 type Store interface {
 	SaveChallenge(ctx context.Context, c Challenge) error
-	// ClaimChallenge claims the challenge for claim, together with the audit
-	// entry (the intent) and, in the same transaction, makes void every other
-	// challenge of the same invitation or of the same enrolment, rule and profile. The
-	// same transaction ID and key hash again return the claim on record and, if
-	// there is one, its certificate. Everything else is ErrChallengeInvalid,
+	// Issue takes the challenge for claim and puts on record what sign makes of its
+	// grant, with the entry; in the same transaction it burns the invitation of the
+	// grant and makes void every other challenge of the same invitation or of the same
+	// enrolment, rule and profile. The same transaction ID and key hash again return the
+	// certificate on record, and sign nothing. Everything else is ErrChallengeInvalid,
 	// wrapped with a reason that is fit for the audit trail only: unknown,
-	// expired at now (a claim made in time may still be repeated), claimed by
+	// expired at now (what was issued in time may still be asked for again), used by
 	// another, void, invitation revoked or used by another challenge, enrolment
-	// ended, user removed. ErrKeyRefused, and nothing is claimed, when the KeyHolder
-	// of the claim's key does not let the grant share it (MayShareKey).
-	ClaimChallenge(ctx context.Context, hash []byte, claim Claim, now time.Time, entry audit.Entry) (Claimed, error)
-	// RecordIssued writes the certificate under its claimed challenge, with the
-	// entry, and burns the invitation of the grant in the same transaction. When
-	// the challenge already has a certificate that one is returned and nothing is
-	// written. ErrChallengeInvalid when the claim was made void meanwhile, or was for
-	// another serial, key, rule, user, invitation, enrolment or profile. The
-	// enrolment's mdm.Renewal of that rule and profile is done with it; one by
+	// ended, user removed; or the certificate is not the grant's or of another key.
+	// ErrKeyRefused when MayShareKey of the newest certificate of that key, or of one
+	// whose key was lost, says so. Either leaves everything as it was.
+	//
+	// The enrolment's mdm.Renewal of that rule and profile is done with it; one by
 	// RenewalRights only where the grant asks for no more than the device's owner is given.
 	// Of a mail-identity EventAccess tells, and EventIdentity where it was issued to
 	// Samsung's plugin.
-	RecordIssued(ctx context.Context, hash []byte, cert Certificate, now time.Time, entry audit.Entry) (Certificate, error)
+	Issue(ctx context.Context, hash []byte, claim Claim, now time.Time, sign Signing) (Certificate, error)
 	// CertificateByHash looks up by SHA-256 in lower-case hex. ErrNotFound when unknown.
 	CertificateByHash(ctx context.Context, sha256 string) (Certificate, error)
 	// Certificates returns those of one enrolment and rule, newest first. Which is newer,
@@ -217,24 +206,19 @@ type Store interface {
 
 // RenewalStore keeps what a certificate is renewed by. internal/store implements it.
 type RenewalStore interface {
-	// ClaimRenewal claims, once for each certificate, the right to replace it by
-	// its own signature, with the entry: as ClaimChallenge does with a challenge
-	// whose hash is RenewalHash(signer), which comes into being with the claim. The
+	// IssueRenewal replaces a certificate, once, by its own signature: as Issue does with a
+	// challenge whose hash is RenewalHash(signer), which comes into being with that. The
 	// grant is that of the certificate, without its invitation, with the names of
-	// the user as they are now. The same transaction ID and key hash again return
-	// the claim on record and, if there is one, its certificate, and so for ever.
+	// the user as they are now. The same transaction ID and key hash again return the
+	// successor, and so for ever.
 	//
 	// ErrChallengeInvalid, with a reason for the audit trail, when the certificate
 	// is unknown, revoked, expired at now, of a rule that no challenge names,
-	// claimed by another, of an enrolment that is not active or a user who was
+	// replaced by another request, of an enrolment that is not active or a user who was
 	// removed; an mdm-identity that is not the pinned one of its enrolment; any
 	// other that is not the newest of its enrolment, rule and profile. What has no
 	// enrolment has no newest: a user may have been given one by hand for each device.
-	ClaimRenewal(ctx context.Context, signer string, claim Claim, now time.Time, entry audit.Entry) (Claimed, error)
-	// KeyHolder returns the newest certificate, valid or not, of the key with this
-	// Certificate.KeyHash; one that was revoked for ReasonKeyCompromise before any
-	// other. ErrNotFound when nobody was certified with it.
-	KeyHolder(ctx context.Context, keyHash string) (Certificate, error)
+	IssueRenewal(ctx context.Context, signer string, claim Claim, now time.Time, sign Signing) (Certificate, error)
 }
 
 // RevocationStore keeps what is on record about what we issued. internal/store implements it.
@@ -248,8 +232,8 @@ type RevocationStore interface {
 	// ReasonKeyCompromise is about the key: every other certificate of the same
 	// KeyHash that is not revoked is, whoever has it, in the same transaction and
 	// with an entry and the events of its own; so are the S/MIME keys that the user has
-	// imported of it, and claims of it that are on record come to nothing. Of one that
-	// was revoked for another reason before, this one takes its place, at the old time.
+	// imported of it. Of one that was revoked for another reason before, this one takes
+	// its place, at the old time.
 	Revoke(ctx context.Context, sha256 string, reason RevocationReason, now time.Time, entry audit.Entry) (Certificate, error)
 	// RevocationMark is cheap: it is asked at every request for a CRL.
 	RevocationMark(ctx context.Context) (RevocationMark, error)

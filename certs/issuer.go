@@ -85,44 +85,40 @@ type Request struct {
 	TransactionID string
 }
 
-// Issue claims the challenge for this transaction and key and issues the
+// Issue uses the challenge for this transaction and key, and issues the
 // certificate that its grant describes. The same request again, at any time,
 // gives the same certificate. ErrKeyRefused and ErrChallengeInvalid leave the
 // challenge as it was.
 //
-// An intent is on record before anything is signed and the certificate before
-// it leaves; signing happens between two transactions, not in one.
+// No certificate leaves that is not on record: the challenge, the certificate and
+// what the trail says of it are durable before it is returned, all or none.
 func (i *Issuer) Issue(ctx context.Context, r Request) (*x509.Certificate, error) {
-	s, err := i.start(ctx, r)
+	s, err := i.start(r)
 	if err != nil {
 		return nil, fmt.Errorf("issue: %w", err)
 	}
 	if r.Challenge.IsZero() {
 		return nil, fmt.Errorf("issue: %w: there is none", ErrChallengeInvalid)
 	}
-	s.hash = secret.Hash(r.Challenge.Reveal())
-	claimed, err := i.Store.ClaimChallenge(ctx, s.hash, s.claim, s.now, s.intent)
-	if err != nil {
-		return nil, fmt.Errorf("issue: claim challenge: %w", err)
-	}
-	cert, err := i.finish(ctx, s, claimed)
+	kept, err := i.Store.Issue(ctx, secret.Hash(r.Challenge.Reveal()), s.claim, s.now, func(g Grant) (Certificate, audit.Entry, error) {
+		return i.sign(ctx, s, g)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("issue: %w", err)
 	}
-	return cert, nil
+	return s.issued(kept)
 }
 
 // issuance is one request on its way to a certificate.
 type issuance struct {
-	key    crypto.PublicKey
-	now    time.Time
-	claim  Claim
-	intent audit.Entry
-	hash   []byte // of the challenge, or what stands in its place
+	key   crypto.PublicKey
+	now   time.Time
+	claim Claim
+	made  *x509.Certificate // the last one that was signed
 }
 
-// start checks what can be checked before anything is claimed.
-func (i *Issuer) start(ctx context.Context, r Request) (*issuance, error) {
+// start checks what can be checked before anything is looked up.
+func (i *Issuer) start(r Request) (*issuance, error) {
 	if err := CheckKey(r.PublicKey); err != nil {
 		return nil, err
 	}
@@ -136,92 +132,57 @@ func (i *Issuer) start(ctx context.Context, r Request) (*issuance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyRefused, err)
 	}
-	s := &issuance{key: r.PublicKey, now: i.now()}
-	s.claim = Claim{TransactionID: r.TransactionID, KeyHash: secret.Hash(string(spki)), Serial: newSerial()}
-	s.claim.NotBefore, s.claim.NotAfter = rule{lifetime: longestByChallenge()}.period(s.now)
-	s.intent = audit.New(ctx, s.now, actionIssue, hex.EncodeToString(s.claim.KeyHash), audit.Intent,
-		"transaction", printable(r.TransactionID), "serial", hex.EncodeToString(s.claim.Serial))
-	return s, nil
+	claim := Claim{TransactionID: r.TransactionID, KeyHash: secret.Hash(string(spki))}
+	return &issuance{key: r.PublicKey, now: i.now(), claim: claim}, nil
 }
 
-// finish issues what was claimed, or returns what was issued under it before.
-func (i *Issuer) finish(ctx context.Context, s *issuance, c Claimed) (*x509.Certificate, error) {
-	if c.Claim.TransactionID != s.claim.TransactionID || !bytes.Equal(c.Claim.KeyHash, s.claim.KeyHash) {
-		return nil, fmt.Errorf("%w: the store returned another's claim", ErrChallengeInvalid)
+// sign makes the certificate of a grant, as a Signing.
+func (i *Issuer) sign(ctx context.Context, s *issuance, g Grant) (Certificate, audit.Entry, error) {
+	if err := g.validate(); err != nil {
+		return Certificate{}, audit.Entry{}, err
 	}
-	if c.Certificate != nil {
-		return parse(c.Certificate)
-	}
-	cert, issuer, err := i.sign(c, s.key)
-	if err != nil {
-		return nil, err
-	}
-	return i.record(ctx, s.hash, c, cert, issuer)
-}
-
-func (i *Issuer) sign(c Claimed, key crypto.PublicKey) (cert, issuer *x509.Certificate, err error) {
-	if err := c.Grant.validate(); err != nil {
-		return nil, nil, err
-	}
-	r := issuanceRules[c.Grant.Rule]
-	name := c.Grant.CommonName
+	r := issuanceRules[g.Rule]
+	name := g.CommonName
 	if r.mail { // which leaves the login out of the other names
-		name = c.Grant.Mail
+		name = g.Mail
 	}
+	c := content{
+		subject: pkix.Name{Organization: []string{i.Authority.organization}, CommonName: commonName(name)},
+		names:   names{upn: g.UPN, mail: g.Mail},
+		serial:  newSerial(), key: s.key,
+	}
+	c.notBefore, c.notAfter = r.period(s.now)
 	ca := i.Authority.newest(roleIssuing)
-	cert, err = sign(r, content{
-		subject:   pkix.Name{Organization: []string{i.Authority.organization}, CommonName: commonName(name)},
-		names:     names{upn: c.Grant.UPN, mail: c.Grant.Mail},
-		serial:    c.Claim.Serial,
-		notBefore: c.Claim.NotBefore, notAfter: earlier(c.Claim.NotAfter, c.Claim.NotBefore.Add(r.lifetime)),
-		key: key,
-	}, &ca, nil)
+	cert, err := sign(r, c, &ca, nil)
 	if err != nil {
-		return nil, nil, fmt.Errorf("sign certificate: %w", err)
+		return Certificate{}, audit.Entry{}, fmt.Errorf("sign certificate: %w", err)
 	}
-	return cert, ca.cert, nil
-}
-
-// longestByChallenge is what a claim reserves: it is made before the grant, and
-// so its rule, is known. What is signed lasts as long as its rule says.
-func longestByChallenge() time.Duration {
-	var longest time.Duration
-	for _, r := range issuanceRules {
-		if r.byChallenge {
-			longest = max(longest, r.lifetime)
-		}
-	}
-	return longest
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// record stores the certificate, or returns the one that a parallel run of the
-// same transaction stored first.
-func (i *Issuer) record(ctx context.Context, hashed []byte, c Claimed, cert, issuer *x509.Certificate) (*x509.Certificate, error) {
-	now := i.now()
+	s.made = cert
 	row := Certificate{
-		SHA256: hash(cert.Raw), DER: cert.Raw, Serial: hex.EncodeToString(c.Claim.Serial), Rule: c.Grant.Rule,
-		UserID: c.Grant.UserID, InvitationID: c.Grant.InvitationID, EnrollmentID: c.Grant.EnrollmentID, Profile: c.Grant.Profile,
-		Issuer: hex.EncodeToString(issuer.SubjectKeyId), KeyHash: hex.EncodeToString(c.Claim.KeyHash),
+		SHA256: hash(cert.Raw), DER: cert.Raw, Serial: hex.EncodeToString(c.serial), Rule: g.Rule,
+		UserID: g.UserID, InvitationID: g.InvitationID, EnrollmentID: g.EnrollmentID, Profile: g.Profile,
+		Issuer: hex.EncodeToString(ca.cert.SubjectKeyId), KeyHash: hex.EncodeToString(s.claim.KeyHash),
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 	}
-	entry := audit.New(ctx, now, actionIssue, row.SHA256, audit.Done,
-		"key", row.KeyHash, "serial", row.Serial, "rule", string(row.Rule),
-		"user", row.UserID, "invitation", row.InvitationID, "enrollment", row.EnrollmentID)
-	kept, err := i.Store.RecordIssued(ctx, hashed, row, now, entry)
+	return row, audit.New(ctx, s.now, actionIssue, row.SHA256, audit.Done,
+		"transaction", printable(s.claim.TransactionID), "key", row.KeyHash, "serial", row.Serial, "rule", string(row.Rule),
+		"user", row.UserID, "invitation", row.InvitationID, "enrollment", row.EnrollmentID), nil
+}
+
+// issued is the certificate that is on record: the one that was made now, or the one
+// that the same request was given before.
+func (s *issuance) issued(kept Certificate) (*x509.Certificate, error) {
+	if s.made != nil && bytes.Equal(s.made.Raw, kept.DER) {
+		return s.made, nil
+	}
+	cert, err := x509.ParseCertificate(kept.DER)
 	if err != nil {
-		return nil, fmt.Errorf("record certificate: %w", err)
+		return nil, fmt.Errorf("read issued certificate: %w", err)
 	}
-	if kept.SHA256 == row.SHA256 {
-		return cert, nil
+	if !bytes.Equal(secret.Hash(string(cert.RawSubjectPublicKeyInfo)), s.claim.KeyHash) {
+		return nil, fmt.Errorf("%w: the store returned another's certificate", ErrChallengeInvalid)
 	}
-	return parse(kept.DER)
+	return cert, nil
 }
 
 // Lookup finds a certificate by the SHA-256 of its DER in hex. ErrNotFound
@@ -230,14 +191,6 @@ func (i *Issuer) Lookup(ctx context.Context, sha256 string) (Certificate, error)
 	cert, err := i.Store.CertificateByHash(ctx, strings.ToLower(sha256))
 	if err != nil {
 		return Certificate{}, fmt.Errorf("look up certificate: %w", err)
-	}
-	return cert, nil
-}
-
-func parse(der []byte) (*x509.Certificate, error) {
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("read issued certificate: %w", err)
 	}
 	return cert, nil
 }

@@ -5,10 +5,11 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
+
+	"sallyport/internal/audit"
 )
 
 // ErrNotDue says that a certificate is not yet within its renewal window.
@@ -56,50 +57,32 @@ func (i *Issuer) renew(ctx context.Context, signer *x509.Certificate, r Request)
 	if err != nil {
 		return nil, err
 	}
-	s, err := i.start(ctx, r)
+	s, err := i.start(r)
 	if err != nil {
 		return nil, err
 	}
 	if due := RenewalDue(row.NotBefore, row.NotAfter, i.Window, ""); s.now.Before(due) {
 		return nil, fmt.Errorf("%w: it may be from %s on", ErrNotDue, due.Format(time.RFC3339))
 	}
-	if err := i.mayShareKey(ctx, s, Grant{UserID: row.UserID, EnrollmentID: row.EnrollmentID}); err != nil {
+	kept, err := i.Renewals.IssueRenewal(ctx, row.SHA256, s.claim, s.now, func(g Grant) (Certificate, audit.Entry, error) {
+		if err := row.renewable(g, s.now); err != nil {
+			return Certificate{}, audit.Entry{}, err
+		}
+		return i.sign(ctx, s, g)
+	})
+	if err != nil {
 		return nil, err
 	}
-	s.hash = RenewalHash(row.SHA256)
-	claimed, err := i.Renewals.ClaimRenewal(ctx, row.SHA256, s.claim, s.now, s.intent)
-	if err != nil {
-		return nil, fmt.Errorf("claim renewal: %w", err)
-	}
-	if claimed.Certificate == nil {
-		if err := row.renewable(claimed); err != nil {
-			return nil, err
-		}
-	}
-	return i.finish(ctx, s, claimed)
-}
-
-// mayShareKey looks before the claim: a certificate is good for one only.
-func (i *Issuer) mayShareKey(ctx context.Context, s *issuance, g Grant) error {
-	holder, err := i.Renewals.KeyHolder(ctx, hex.EncodeToString(s.claim.KeyHash))
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look up key: %w", err)
-	}
-	return holder.MayShareKey(g)
+	return s.issued(kept)
 }
 
 // renewable looks once more at what the store has looked at: nothing that it
-// could have got wrong may make a certificate live for ever. A claim that was made in
-// time may be finished later, but not after a revocation.
-func (c Certificate) renewable(claimed Claimed) error {
-	g := claimed.Grant
+// could have got wrong may make a certificate live for ever.
+func (c Certificate) renewable(g Grant, now time.Time) error {
 	switch {
 	case !c.RevokedAt.IsZero():
 		return fmt.Errorf("%w: certificate is revoked", ErrChallengeInvalid)
-	case claimed.Claim.NotBefore.Add(backdate).After(c.NotAfter):
+	case !now.Before(c.NotAfter):
 		return fmt.Errorf("%w: certificate has expired", ErrChallengeInvalid)
 	case g.Rule != c.Rule || g.UserID != c.UserID || g.EnrollmentID != c.EnrollmentID || g.Profile != c.Profile:
 		return fmt.Errorf("%w: the store returned another's grant", ErrChallengeInvalid)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"sallyport/certs"
-	"sallyport/internal/audit"
 	"sallyport/internal/secret"
 )
 
@@ -150,7 +149,7 @@ func TestRenewRefuses(t *testing.T) {
 			f.clock.advance(300 * day)
 			must(f.issuer.Revoke(t.Context(), sum(cert), certs.ReasonKeyCompromise))
 			return cert, certs.Request{}
-		}, certs.ErrKeyRefused},
+		}, certs.ErrChallengeInvalid},
 		{"not the newest", func(t *testing.T, f *fixture) (*x509.Certificate, certs.Request) {
 			cert := f.mailIdentity(t, "e", key.Public())
 			f.clock.advance(day)
@@ -204,7 +203,7 @@ func TestRenewRefuses(t *testing.T) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 			if len(f.store.issued()) != issued || len(f.store.challenges) != open {
-				t.Error("something was claimed or issued")
+				t.Error("something was used or issued")
 			}
 		})
 	}
@@ -224,25 +223,24 @@ func copied(t *testing.T, c, issuer *x509.Certificate, key crypto.Signer) *x509.
 	return must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, &template, issuer, c.PublicKey, key))))
 }
 
-// TestRenewTrustsNoStore gives it one that claims what it should not.
+// TestRenewTrustsNoStore gives it one that grants what it should not.
 func TestRenewTrustsNoStore(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*fixture, *certs.Claimed, string){
-		"revoked": func(f *fixture, _ *certs.Claimed, sha256 string) {
+	for name, change := range map[string]func(*fixture, *certs.Grant, string){
+		"revoked": func(f *fixture, _ *certs.Grant, sha256 string) {
 			must(f.issuer.Revoke(context.Background(), sha256, certs.ReasonSuperseded))
 		},
-		"expired":         func(f *fixture, _ *certs.Claimed, _ string) { f.clock.advance(400 * day) },
-		"another's grant": func(_ *fixture, c *certs.Claimed, _ string) { c.Grant.UserID = "user-2" },
-		"another rule":    func(_ *fixture, c *certs.Claimed, _ string) { c.Grant.Rule = certs.RuleMDMIdentity },
-		"another claim":   func(_ *fixture, c *certs.Claimed, _ string) { c.Claim.KeyHash = nil },
+		"expired":         func(f *fixture, _ *certs.Grant, _ string) { f.clock.advance(400 * day) },
+		"another's grant": func(_ *fixture, g *certs.Grant, _ string) { g.UserID = "user-2" },
+		"another rule":    func(_ *fixture, g *certs.Grant, _ string) { g.Rule = certs.RuleMDMIdentity },
 	} {
 		f := newFixture(t)
 		cert := f.mailIdentity(t, "e", newKey().Public())
 		f.clock.advance(300 * day)
-		claimed := certs.Claimed{Grant: grant()}
-		claimed.Grant.Rule, claimed.Grant.InvitationID, claimed.Grant.EnrollmentID, claimed.Grant.Profile = certs.RuleMailIdentity, "", "e", "profile-1"
-		change(f, &claimed, sum(cert))
-		f.issuer.Renewals = gullible{renewals{f.store}, claimed}
+		granted := grant()
+		granted.Rule, granted.InvitationID, granted.EnrollmentID, granted.Profile = certs.RuleMailIdentity, "", "e", "profile-1"
+		change(f, &granted, sum(cert))
+		f.issuer.Renewals = gullible{renewals{f.store}, granted}
 		if _, err := f.issuer.Renew(t.Context(), cert, certs.Request{PublicKey: newKey().Public(), TransactionID: "t"}); !errors.Is(err, certs.ErrChallengeInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -254,14 +252,12 @@ func TestRenewTrustsNoStore(t *testing.T) {
 
 type gullible struct {
 	renewals
-	claimed certs.Claimed
+	granted certs.Grant
 }
 
-func (g gullible) ClaimRenewal(_ context.Context, _ string, claim certs.Claim, _ time.Time, _ audit.Entry) (certs.Claimed, error) {
-	if g.claimed.Claim.KeyHash == nil && g.claimed.Grant.UserID == "user-1" {
-		g.claimed.Claim = claim
-	}
-	return g.claimed, nil
+func (g gullible) IssueRenewal(_ context.Context, _ string, _ certs.Claim, _ time.Time, sign certs.Signing) (certs.Certificate, error) {
+	cert, _, err := sign(g.granted)
+	return cert, err
 }
 
 func TestRenewInParallel(t *testing.T) {

@@ -15,12 +15,18 @@ import (
 	"sallyport/internal/audit"
 )
 
+// use is of a challenge, or of a certificate for its renewal.
+type use struct {
+	claim certs.Claim
+	cert  certs.Certificate
+}
+
 // memory is a certs.Store and KeyStore for one invitation at a time, and an
 // audit.Log.
 type memory struct {
 	mu      sync.Mutex
 	open    map[string]certs.Challenge
-	claimed map[string]certs.Claimed
+	used    map[string]use
 	rows    []certs.Certificate // what was issued
 	keys    []certs.KeyRecord
 	refused []audit.Entry
@@ -42,57 +48,45 @@ func (m *memory) SaveChallenge(_ context.Context, c certs.Challenge) error {
 	return m.fail
 }
 
-func (m *memory) ClaimChallenge(_ context.Context, hash []byte, claim certs.Claim, now time.Time, _ audit.Entry) (certs.Claimed, error) {
+func (m *memory) Issue(_ context.Context, hash []byte, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.fail != nil {
-		return certs.Claimed{}, m.fail
-	}
-	if c, ok := m.claimed[string(hash)]; ok {
-		if c.Claim.TransactionID != claim.TransactionID || !bytes.Equal(c.Claim.KeyHash, claim.KeyHash) {
-			return certs.Claimed{}, fmt.Errorf("%w: claimed by another", certs.ErrChallengeInvalid)
-		}
-		return c, nil
-	}
 	c, ok := m.open[string(hash)]
-	if !ok || !now.Before(c.ExpiresAt) {
-		return certs.Claimed{}, fmt.Errorf("%w: unknown or expired", certs.ErrChallengeInvalid)
+	if _, used := m.used[string(hash)]; !used && (!ok || !now.Before(c.ExpiresAt)) && m.fail == nil {
+		return certs.Certificate{}, fmt.Errorf("%w: unknown or expired", certs.ErrChallengeInvalid)
+	}
+	return m.issue(string(hash), c.Grant, claim, sign)
+}
+
+func (m *memory) issue(hash string, g certs.Grant, claim certs.Claim, sign certs.Signing) (certs.Certificate, error) {
+	if m.fail != nil {
+		return certs.Certificate{}, m.fail
+	}
+	if u, ok := m.used[hash]; ok {
+		if u.claim.TransactionID != claim.TransactionID || !bytes.Equal(u.claim.KeyHash, claim.KeyHash) {
+			return certs.Certificate{}, fmt.Errorf("%w: used by another", certs.ErrChallengeInvalid)
+		}
+		return u.cert, nil
 	}
 	for _, row := range slices.Backward(m.rows) {
 		if row.KeyHash == hex.EncodeToString(claim.KeyHash) {
-			if err := row.MayShareKey(c.Grant); err != nil {
-				return certs.Claimed{}, err
+			if err := row.MayShareKey(g); err != nil {
+				return certs.Certificate{}, err
 			}
 			break
 		}
 	}
-	m.claimed[string(hash)] = certs.Claimed{Grant: c.Grant, Claim: claim}
-	return m.claimed[string(hash)], nil
-}
-
-func (m *memory) RecordIssued(_ context.Context, hash []byte, cert certs.Certificate, _ time.Time, _ audit.Entry) (certs.Certificate, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c, ok := m.claimed[string(hash)]
-	if !ok {
-		return certs.Certificate{}, certs.ErrChallengeInvalid
+	cert, _, err := sign(g)
+	if err != nil {
+		return certs.Certificate{}, err
 	}
-	if c.Certificate != nil {
-		cert.DER = c.Certificate
-		return cert, nil
-	}
-	c.Certificate = cert.DER
-	m.claimed[string(hash)] = c
+	m.used[hash] = use{claim, cert}
 	m.rows = append(m.rows, cert)
-	return cert, m.fail
+	return cert, nil
 }
 
 func (m *memory) CertificateByHash(_ context.Context, sha256 string) (certs.Certificate, error) {
 	return m.find(func(c certs.Certificate) bool { return c.SHA256 == sha256 })
-}
-
-func (m *memory) KeyHolder(_ context.Context, keyHash string) (certs.Certificate, error) {
-	return m.find(func(c certs.Certificate) bool { return c.KeyHash == keyHash })
 }
 
 func (m *memory) find(is func(certs.Certificate) bool) (certs.Certificate, error) {
@@ -106,29 +100,22 @@ func (m *memory) find(is func(certs.Certificate) bool) (certs.Certificate, error
 	return certs.Certificate{}, certs.ErrNotFound
 }
 
-// ClaimRenewal leaves out what another phone or profile would make of it: that is
+// IssueRenewal leaves out what another phone or profile would make of it: that is
 // tested where there is a database.
-func (m *memory) ClaimRenewal(_ context.Context, signer string, claim certs.Claim, now time.Time, _ audit.Entry) (certs.Claimed, error) {
+func (m *memory) IssueRenewal(_ context.Context, signer string, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
 	row, err := m.CertificateByHash(context.Background(), signer)
 	if err != nil {
-		return certs.Claimed{}, err
+		return certs.Certificate{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	hash := string(certs.RenewalHash(signer))
-	if c, ok := m.claimed[hash]; ok {
-		if c.Claim.TransactionID != claim.TransactionID || !bytes.Equal(c.Claim.KeyHash, claim.KeyHash) {
-			return certs.Claimed{}, fmt.Errorf("%w: claimed by another", certs.ErrChallengeInvalid)
-		}
-		return c, nil
+	if _, used := m.used[hash]; !used && (!row.RevokedAt.IsZero() || now.After(row.NotAfter)) {
+		return certs.Certificate{}, fmt.Errorf("%w: revoked or expired", certs.ErrChallengeInvalid)
 	}
-	if !row.RevokedAt.IsZero() || now.After(row.NotAfter) {
-		return certs.Claimed{}, fmt.Errorf("%w: revoked or expired", certs.ErrChallengeInvalid)
-	}
-	m.claimed[hash] = certs.Claimed{Claim: claim, Grant: certs.Grant{
+	return m.issue(hash, certs.Grant{
 		Rule: row.Rule, CommonName: "alice@example.test", UserID: row.UserID, EnrollmentID: row.EnrollmentID, Profile: row.Profile,
-	}}
-	return m.claimed[hash], nil
+	}, claim, sign)
 }
 
 // revoke marks whatever was issued.
@@ -198,7 +185,7 @@ type fixture struct {
 func newFixture(tb testing.TB) *fixture {
 	tb.Helper()
 	f := &fixture{store: &memory{
-		open: map[string]certs.Challenge{}, claimed: map[string]certs.Claimed{}, keys: slices.Clone(madeKeys()),
+		open: map[string]certs.Challenge{}, used: map[string]use{}, keys: slices.Clone(madeKeys()),
 	}}
 	now := func() time.Time { return time.Now().Add(f.skew) }
 	authority, err := certs.Open(tb.Context(), f.store, certs.Options{Organization: "Example", Now: now})
@@ -224,14 +211,14 @@ func (f *fixture) mint(tb testing.TB) string {
 	return challenge.Reveal()
 }
 
-// claims is how many challenges and certificates were claimed.
+// claims is how many challenges and certificates were used.
 func (m *memory) claims() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.claimed)
+	return len(m.used)
 }
 
-// challengesUntouched reports whether no challenge was claimed.
+// challengesUntouched reports whether no challenge was used.
 func (m *memory) challengesUntouched() bool { return m.claims() == 0 }
 
 func must[T any](v T, err error) T {

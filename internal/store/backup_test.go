@@ -184,7 +184,7 @@ func TestRestore(t *testing.T) {
 	if err != nil || len(entries) != 1 || entries[0].Detail["voided_challenges"] != "1" {
 		t.Errorf("trail %v, %v", entries, err)
 	}
-	_, err = db.Certificates().ClaimChallenge(t.Context(), challenge.Hash, certs.Claim{TransactionID: "t"}, time.Now(), audit.Entry{})
+	_, err = db.Certificates().Issue(t.Context(), challenge.Hash, certs.Claim{TransactionID: "t"}, time.Now(), nil)
 	if !errors.Is(err, certs.ErrChallengeInvalid) {
 		t.Errorf("a challenge of the backup can still be used: %v", err)
 	}

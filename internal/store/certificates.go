@@ -31,84 +31,76 @@ func (t *tx) certificate(ctx context.Context, sha256 string) (certs.Certificate,
 	return c, orNotFound(err, certs.ErrNotFound)
 }
 
-// RecordIssued writes the certificate under its claimed challenge and burns
-// the invitation.
-func (s *Certificates) RecordIssued(ctx context.Context, hash []byte, cert certs.Certificate, now time.Time, entry audit.Entry) (certs.Certificate, error) {
-	var stored certs.Certificate
-	err := s.db.write(ctx, "record issued certificate", func(t *tx) error {
-		fulfilled, err := t.fulfil(ctx, hash, cert)
+// Issue takes a challenge and records the certificate that is made of it.
+func (s *Certificates) Issue(ctx context.Context, hash []byte, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
+	var issued certs.Certificate
+	err := s.db.write(ctx, "issue certificate", func(t *tx) error {
+		grant, err := t.grantOf(ctx, hash)
 		if err != nil {
 			return err
 		}
-		if !fulfilled {
-			stored, err = t.fulfilment(ctx, hash)
-			return unchanged(err)
-		}
-		if err := t.burnInvitation(ctx, cert.InvitationID, now); err != nil {
-			return err
-		}
-		if stored, err = t.insertCertificate(ctx, cert, now); err != nil {
-			return err
-		}
-		if err := t.endRenewalBy(ctx, hash, cert); err != nil {
-			return err
-		}
-		if err := t.knoxIssued(ctx, cert, now); err != nil {
-			return err
-		}
-		if cert.Rule == certs.RuleMailIdentity { // by which a mail client may prove itself from now on
-			t.emitUser(mdm.EventAccess, directory.UserID(cert.UserID), now)
-		}
-		return t.audit(ctx, entry)
+		issued, err = t.issue(ctx, hash, grant, claim, now, sign)
+		return err
 	})
 	if err != nil {
 		return certs.Certificate{}, err
 	}
-	return stored, nil
+	return issued, nil
 }
 
-// fulfil ties the certificate to its claim, unless that has one already, or was made
-// void meanwhile, or is not for this one: the signer is held to what was committed
-// before it signed. The statement compares, and returns nothing: a RETURNING takes
-// SQLite longer than all the rest of it.
-func (t *tx) fulfil(ctx context.Context, hash []byte, c certs.Certificate) (bool, error) {
-	serial, err := hex.DecodeString(c.Serial)
-	if err != nil {
-		return false, fmt.Errorf("serial %q: %w", c.Serial, certs.ErrChallengeInvalid)
+// issue takes the challenge and makes its certificate, or ends the unit with the
+// one that was issued to the same claim before.
+func (t *tx) issue(ctx context.Context, hash []byte, g certs.Grant, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
+	if err := t.takeTurn(ctx, g); err != nil {
+		return certs.Certificate{}, err
 	}
-	key, err := hex.DecodeString(c.KeyHash)
-	if err != nil {
-		return false, fmt.Errorf("key %q: %w", c.KeyHash, certs.ErrChallengeInvalid)
-	}
-	n, err := t.change(ctx, `UPDATE certs_challenges SET certificate_sha256 = $2
-		WHERE hash = $1 AND certificate_sha256 = '' AND claimed_at <> 0 AND void_at = 0 AND serial = $3 AND key_hash = $4
-			AND rule = $5 AND user_id = $6 AND invitation_id = $7 AND enrollment_id = $8 AND profile = $9`,
-		hash, c.SHA256, serial, key, c.Rule, c.UserID, c.InvitationID, c.EnrollmentID, c.Profile)
-	return n == 1, err
-}
-
-// fulfilment is the certificate that a claim has.
-func (t *tx) fulfilment(ctx context.Context, hash []byte) (certs.Certificate, error) {
-	row, err := t.challenge(ctx, hash)
+	taken, err := t.takeChallenge(ctx, hash, claim, now)
 	if err != nil {
 		return certs.Certificate{}, err
 	}
-	if row.certificate == "" {
-		return certs.Certificate{}, refuseChallenge("void, never claimed, or claimed for another certificate")
+	if !taken {
+		before, err := t.issuedBefore(ctx, hash, claim, now)
+		return before, unchanged(err)
 	}
-	return t.certificate(ctx, row.certificate)
+	if err := t.mayShareKey(ctx, claim.KeyHash, g); err != nil {
+		return certs.Certificate{}, err
+	}
+	if err := t.voidSiblings(ctx, hash, g, now); err != nil {
+		return certs.Certificate{}, err
+	}
+	cert, entry, err := sign(g)
+	if err != nil {
+		return certs.Certificate{}, err
+	}
+	return t.record(ctx, hash, g, claim, cert, now, entry)
 }
 
-// endRenewalBy: what rights the grant asked for is not among what a certificate says.
-func (t *tx) endRenewalBy(ctx context.Context, hash []byte, c certs.Certificate) error {
-	if c.EnrollmentID == "" {
-		return nil
+// record writes what was signed, and all that follows from it.
+func (t *tx) record(ctx context.Context, hash []byte, g certs.Grant, claim certs.Claim, c certs.Certificate, now time.Time, entry audit.Entry) (certs.Certificate, error) {
+	if c.Rule != g.Rule || c.UserID != g.UserID || c.InvitationID != g.InvitationID || c.EnrollmentID != g.EnrollmentID || c.Profile != g.Profile ||
+		c.KeyHash != hex.EncodeToString(claim.KeyHash) {
+		return certs.Certificate{}, refuseChallenge("it is for another certificate")
 	}
-	g, err := t.grantOf(ctx, hash)
+	if _, err := t.change(ctx, `UPDATE certs_challenges SET certificate_sha256 = $2 WHERE hash = $1`, hash, c.SHA256); err != nil {
+		return certs.Certificate{}, err
+	}
+	if err := t.burnInvitation(ctx, g.InvitationID, now); err != nil {
+		return certs.Certificate{}, err
+	}
+	c, err := t.insertCertificate(ctx, c, now)
 	if err != nil {
-		return err
+		return certs.Certificate{}, err
 	}
-	return t.endRenewal(ctx, g)
+	if err := t.endRenewal(ctx, g); err != nil {
+		return certs.Certificate{}, err
+	}
+	if err := t.knoxIssued(ctx, c, now); err != nil {
+		return certs.Certificate{}, err
+	}
+	if c.Rule == certs.RuleMailIdentity { // by which a mail client may prove itself from now on
+		t.emitUser(mdm.EventAccess, directory.UserID(c.UserID), now)
+	}
+	return c, t.audit(ctx, entry)
 }
 
 func (t *tx) burnInvitation(ctx context.Context, id string, now time.Time) error {

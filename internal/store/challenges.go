@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"sallyport/certs"
-	"sallyport/internal/audit"
 )
 
 // Certificates keeps challenges and issued certificates.
@@ -28,6 +27,8 @@ func (s *Certificates) SaveChallenge(ctx context.Context, c certs.Challenge) err
 	})
 }
 
+// insertChallenge leaves empty what versions put there that chose serial and validity
+// before they signed.
 func (t *tx) insertChallenge(ctx context.Context, c certs.Challenge) error {
 	_, err := t.ExecContext(ctx, `INSERT INTO certs_challenges (hash, rule, entitlement, user_id, invitation_id,
 			enrollment_id, profile, created_at, expires_at, void_at, claimed_at, transaction_id, key_hash, serial,
@@ -61,14 +62,13 @@ type challengeRow struct {
 func (t *tx) challenge(ctx context.Context, hash []byte) (challengeRow, error) {
 	var c challengeRow
 	err := t.QueryRowContext(ctx, `SELECT c.entitlement, c.expires_at, c.void_at, c.claimed_at, c.transaction_id,
-			c.key_hash, c.serial, c.not_before, c.not_after, c.certificate_sha256,
+			c.key_hash, c.certificate_sha256,
 			c.user_id = '' OR u.id IS NOT NULL, COALESCE(i.state, '')
 		FROM certs_challenges c
 		LEFT JOIN directory_users u ON u.id = c.user_id AND u.removed_at = 0
 		LEFT JOIN enroll_invitations i ON i.id = c.invitation_id
 		WHERE c.hash = $1`, hash).Scan(document{&c.grant}, stamp{&c.expiresAt}, stamp{&c.voidAt}, stamp{&c.claimedAt},
-		&c.claim.TransactionID, &c.claim.KeyHash, &c.claim.Serial, stamp{&c.claim.NotBefore}, stamp{&c.claim.NotAfter},
-		&c.certificate, &c.userOnRecord, &c.invitationState)
+		&c.claim.TransactionID, &c.claim.KeyHash, &c.certificate, &c.userOnRecord, &c.invitationState)
 	if err != nil {
 		return c, orNotFound(err, refuseChallenge("unknown"))
 	}
@@ -90,50 +90,8 @@ func refuseChallenge(reason string) error {
 	return fmt.Errorf("%s: %w", reason, certs.ErrChallengeInvalid)
 }
 
-// ClaimChallenge claims the challenge, or returns the same claim again.
-//
-// One statement decides: it takes the challenge only if nobody has, so of any
-// number of claims at once one wins, on an engine with concurrent writers too.
-// Only then are the grounds of a loser looked up.
-func (s *Certificates) ClaimChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time, entry audit.Entry) (certs.Claimed, error) {
-	var claimed certs.Claimed
-	err := s.db.write(ctx, "claim challenge", func(t *tx) error {
-		grant, err := t.grantOf(ctx, hash)
-		if err != nil {
-			return err
-		}
-		if err := t.takeTurn(ctx, grant); err != nil {
-			return err
-		}
-		taken, err := t.takeChallenge(ctx, hash, claim, now)
-		if err != nil {
-			return err
-		}
-		if !taken {
-			row, err := t.challenge(ctx, hash)
-			if err != nil {
-				return err
-			}
-			claimed, err = t.repeatClaim(ctx, row, claim, now)
-			return unchanged(err)
-		}
-		if err := t.mayShareKey(ctx, claim.KeyHash, grant); err != nil {
-			return err
-		}
-		claimed = certs.Claimed{Grant: grant, Claim: claim}
-		if err := t.voidSiblings(ctx, hash, grant, now); err != nil {
-			return err
-		}
-		return t.audit(ctx, entry)
-	})
-	if err != nil {
-		return certs.Claimed{}, err
-	}
-	return claimed, nil
-}
-
 // keySharers is all that certs.Certificate.MayShareKey looks at, and what tells the
-// newest. It is asked at every claim and nearly always finds nothing: to sort even
+// newest. It is asked whenever one is issued, and nearly always finds nothing: to sort even
 // that, SQLite would make a temporary table first, and drop it.
 const keySharers = `SELECT user_id, enrollment_id, revoked_at, reason, issued_at, sha256 FROM certs_certificates WHERE key_hash = $1`
 
@@ -147,8 +105,7 @@ func scanKeySharer(row scanner) (k keySharer, err error) {
 	return k, err
 }
 
-// mayShareKey refuses the key of another device; what was claimed is taken back
-// with it. The newest certificate tells whose a key is, and any one that it was lost.
+// mayShareKey refuses the key of another device. The newest certificate tells whose a key is, and any one that it was lost.
 func (t *tx) mayShareKey(ctx context.Context, keyHash []byte, g certs.Grant) error {
 	rows, err := t.QueryContext(ctx, keySharers, hex.EncodeToString(keyHash))
 	list, err := collect(rows, err, scanKeySharer)
@@ -163,17 +120,21 @@ func (t *tx) mayShareKey(ctx context.Context, keyHash []byte, g certs.Grant) err
 	}).MayShareKey(g)
 }
 
+// takeChallenge takes the challenge for a claim only if nobody has, so of any number
+// of claims at once one wins, on an engine with concurrent writers too. Versions
+// that committed a claim before its certificate may have left one without: the same
+// request takes it again.
 func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time) (bool, error) {
-	n, err := t.change(ctx, `UPDATE certs_challenges
-		SET claimed_at = $2, transaction_id = $3, key_hash = $4, serial = $5, not_before = $6, not_after = $7
-		WHERE hash = $1 AND claimed_at = 0 AND void_at = 0 AND expires_at > $2
+	n, err := t.change(ctx, `UPDATE certs_challenges SET claimed_at = $2, transaction_id = $3, key_hash = $4
+		WHERE hash = $1 AND void_at = 0 AND certificate_sha256 = ''
+			AND (claimed_at = 0 AND expires_at > $2 OR claimed_at <> 0 AND transaction_id = $3 AND key_hash = $4)
 			AND (user_id = '' OR EXISTS (SELECT 1 FROM directory_users u
 				WHERE u.id = certs_challenges.user_id AND u.removed_at = 0))
 			AND (invitation_id = '' OR EXISTS (SELECT 1 FROM enroll_invitations i
 				WHERE i.id = certs_challenges.invitation_id AND i.state = 'open'))
 			AND NOT EXISTS (SELECT 1 FROM enroll_enrollments e
 				WHERE e.id = certs_challenges.enrollment_id AND (e.state IN `+endedStates+` OR e.state = 'held'))`,
-		hash, micros(now), claim.TransactionID, claim.KeyHash, claim.Serial, micros(claim.NotBefore), micros(claim.NotAfter))
+		hash, micros(now), claim.TransactionID, claim.KeyHash)
 	return n == 1, err
 }
 
@@ -203,30 +164,28 @@ func (t *tx) voidSiblings(ctx context.Context, hash []byte, g certs.Grant, now t
 	return nil
 }
 
-// repeatClaim answers a claim that did not take the challenge.
-func (t *tx) repeatClaim(ctx context.Context, row challengeRow, claim certs.Claim, now time.Time) (certs.Claimed, error) {
+// issuedBefore answers a claim that did not take the challenge.
+func (t *tx) issuedBefore(ctx context.Context, hash []byte, claim certs.Claim, now time.Time) (certs.Certificate, error) {
+	row, err := t.challenge(ctx, hash)
+	if err != nil {
+		return certs.Certificate{}, err
+	}
 	same := row.claim.TransactionID == claim.TransactionID && bytes.Equal(row.claim.KeyHash, claim.KeyHash)
 	switch {
 	case !row.userOnRecord:
-		return certs.Claimed{}, refuseChallenge("user removed")
+		return certs.Certificate{}, refuseChallenge("user removed")
 	case !row.claimedAt.IsZero() && !same:
-		return certs.Claimed{}, refuseChallenge("claimed by another transaction or key")
+		return certs.Certificate{}, refuseChallenge("used by another transaction or key")
 	case row.grant.InvitationID != "" && row.invitationState == "revoked":
-		return certs.Claimed{}, refuseChallenge("invitation revoked")
-	case row.grant.InvitationID != "" && row.invitationState != "open" && row.certificate == "":
-		return certs.Claimed{}, refuseChallenge("invitation used by another challenge")
+		return certs.Certificate{}, refuseChallenge("invitation revoked")
+	case row.certificate != "":
+		return t.certificate(ctx, row.certificate)
+	case row.grant.InvitationID != "" && row.invitationState != "open":
+		return certs.Certificate{}, refuseChallenge("invitation used by another challenge")
 	case !row.voidAt.IsZero():
-		return certs.Claimed{}, refuseChallenge("void")
+		return certs.Certificate{}, refuseChallenge("void")
 	case row.claimedAt.IsZero() && !now.Before(row.expiresAt):
-		return certs.Claimed{}, refuseChallenge("expired")
-	case row.claimedAt.IsZero():
-		return certs.Claimed{}, refuseChallenge("not open, or the enrolment has ended")
+		return certs.Certificate{}, refuseChallenge("expired")
 	}
-	claimed := certs.Claimed{Grant: row.grant, Claim: row.claim}
-	if row.certificate == "" {
-		return claimed, nil
-	}
-	c, err := t.certificate(ctx, row.certificate)
-	claimed.Certificate = c.DER
-	return claimed, err
+	return certs.Certificate{}, refuseChallenge("not open, or the enrolment has ended")
 }

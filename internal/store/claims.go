@@ -7,62 +7,47 @@ import (
 	"time"
 
 	"sallyport/certs"
-	"sallyport/internal/audit"
 	"sallyport/mdm"
 )
 
 var _ certs.RenewalStore = (*Certificates)(nil)
 
-// ClaimRenewal claims the right to replace a certificate by its own signature.
-// From there on it is a challenge like any other: issuing goes on with its hash.
-func (s *Certificates) ClaimRenewal(ctx context.Context, signer string, claim certs.Claim, now time.Time, entry audit.Entry) (certs.Claimed, error) {
-	var claimed certs.Claimed
-	hash := certs.RenewalHash(signer)
-	err := s.db.write(ctx, "claim renewal", func(t *tx) error {
-		row, err := t.challenge(ctx, hash)
-		if err == nil {
-			claimed, err = t.repeatClaim(ctx, row, claim, now)
-			return unchanged(err)
-		}
-		if !errors.Is(err, certs.ErrChallengeInvalid) {
-			return err
-		}
-		c, err := t.renewable(ctx, signer, now)
+// IssueRenewal replaces a certificate by its own signature: a challenge like any
+// other, which comes into being when it is used.
+func (s *Certificates) IssueRenewal(ctx context.Context, signer string, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
+	var issued certs.Certificate
+	err := s.db.write(ctx, "issue renewal", func(t *tx) error {
+		grant, err := t.mayRenew(ctx, signer, now)
 		if err != nil {
 			return err
 		}
-		c.Hash = hash
-		if claimed, err = t.claimNew(ctx, c, claim, now); err != nil {
-			return err
-		}
-		return t.audit(ctx, entry)
+		issued, err = t.issue(ctx, certs.RenewalHash(signer), grant, claim, now, sign)
+		return err
 	})
 	if err != nil {
-		return certs.Claimed{}, err
+		return certs.Certificate{}, err
 	}
-	return claimed, nil
+	return issued, nil
 }
 
-// claimNew makes a challenge that is claimed from the beginning.
-func (t *tx) claimNew(ctx context.Context, c certs.Challenge, claim certs.Claim, now time.Time) (certs.Claimed, error) {
-	if err := t.takeTurn(ctx, c.Grant); err != nil {
-		return certs.Claimed{}, err
+// mayRenew sees to it that the challenge is there, which a certificate is to whoever
+// has its key, and returns its grant.
+func (t *tx) mayRenew(ctx context.Context, signer string, now time.Time) (certs.Grant, error) {
+	hash := certs.RenewalHash(signer)
+	row, err := t.challenge(ctx, hash)
+	if err == nil && row.certificate != "" {
+		return row.grant, nil
 	}
-	if err := t.insertChallenge(ctx, c); err != nil {
-		return certs.Claimed{}, err
+	unknown := errors.Is(err, certs.ErrChallengeInvalid)
+	if err != nil && !unknown {
+		return certs.Grant{}, err
 	}
-	taken, err := t.takeChallenge(ctx, c.Hash, claim, now)
-	if err != nil {
-		return certs.Claimed{}, err
+	c, err := t.renewable(ctx, signer, now)
+	if err != nil || !unknown {
+		return c.Grant, err
 	}
-	if !taken {
-		return certs.Claimed{}, refuseChallenge("the enrolment has ended")
-	}
-	row, err := t.challenge(ctx, c.Hash)
-	if err != nil {
-		return certs.Claimed{}, err
-	}
-	return certs.Claimed{Grant: row.grant, Claim: row.claim}, t.voidSiblings(ctx, c.Hash, c.Grant, now)
+	c.Hash = hash
+	return c.Grant, t.insertChallenge(ctx, c)
 }
 
 // renewable makes the challenge that a certificate is to whoever has its key,

@@ -30,7 +30,10 @@ func TestConformance(t *testing.T) {
 						t.Error(err)
 					}
 				})
-				return storetest.Subject{DB: db, Dump: e.dump(t, options)}
+				return storetest.Subject{DB: db, Dump: e.dump(t, options), Exec: func(t testing.TB, statement string, args ...any) {
+					_, err := direct(t, options).Exec(statement, args...)
+					must(t, err)
+				}}
 			})
 		})
 	}
@@ -91,6 +94,15 @@ func rawPostgres(t testing.TB, url string) *sql.DB {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	return db
+}
+
+// direct is a connection past the store.
+func direct(t testing.TB, o store.Options) *sql.DB {
+	t.Helper()
+	if o.Database != "" {
+		return rawPostgres(t, o.Database)
+	}
+	return raw(t, o.Path)
 }
 
 // sealer is one under a key that is made of b.

@@ -39,7 +39,6 @@ func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Q
 		{Name: "valid", Text: validByIssuer, Args: []any{micros(now)}},
 		{Name: "valid of an issuer", Text: underIssuer, Args: []any{micros(now), afterAll, "i", 100}, Ordered: true},
 		{Name: "valid, unsaid", Text: validUnsaid, Args: []any{micros(now)}},
-		{Name: "holder of a key", Text: keyHolder, Args: []any{sha256}},
 		{Name: "unrevoked of a key", Text: unrevokedOfKey, Args: []any{sha256, sha256}},
 		{Name: "keys that nobody noted", Text: namelessKeys},
 		{Name: "of enrolments that ended", Text: endedHolders, Args: []any{micros(now), sha256, 100}, Ordered: true},

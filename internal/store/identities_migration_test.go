@@ -108,7 +108,7 @@ func beside(t *testing.T, db *store.DB) {
 	must(t, err)
 	list, err := db.Certificates().Certificates(ctx, "e3", certs.RuleMDMIdentity)
 	must(t, err)
-	if last := identities[len(identities)-1]; len(identities) != 2 || last.SHA256 != "i3" || last.EnrollmentID != "e3" || len(list) != 1 {
+	if last := identities[len(identities)-1]; len(identities) != 3 || last.SHA256 != "i3" || last.EnrollmentID != "e3" || len(list) != 1 {
 		t.Errorf("got %+v, %+v", identities, list)
 	}
 	must(t, db.Enrollments().End(ctx, "e3", mdm.Retired, time.Now(), audit.Entry{}))
@@ -128,9 +128,6 @@ func migrated(t *testing.T, db *store.DB) {
 		if got := [2]string{c.EnrollmentID, c.KeyHash}; got != want || c.Profile != "" || c.Issuer != "" || c.Reason != 0 {
 			t.Errorf("%s became %+v, want %v", sha256, c, want)
 		}
-	}
-	if holder, err := db.Certificates().KeyHolder(ctx, "abcd"); err != nil || holder.SHA256 != "i2" {
-		t.Errorf("the key is of %q, %v", holder.SHA256, err)
 	}
 	keys, err := db.Keys().Keys(ctx)
 	must(t, err)
@@ -153,13 +150,14 @@ func migrated(t *testing.T, db *store.DB) {
 		t.Errorf("got %+v, want the pinned identity of the phone that is active", untold)
 	}
 	// A challenge that was open is good, and so is an identity for a renewal.
-	claim := certs.Claim{TransactionID: "t", KeyHash: secret.Hash("k"), Serial: []byte{9}, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}
-	_, err = db.Certificates().ClaimChallenge(ctx, []byte{2}, claim, now, audit.Entry{})
+	claim := certs.Claim{TransactionID: "t", KeyHash: secret.Hash("k")}
+	_, err = db.Certificates().Issue(ctx, []byte{2}, claim, now, signing(claim, "pushed"))
 	must(t, err)
-	claimed, err := db.Certificates().ClaimRenewal(ctx, "i2", claim, now, audit.Entry{})
+	claim.KeyHash = secret.Hash("another phone's")
+	renewed, err := db.Certificates().IssueRenewal(ctx, "i2", claim, now, signing(claim, "renewed"))
 	must(t, err)
-	if claimed.Grant.EnrollmentID != "e2" || claimed.Grant.InvitationID != "" {
-		t.Errorf("claimed %+v", claimed.Grant)
+	if renewed.EnrollmentID != "e2" || renewed.InvitationID != "" {
+		t.Errorf("renewed as %+v", renewed)
 	}
 }
 

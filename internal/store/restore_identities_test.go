@@ -14,8 +14,8 @@ import (
 	"sallyport/mdm"
 )
 
-// TestRestoreEndsRenewals: a renewal that was claimed in a backup may have become a
-// certificate since, of which the backup knows nothing. What is due stays due.
+// TestRestoreEndsRenewals: a renewal that another version has claimed in a backup may
+// have become a certificate since, of which the backup knows nothing. What is due stays due.
 func TestRestoreEndsRenewals(t *testing.T) {
 	t.Parallel()
 	for _, e := range engines {
@@ -29,21 +29,17 @@ func TestRestoreEndsRenewals(t *testing.T) {
 			id := enrolled(t, db, now)
 			phone, err := db.Enrollments().EnrollmentByID(ctx, id)
 			must(t, err)
-			claim := certs.Claim{TransactionID: "t", KeyHash: secret.Hash("k"), NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}
+			claim := certs.Claim{TransactionID: "t", KeyHash: secret.Hash("k")}
 			challenge := certs.Challenge{Hash: secret.Hash("c"), CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 				Grant: certs.Grant{Rule: certs.RuleMailIdentity, UserID: string(phone.UserID), EnrollmentID: string(id)}}
 			must(t, db.Certificates().SaveChallenge(ctx, challenge))
-			claim.Serial = []byte{1}
-			_, err = db.Certificates().ClaimChallenge(ctx, challenge.Hash, claim, now, audit.Entry{})
-			must(t, err)
-			cert := certs.Certificate{SHA256: "mail", DER: []byte("der"), Serial: hex.EncodeToString(claim.Serial), Rule: certs.RuleMailIdentity,
-				UserID: string(phone.UserID), EnrollmentID: string(id), KeyHash: hex.EncodeToString(claim.KeyHash), NotBefore: claim.NotBefore, NotAfter: claim.NotAfter}
-			_, err = db.Certificates().RecordIssued(ctx, challenge.Hash, cert, now, audit.Entry{})
+			_, err = db.Certificates().Issue(ctx, challenge.Hash, claim, now, signing(claim, "mail"))
 			must(t, err)
 			due := mdm.Renewal{Rule: string(certs.RuleMailIdentity), Certificate: "mail", DueAt: now, Reason: mdm.RenewalExpiry}
 			must(t, db.Renewals().SaveRenewals(ctx, []enroll.IdentityRenewal{{EnrollmentID: id, Renewal: due}}, audit.Entry{}))
-			claim.Serial = []byte{2}
-			_, err = db.Certificates().ClaimRenewal(ctx, "mail", claim, now, audit.Entry{})
+			challenge.Hash = certs.RenewalHash("mail")
+			must(t, db.Certificates().SaveChallenge(ctx, challenge))
+			_, err = direct(t, o).ExecContext(ctx, `UPDATE certs_challenges SET claimed_at = created_at, transaction_id = 't', key_hash = $1 WHERE hash = $2`, claim.KeyHash, challenge.Hash)
 			must(t, err)
 			closed(t, db)
 
@@ -51,8 +47,7 @@ func TestRestoreEndsRenewals(t *testing.T) {
 			db, err = store.Open(ctx, o)
 			must(t, err)
 			t.Cleanup(func() { closed(t, db) })
-			cert.SHA256, cert.Serial = "renewed", hex.EncodeToString(claim.Serial)
-			if _, err = db.Certificates().RecordIssued(ctx, certs.RenewalHash("mail"), cert, now, audit.Entry{}); !errors.Is(err, certs.ErrChallengeInvalid) {
+			if _, err = db.Certificates().IssueRenewal(ctx, "mail", claim, now, signing(claim, "renewed")); !errors.Is(err, certs.ErrChallengeInvalid) {
 				t.Errorf("a claim of before the restore became a certificate: %v", err)
 			}
 			phone, err = db.Enrollments().EnrollmentByID(ctx, id)
@@ -61,5 +56,15 @@ func TestRestoreEndsRenewals(t *testing.T) {
 				t.Errorf("due after the restore: %+v", phone.Renewals)
 			}
 		})
+	}
+}
+
+// signing makes a certificate that is known by name.
+func signing(claim certs.Claim, name string) certs.Signing {
+	return func(g certs.Grant) (certs.Certificate, audit.Entry, error) {
+		now := time.Now().UTC().Truncate(time.Microsecond)
+		return certs.Certificate{SHA256: name, DER: []byte("der"), Serial: hex.EncodeToString([]byte(name)), Rule: g.Rule, UserID: g.UserID,
+			InvitationID: g.InvitationID, EnrollmentID: g.EnrollmentID, Profile: g.Profile, KeyHash: hex.EncodeToString(claim.KeyHash),
+			NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}, audit.Entry{}, nil
 	}
 }

@@ -129,15 +129,10 @@ func (t *tx) mark(ctx context.Context, c certs.Certificate, reason certs.Revocat
 	return true, t.emitIdentity(ctx, c, now)
 }
 
-// revoke marks one certificate and ends the claim by its own signature that has
-// come to nothing yet.
 func (t *tx) revoke(ctx context.Context, sha256 string, reason certs.RevocationReason, now time.Time) error {
 	_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET revoked_at = $2, reason = $3 WHERE sha256 = $1 AND revoked_at = 0`,
 		sha256, micros(now), reason)
-	if err != nil {
-		return err
-	}
-	return t.voidChallenges(ctx, now, `hash = $2`, certs.RenewalHash(sha256))
+	return err
 }
 
 // emitIdentity tells the consumers of the active enrolment that has the certificate.
@@ -237,20 +232,4 @@ func issuerOf(der []byte) string {
 		return ""
 	}
 	return hex.EncodeToString(c.AuthorityKeyId)
-}
-
-// A key that was lost (reason 1, certs.ReasonKeyCompromise) is, whatever came of it later.
-const keyHolder = `SELECT ` + certificateColumns + ` FROM certs_certificates WHERE key_hash = $1
-	ORDER BY (revoked_at <> 0 AND reason = 1) DESC, issued_at DESC, sha256 DESC LIMIT 1`
-
-// KeyHolder returns the newest certificate of a key.
-func (s *Certificates) KeyHolder(ctx context.Context, keyHash string) (certs.Certificate, error) {
-	if keyHash == "" { // as in rows that do not say
-		return certs.Certificate{}, fmt.Errorf("load holder of a key: %w", certs.ErrNotFound)
-	}
-	c, err := scanCertificate(s.db.reader.QueryRowContext(ctx, keyHolder, keyHash))
-	if err != nil {
-		return certs.Certificate{}, fmt.Errorf("load holder of key %s: %w", keyHash, orNotFound(err, certs.ErrNotFound))
-	}
-	return c, nil
 }

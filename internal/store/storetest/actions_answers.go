@@ -148,7 +148,7 @@ func testWipe(make Maker) func(*testing.T) {
 			w.ok(err)
 			w.same(!cert.RevokedAt.IsZero(), revoked)
 		}
-		if _, err := w.DB.Certificates().ClaimChallenge(w.ctx, open.Hash, claim("t"), w.now(), w.entry("certificate.issue", "")); err == nil {
+		if _, err := w.issueTo(open.Hash, claim("t")); err == nil {
 			t.Error("a wiped phone got a certificate")
 		}
 		w.same(w.due(w.now().Add(time.Hour)), []enroll.Wakeup{})

@@ -249,7 +249,7 @@ func testAndroidAdmission(make Maker) func(*testing.T) {
 		i, err = w.DB.Invitations().InvitationByID(w.ctx, i.ID)
 		w.ok(err)
 		w.same([]any{i.State, i.UsedAt}, []any{enroll.InvitationUsed, stored(at)})
-		if _, err := w.DB.Certificates().ClaimChallenge(w.ctx, challenge.Hash, claim("t"), w.now(), w.entry("certificate.issue", "")); err == nil {
+		if _, err := w.issueTo(challenge.Hash, claim("t")); err == nil {
 			t.Error("the invitation let a second phone in")
 		}
 		row := w.device(e.DeviceID)

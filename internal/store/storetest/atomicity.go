@@ -141,21 +141,12 @@ var units = []unit{
 			return w.DB.Certificates().SaveChallenge(ctx, certs.Challenge{Hash: secret.Hash("c"), Grant: g, CreatedAt: start, ExpiresAt: start})
 		}
 	}},
-	{"claim challenge", func(w *world) func(context.Context) error {
+	{"issue certificate", func(w *world) func(context.Context) error {
 		i := w.invitation(w.user("alice@example.test"))
 		c := w.challenge(identityGrant(i))
 		w.challenge(identityGrant(i))
 		return func(ctx context.Context) error {
-			_, err := w.DB.Certificates().ClaimChallenge(ctx, c.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
-			return err
-		}
-	}},
-	{"record issued certificate", func(w *world) func(context.Context) error {
-		c := w.challenge(identityGrant(w.invitation(w.user("alice@example.test"))))
-		claimed, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
-		w.ok(err)
-		return func(ctx context.Context) error {
-			_, err := w.DB.Certificates().RecordIssued(ctx, c.Hash, certificate(claimed), w.now(), w.entry("certificate.issue", ""))
+			_, err := w.DB.Certificates().Issue(ctx, c.Hash, claim("t"), w.now(), w.signing(claim("t")))
 			return err
 		}
 	}},
@@ -165,10 +156,10 @@ var units = []unit{
 			return w.DB.Keys().SaveKeys(ctx, records, w.entry("authority.create", ""))
 		}
 	}},
-	{"claim renewal", func(w *world) func(context.Context) error {
+	{"issue renewal", func(w *world) func(context.Context) error {
 		_, identity := w.withIdentity(w.user("alice@example.test"), "U1")
 		return func(ctx context.Context) error {
-			_, err := w.DB.Certificates().ClaimRenewal(ctx, identity.SHA256, claim("t"), w.now(), w.entry("certificate.intent", ""))
+			_, err := w.DB.Certificates().IssueRenewal(ctx, identity.SHA256, claim("t"), w.now(), w.signing(claim("t")))
 			return err
 		}
 	}},

@@ -15,33 +15,37 @@ import (
 )
 
 func testClaims(t *testing.T, make Maker) {
-	t.Run("claim, repeat, record, repeat", testRenewalPath(make))
+	t.Run("issue, repeat", testRenewalPath(make))
 	t.Run("names as they are now", testRenewalNames(make))
 	t.Run("refusals", testRenewalRefusals(make))
 	t.Run("by hand", testRenewalByHand(make))
 	t.Run("siblings", testRenewalSiblings(make))
-	t.Run("revoked meanwhile", testRenewalRevoked(make))
+	t.Run("what another version left half issued", testHalfIssued(make))
 	t.Run("64 at once", testRenewalRace(make))
-	t.Run("the same claim 64 times at once", testRenewalRetryRace(make))
+	t.Run("the same request 64 times at once", testRenewalRetryRace(make))
 }
 
-func (w *world) claimRenewal(signer certs.Certificate, c certs.Claim) (certs.Claimed, error) {
-	return w.DB.Certificates().ClaimRenewal(w.ctx, signer.SHA256, c, w.now(), w.entry("certificate.intent", signer.SHA256))
+func (w *world) issueRenewal(signer certs.Certificate, c certs.Claim) (certs.Certificate, error) {
+	return w.DB.Certificates().IssueRenewal(w.ctx, signer.SHA256, c, w.now(), w.signing(c))
 }
 
 // renewed replaces a certificate by its own signature.
 func (w *world) renewed(signer certs.Certificate) certs.Certificate {
 	w.t.Helper()
-	claimed, err := w.claimRenewal(signer, claim(newID()))
-	w.ok(err)
-	return w.record(certs.RenewalHash(signer.SHA256), claimed)
-}
-
-func (w *world) record(hash []byte, claimed certs.Claimed) certs.Certificate {
-	w.t.Helper()
-	cert, err := w.DB.Certificates().RecordIssued(w.ctx, hash, certificate(claimed), w.now(), w.entry("certificate.issue", ""))
+	cert, err := w.issueRenewal(signer, claim(newID()))
 	w.ok(err)
 	return cert
+}
+
+// renewedBy is renewed, and what the successor was granted by.
+func (w *world) renewedBy(signer certs.Certificate, c certs.Claim) (granted certs.Grant, successor certs.Certificate) {
+	w.t.Helper()
+	successor, err := w.DB.Certificates().IssueRenewal(w.ctx, signer.SHA256, c, w.now(), func(g certs.Grant) (certs.Certificate, audit.Entry, error) {
+		granted = g
+		return w.signing(c)(g)
+	})
+	w.ok(err)
+	return granted, successor
 }
 
 func testRenewalPath(make Maker) func(*testing.T) {
@@ -49,42 +53,34 @@ func testRenewalPath(make Maker) func(*testing.T) {
 		w := newWorld(t, make)
 		u := w.user("alice@example.test")
 		e, identity := w.withIdentity(u, "U1")
+		issues := w.count("certificate.issue")
 		w.later()
 		first := claim("transaction")
-		claimed, err := w.claimRenewal(identity, first)
-		w.ok(err)
+		granted, successor := w.renewedBy(identity, first)
 		// Without its invitation: nothing is burnt, and nothing is void with it.
-		grant := certs.Grant{Rule: certs.RuleMDMIdentity, CommonName: u.UPN, UPN: u.UPN, Mail: u.Email, UserID: string(u.ID), EnrollmentID: string(e.ID)}
-		w.same(claimed, certs.Claimed{Grant: grant, Claim: first})
-		w.audited("certificate.intent", 1)
-
-		retry := claim("transaction")
-		retry.NotAfter = retry.NotAfter.AddDate(1, 0, 0)
-		w.unchangedBy(func() {
-			again, err := w.claimRenewal(identity, retry)
-			w.ok(err)
-			w.same(again, claimed)
-			_, err = w.claimRenewal(identity, claim("another transaction"))
-			w.is(err, certs.ErrChallengeInvalid)
-			otherKey := first
-			otherKey.KeyHash = secret.Hash("another key")
-			_, err = w.claimRenewal(identity, otherKey)
-			w.is(err, certs.ErrChallengeInvalid)
-		})
-		successor := w.record(certs.RenewalHash(identity.SHA256), claimed)
+		w.same(granted, certs.Grant{Rule: certs.RuleMDMIdentity, CommonName: u.UPN, UPN: u.UPN, Mail: u.Email, UserID: string(u.ID), EnrollmentID: string(e.ID)})
 		w.same(successor.EnrollmentID, string(e.ID))
+		w.same(w.count("certificate.issue"), issues+1)
 
+		repeats := func() {
+			w.unchangedBy(func() {
+				again, err := w.DB.Certificates().IssueRenewal(w.ctx, identity.SHA256, first, w.now(), neverSigning(t))
+				w.ok(err)
+				w.same(again.DER, successor.DER)
+				_, err = w.issueRenewal(identity, claim("another transaction"))
+				w.is(err, certs.ErrChallengeInvalid)
+				otherKey := first
+				otherKey.KeyHash = secret.Hash("another key")
+				_, err = w.issueRenewal(identity, otherKey)
+				w.is(err, certs.ErrChallengeInvalid)
+			})
+		}
+		repeats()
 		// For ever: when its signer is expired and revoked, and the enrolment has ended, too.
 		w.revoke(identity, certs.ReasonSuperseded)
 		w.ok(w.DB.Enrollments().End(w.ctx, e.ID, mdm.CheckedOut, w.now(), w.entry("device.checkout", "")))
-		w.unchangedBy(func() {
-			w.clock = identity.NotAfter.AddDate(1, 0, 0)
-			again, err := w.claimRenewal(identity, retry)
-			w.ok(err)
-			w.same(again.Certificate, successor.DER)
-			_, err = w.claimRenewal(identity, claim("another transaction"))
-			w.is(err, certs.ErrChallengeInvalid)
-		})
+		w.clock = identity.NotAfter.AddDate(1, 0, 0)
+		repeats()
 	}
 }
 
@@ -99,19 +95,17 @@ func testRenewalNames(make Maker) func(*testing.T) {
 		u.Email = "alice.smith@example.test"
 		_, err := w.DB.Users().SaveUsers(w.ctx, []directory.User{u}, nil)
 		w.ok(err)
-		claimed, err := w.claimRenewal(old, claim("t"))
-		w.ok(err)
+		granted, _ := w.renewedBy(old, claim("t"))
 		g.CommonName, g.Mail = u.UPN, "alice.smith@example.test"
-		w.same(claimed.Grant, g)
+		w.same(granted, g)
 
 		// Rights go from one to the next.
 		g = certs.Grant{Rule: certs.RuleMDMIdentity, UserID: string(u.ID), EnrollmentID: string(e.ID), AccessRights: 5}
 		identity := w.issue(w.challenge(g))
 		_, err = w.DB.Renewals().PinSuccessor(w.ctx, e.ID, e.CertificateHash, identity.SHA256, w.now(), audit.Entry{})
 		w.ok(err)
-		claimed, err = w.claimRenewal(identity, claim("t"))
-		w.ok(err)
-		w.same(claimed.Grant.AccessRights, 5)
+		granted, _ = w.renewedBy(identity, claim("rights"))
+		w.same(granted.AccessRights, 5)
 	}
 }
 
@@ -151,9 +145,9 @@ func testRenewalRefusals(make Maker) func(*testing.T) {
 			{"an identity without an enrolment", unpinned, w.now()},
 		} {
 			w.unchangedBy(func() {
-				claimed, err := w.DB.Certificates().ClaimRenewal(w.ctx, tt.signer.SHA256, claim("t"), tt.now, w.entry("certificate.intent", ""))
-				if !errors.Is(err, certs.ErrChallengeInvalid) || claimed.Certificate != nil || claimed.Grant.UserID != "" {
-					t.Errorf("%s: got %v, %v", tt.name, claimed, err)
+				cert, err := w.DB.Certificates().IssueRenewal(w.ctx, tt.signer.SHA256, claim("t"), tt.now, neverSigning(t))
+				if !errors.Is(err, certs.ErrChallengeInvalid) || cert.DER != nil {
+					t.Errorf("%s: got %v, %v", tt.name, cert, err)
 				}
 			})
 		}
@@ -174,12 +168,11 @@ func testRenewalByHand(make Maker) func(*testing.T) {
 		tablet := w.issue(w.challenge(g))
 		pending := w.challenge(g)
 		for _, c := range []certs.Certificate{laptop, tablet} {
-			claimed, err := w.claimRenewal(c, claim(newID()))
-			w.ok(err)
-			w.same(claimed.Grant, g)
-			w.same(w.record(certs.RenewalHash(c.SHA256), claimed).EnrollmentID, "")
+			granted, successor := w.renewedBy(c, claim(newID()))
+			w.same(granted, g)
+			w.same(successor.EnrollmentID, "")
 			w.unchangedBy(func() { // once
-				_, err := w.claimRenewal(c, claim(newID()))
+				_, err := w.issueRenewal(c, claim(newID()))
 				w.is(err, certs.ErrChallengeInvalid)
 			})
 		}
@@ -198,47 +191,67 @@ func testRenewalSiblings(make Maker) func(*testing.T) {
 		pushed := w.challenge(g)
 		g.Profile = "b"
 		other := w.challenge(g)
-		claimed, err := w.claimRenewal(mail, claim("t"))
-		w.ok(err)
-		_, err = w.DB.Certificates().ClaimChallenge(w.ctx, pushed.Hash, claim("t"), w.now(), w.entry("certificate.intent", ""))
+		mail = w.renewed(mail)
+		_, err := w.issueTo(pushed.Hash, claim("t"))
 		w.is(err, certs.ErrChallengeInvalid)
 		w.issue(other)
 
-		// The other way round: what was pushed since is claimed first.
+		// The other way round: what was pushed since is used first.
 		g.Profile = "a"
+		w.later()
 		w.issue(w.challenge(g))
 		w.unchangedBy(func() {
-			_, err = w.DB.Certificates().RecordIssued(w.ctx, certs.RenewalHash(mail.SHA256), certificate(claimed), w.now(), w.entry("certificate.issue", ""))
-			w.is(err, certs.ErrChallengeInvalid)
-			_, err = w.claimRenewal(mail, claim("t"))
+			_, err = w.issueRenewal(mail, claim("t"))
 			w.is(err, certs.ErrChallengeInvalid)
 		})
 	}
 }
 
-// testRenewalRevoked: a claim that has come to nothing yet ends with its signer, and
-// with the enrolment.
-func testRenewalRevoked(make Maker) func(*testing.T) {
+// testHalfIssued: versions that committed a claim before they signed may have ended in
+// between. The same request goes on from there, and nobody else's.
+func testHalfIssued(make Maker) func(*testing.T) {
 	return func(t *testing.T) {
 		w := newWorld(t, make)
 		u := w.user("alice@example.test")
-		for i, end := range []func(mdm.Enrollment, certs.Certificate){
-			func(_ mdm.Enrollment, c certs.Certificate) { w.revoke(c, certs.ReasonKeyCompromise) },
-			func(e mdm.Enrollment, _ certs.Certificate) {
-				w.ok(w.DB.Enrollments().End(w.ctx, e.ID, mdm.Replaced, w.now(), w.entry("device.checkout", "")))
-			},
-		} {
-			e, identity := w.withIdentity(u, fmt.Sprint("U", i))
-			claimed, err := w.claimRenewal(identity, claim("t"))
-			w.ok(err)
-			end(e, identity)
-			w.unchangedBy(func() {
-				_, err := w.claimRenewal(identity, claim("t"))
-				w.is(err, certs.ErrChallengeInvalid)
-				_, err = w.DB.Certificates().RecordIssued(w.ctx, certs.RenewalHash(identity.SHA256), certificate(claimed), w.now(), w.entry("certificate.issue", ""))
-				w.is(err, certs.ErrChallengeInvalid)
-			})
+		half := func(hash []byte, g certs.Grant) []byte {
+			c := certs.Challenge{Hash: hash, Grant: g, CreatedAt: w.now(), ExpiresAt: w.now().Add(time.Minute)}
+			w.ok(w.DB.Certificates().SaveChallenge(w.ctx, c))
+			w.Exec(w.t, `UPDATE certs_challenges SET claimed_at = created_at, transaction_id = 't', key_hash = $1, serial = $2, not_before = 1, not_after = 2 WHERE hash = $3`,
+				claim("t").KeyHash, serial(), c.Hash)
+			return c.Hash
 		}
+		i, revoked := w.invitation(u), w.invitation(u)
+		issued, void := half(secret.Hash("issued"), identityGrant(i)), half(secret.Hash("void"), identityGrant(revoked))
+		w.ok(w.DB.Invitations().RevokeInvitation(w.ctx, revoked.ID, w.entry("invitation.revoke", "")))
+		e := w.enrolled(u, "U1")
+		mail, lost := w.mailIdentity(u, e.ID, "a"), w.mailIdentity(u, e.ID, "b")
+		for _, c := range []certs.Certificate{mail, lost} {
+			half(certs.RenewalHash(c.SHA256), certs.Grant{Rule: c.Rule, CommonName: u.UPN, UserID: c.UserID, EnrollmentID: c.EnrollmentID, Profile: c.Profile})
+		}
+		w.revoke(lost, certs.ReasonUnspecified)
+		w.clock = w.clock.Add(time.Hour) // long after they expired
+
+		w.unchangedBy(func() {
+			for _, hash := range [][]byte{issued, void} {
+				_, err := w.issueTo(hash, claim("another"))
+				w.is(err, certs.ErrChallengeInvalid)
+			}
+			_, err := w.issueTo(void, claim("t"))
+			w.is(err, certs.ErrChallengeInvalid)
+			_, err = w.issueRenewal(mail, claim("another"))
+			w.is(err, certs.ErrChallengeInvalid)
+			_, err = w.issueRenewal(lost, claim("t"))
+			w.is(err, certs.ErrChallengeInvalid)
+		})
+		cert, err := w.issueTo(issued, claim("t"))
+		w.ok(err)
+		w.same(cert.InvitationID, string(i.ID))
+		byMail := claim("t") // the key is another device's by now
+		byMail.KeyHash = secret.Hash("key of the mail identity")
+		w.Exec(w.t, `UPDATE certs_challenges SET key_hash = $1 WHERE hash = $2`, byMail.KeyHash, certs.RenewalHash(mail.SHA256))
+		cert, err = w.issueRenewal(mail, byMail)
+		w.ok(err)
+		w.same(cert.EnrollmentID, string(e.ID))
 	}
 }
 
@@ -248,14 +261,10 @@ func testRenewalRace(make Maker) func(*testing.T) {
 		u := w.user("alice@example.test")
 		_, identity := w.withIdentity(u, "U1")
 		byHand := w.mailIdentity(u, "", "")
-		before := []int{w.count("certificate.intent"), w.count("certificate.issue")}
+		before := w.count("certificate.issue")
 		for _, signer := range []certs.Certificate{identity, byHand} {
 			errs := together(crowd, func(i int) error {
-				claimed, err := w.claimRenewal(signer, claim(fmt.Sprint("transaction ", i)))
-				if err != nil {
-					return err
-				}
-				_, err = w.DB.Certificates().RecordIssued(w.ctx, certs.RenewalHash(signer.SHA256), certificate(claimed), w.now(), w.entry("certificate.issue", ""))
+				_, err := w.issueRenewal(signer, claim(fmt.Sprint("transaction ", i, signer.SHA256)))
 				return err
 			})
 			won := count(errs, func(err error) bool { return err == nil })
@@ -264,7 +273,7 @@ func testRenewalRace(make Maker) func(*testing.T) {
 				t.Fatalf("%d won and %d lost of %d: %v", won, lost, crowd, errs)
 			}
 		}
-		w.same([]int{w.count("certificate.intent"), w.count("certificate.issue")}, []int{before[0] + 2, before[1] + 2})
+		w.same(w.count("certificate.issue"), before+2)
 	}
 }
 
@@ -282,11 +291,7 @@ func testRenewalRetryRace(make Maker) func(*testing.T) {
 		_, identity := w.withIdentity(w.user("alice@example.test"), "U1")
 		certificates := [crowd][]byte{}
 		for _, err := range together(crowd, func(i int) error {
-			claimed, err := w.claimRenewal(identity, claim("transaction"))
-			if err != nil {
-				return err
-			}
-			cert, err := w.DB.Certificates().RecordIssued(w.ctx, certs.RenewalHash(identity.SHA256), certificate(claimed), w.now(), w.entry("certificate.issue", ""))
+			cert, err := w.issueRenewal(identity, claim("transaction"))
 			certificates[i] = cert.DER
 			return err
 		}) {

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/hex"
 	"slices"
 	"testing"
 
@@ -13,14 +14,18 @@ import (
 	"sallyport/internal/secret"
 )
 
-// claimed claims for a grant with one and the same key: before any certificate of
-// it is on record nobody is refused, as in a database from before keys were noted.
-func (w *world) claimed(g certs.Grant) ([]byte, certs.Claimed) {
+// ofOneKey issues for each grant a certificate of one and the same key, as they stand
+// in databases from before keys were noted.
+func (w *world) ofOneKey(grants ...certs.Grant) (shared []certs.Certificate) {
 	w.t.Helper()
-	c := w.challenge(g)
-	claimed, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim("one key"), w.now(), w.entry("certificate.intent", ""))
-	w.ok(err)
-	return c.Hash, claimed
+	key := hex.EncodeToString(claim("one key").KeyHash)
+	for _, g := range grants {
+		c := w.issue(w.challenge(g))
+		w.Exec(w.t, `UPDATE certs_certificates SET key_hash = $1 WHERE sha256 = $2`, key, c.SHA256)
+		c.KeyHash = key
+		shared = append(shared, c)
+	}
+	return shared
 }
 
 // testLostKey: whatever is certified of a key that was lost is revoked with it, and
@@ -34,16 +39,7 @@ func testLostKey(make Maker) func(*testing.T) {
 		byHand := func(u directory.User) certs.Grant {
 			return certs.Grant{Rule: certs.RuleMailIdentity, CommonName: u.UPN, Mail: u.Email, UserID: string(u.ID), RequestedBy: "admin"}
 		}
-		var hashes [][]byte
-		var claims []certs.Claimed
-		for _, g := range []certs.Grant{byHand(u), mailGrant(u, e.ID), byHand(other), mailGrant(other, foreign.ID), byHand(u)} {
-			hash, c := w.claimed(g)
-			hashes, claims = append(hashes, hash), append(claims, c)
-		}
-		var shared []certs.Certificate
-		for i := range hashes[:4] {
-			shared = append(shared, w.record(hashes[i], claims[i]))
-		}
+		shared := w.ofOneKey(byHand(u), mailGrant(u, e.ID), byHand(other), mailGrant(other, foreign.ID))
 		valid := func(list ...certs.Certificate) {
 			t.Helper()
 			for _, c := range list {
@@ -72,12 +68,11 @@ func testLostKey(make Maker) func(*testing.T) {
 		w.ok(err)
 		w.same(trail[len(trail)-1].Detail["same_key_as"], shared[0].SHA256)
 
-		// Whose answer was lost on the way does not get it now.
+		// Nobody gets another one of it, its first owner neither.
+		again := w.challenge(byHand(u))
 		w.unchangedBy(func() {
-			_, err := w.DB.Certificates().ClaimChallenge(w.ctx, hashes[4], claim("one key"), w.now(), w.entry("certificate.intent", ""))
-			w.is(err, certs.ErrChallengeInvalid)
-			_, err = w.DB.Certificates().RecordIssued(w.ctx, hashes[4], certificate(claims[4]), w.now(), w.entry("certificate.issue", ""))
-			w.is(err, certs.ErrChallengeInvalid)
+			_, err := w.DB.Certificates().Issue(w.ctx, again.Hash, claim("one key"), w.now(), neverSigning(t))
+			w.is(err, certs.ErrKeyRefused)
 			w.revoke(shared[0], certs.ReasonKeyCompromise)
 		})
 	}

@@ -33,11 +33,7 @@ func testRenewals(t *testing.T, make Maker) {
 // until is an identity for an enrolment that ends then.
 func (w *world) until(end time.Time, g certs.Grant) certs.Certificate {
 	w.t.Helper()
-	c, announced := w.challenge(g), claim(newID())
-	announced.NotAfter = stored(end)
-	claimed, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, announced, w.now(), w.entry("certificate.intent", ""))
-	w.ok(err)
-	return w.record(c.Hash, claimed)
+	return w.issue(w.challenge(g), func(c *certs.Certificate) { c.NotAfter = stored(end) })
 }
 
 // successorGrant is what the enrolment profile carries when it is sent again.

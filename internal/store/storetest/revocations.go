@@ -27,7 +27,7 @@ func testRevocations(t *testing.T, make Maker) {
 	t.Run("of an issuer", testRevokedBy(make))
 	t.Run("rows that do not name the issuer", testUnsaidIssuer(make))
 	t.Run("64 at once", testRevokeRace(make))
-	t.Run("whose key", testKeyHolder(make))
+	t.Run("whose key", testSharedKey(make))
 	t.Run("of a lost key", testLostKey(make))
 	t.Run("of a lost S/MIME key", testLostSMIMEKey(make))
 	t.Run("of a user who leaves", testLeaver(make))
@@ -203,13 +203,7 @@ func testRevokedBy(make Maker) func(*testing.T) {
 		w := newWorld(t, make)
 		u := w.user("alice@example.test")
 		valid, first, second := w.mailIdentity(u, "E1", ""), w.mailIdentity(u, "E2", ""), w.mailIdentity(u, "E3", "")
-		another := w.challenge(mailGrant(u, "E4"))
-		claimed, err := w.DB.Certificates().ClaimChallenge(w.ctx, another.Hash, claim("t"), w.now(), w.entry("certificate.intent", ""))
-		w.ok(err)
-		other := certificate(claimed)
-		other.Issuer = "another"
-		other, err = w.DB.Certificates().RecordIssued(w.ctx, another.Hash, other, w.now(), w.entry("certificate.issue", ""))
-		w.ok(err)
+		other := w.issue(w.challenge(mailGrant(u, "E4")), func(c *certs.Certificate) { c.Issuer = "another" })
 
 		store := w.DB.Certificates()
 		none, err := store.RevokedBy(w.ctx, issuerID, w.now())
@@ -260,14 +254,9 @@ func testUnsaidIssuer(make Maker) func(*testing.T) {
 		w := newWorld(t, make)
 		u := w.user("alice@example.test")
 		unsaid := func(der []byte) certs.Certificate {
-			c := w.challenge(mailGrant(u, mdm.EnrollmentID(newID())))
-			claimed, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim(newID()), w.now(), w.entry("certificate.intent", ""))
-			w.ok(err)
-			cert := certificate(claimed)
-			cert.DER, cert.SHA256, cert.Issuer = der, hex.EncodeToString(secret.Hash(string(der))), ""
-			cert, err = w.DB.Certificates().RecordIssued(w.ctx, c.Hash, cert, w.now(), w.entry("certificate.issue", ""))
-			w.ok(err)
-			return cert
+			return w.issue(w.challenge(mailGrant(u, mdm.EnrollmentID(newID()))), func(c *certs.Certificate) {
+				c.DER, c.SHA256, c.Issuer = der, hex.EncodeToString(secret.Hash(string(der))), ""
+			})
 		}
 		keyID, err := hex.DecodeString(issuerID)
 		w.ok(err)
@@ -302,46 +291,37 @@ func testRevokeRace(make Maker) func(*testing.T) {
 	}
 }
 
-func testKeyHolder(make Maker) func(*testing.T) {
+func testSharedKey(make Maker) func(*testing.T) {
 	return func(t *testing.T) {
 		w := newWorld(t, make)
 		u := w.user("alice@example.test")
 		w.mailIdentity(u, "E0", "")
 		issue := func(id mdm.EnrollmentID) certs.Certificate {
-			c := w.challenge(mailGrant(u, id))
-			claimed, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim("one key"), w.now(), w.entry("certificate.intent", ""))
-			w.ok(err)
-			cert, err := w.DB.Certificates().RecordIssued(w.ctx, c.Hash, certificate(claimed), w.now(), w.entry("certificate.issue", ""))
+			t.Helper()
+			cert, err := w.issueTo(w.challenge(mailGrant(u, id)).Hash, claim("one key"))
 			w.ok(err)
 			return cert
-		}
-		holder := func() certs.Certificate {
-			c, err := w.DB.Certificates().KeyHolder(w.ctx, hex.EncodeToString(secret.Hash("key of one key")))
-			w.ok(err)
-			return c
 		}
 		refused := func(u directory.User, id mdm.EnrollmentID) {
 			t.Helper()
 			c := w.challenge(mailGrant(u, id))
 			w.unchangedBy(func() {
-				_, err := w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim("one key"), w.now(), w.entry("certificate.intent", ""))
+				_, err := w.DB.Certificates().Issue(w.ctx, c.Hash, claim("one key"), w.now(), neverSigning(t))
 				w.is(err, certs.ErrKeyRefused)
 			})
 		}
-		first := issue("E1")
-		w.same(holder(), first)
+		e, other := w.enrolled(u, "U1"), w.mailIdentity(u, w.enrolled(u, "U2").ID, "")
+		first := issue(e.ID)
 		w.later()
-		second := issue("E1")
-		w.same(holder(), second)
+		w.same(issue(e.ID).KeyHash, first.KeyHash)
 		refused(u, "E2")
-		refused(w.user("bob@example.test"), "E1")
-		w.revoke(second, certs.ReasonSuperseded)
-		first = w.revoke(first, certs.ReasonKeyCompromise) // the key was lost, whatever came of it later
-		w.same(holder(), first)
-		refused(u, "E1")
-		for _, unknown := range []string{"", strings.Repeat("0", 64)} {
-			_, err := w.DB.Certificates().KeyHolder(w.ctx, unknown)
-			w.is(err, certs.ErrNotFound)
-		}
+		refused(w.user("bob@example.test"), e.ID)
+		w.unchangedBy(func() { // another phone's signature brings it no further
+			_, err := w.DB.Certificates().IssueRenewal(w.ctx, other.SHA256, claim("one key"), w.now(), neverSigning(t))
+			w.is(err, certs.ErrKeyRefused)
+		})
+		w.revoke(first, certs.ReasonSuperseded)
+		w.revoke(first, certs.ReasonKeyCompromise) // the key was lost, whatever came of it later
+		refused(u, e.ID)
 	}
 }

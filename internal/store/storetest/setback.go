@@ -29,7 +29,7 @@ func testSetBack(make Maker) func(*testing.T) {
 			}
 			w.same(w.certificate(identity.SHA256).Reason, certs.ReasonSuperseded)
 
-			_, err = w.claimRenewal(mail, claim(newID()))
+			_, err = w.issueRenewal(mail, claim(newID()))
 			w.is(err, certs.ErrChallengeInvalid)
 			n, err := w.DB.Renewals().RetirePredecessors(w.ctx, e.ID, []string{mail.SHA256, newer.SHA256}, w.now(), w.entry("identity.retire", ""))
 			w.ok(err)

@@ -25,6 +25,8 @@ type Subject struct {
 	DB *store.DB
 	// Dump returns every row of every table as text, in a stable order.
 	Dump func(t testing.TB) string
+	// Exec writes what other versions have left in a database.
+	Exec func(t testing.TB, statement string, args ...any)
 }
 
 // Maker opens a new empty database with these options; it adds the place and

@@ -175,7 +175,7 @@ func testUserRemove(make Maker) func(*testing.T) {
 		w.same(logins, []directory.User{})
 		_, err = w.DB.Invitations().InvitationByCode(w.ctx, open.CodeHash)
 		w.is(err, enroll.ErrNotFound)
-		_, err = w.DB.Certificates().ClaimChallenge(w.ctx, c.Hash, claim("t"), w.now(), w.entry("certificate.issue", ""))
+		_, err = w.issueTo(c.Hash, claim("t"))
 		w.is(err, certs.ErrChallengeInvalid)
 		states := map[enroll.InvitationID]enroll.InvitationState{}
 		list, err := w.DB.Invitations().ListInvitations(w.ctx, "", directory.Page{})
