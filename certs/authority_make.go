@@ -103,15 +103,23 @@ func sign(r rule, c content, issuer *member, own crypto.Signer) (*x509.Certifica
 	if err != nil {
 		return nil, err
 	}
+	if issuer != nil && r.byChallenge {
+		if raw, ok, err := leaf(template, c.key, issuer); ok || err != nil {
+			return parsed(raw, err)
+		}
+	}
 	parent, key := template, own
 	if issuer != nil {
 		parent, key = issuer.cert, issuer.key
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, c.key, key)
+	return parsed(x509.CreateCertificate(rand.Reader, template, parent, c.key, key))
+}
+
+func parsed(raw []byte, err error) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x509.ParseCertificate(der)
+	return x509.ParseCertificate(raw)
 }
 
 // crlAddress is where the CRL of an issuing certificate is served: by the
