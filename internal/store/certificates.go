@@ -35,11 +35,8 @@ func (t *tx) certificate(ctx context.Context, sha256 string) (certs.Certificate,
 func (s *Certificates) Issue(ctx context.Context, hash []byte, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
 	var issued certs.Certificate
 	err := s.db.write(ctx, "issue certificate", func(t *tx) error {
-		grant, err := t.grantOf(ctx, hash)
-		if err != nil {
-			return err
-		}
-		issued, err = t.issue(ctx, hash, grant, claim, now, sign)
+		var err error
+		issued, err = t.issue(ctx, hash, claim, now, sign)
 		return err
 	})
 	if err != nil {
@@ -48,31 +45,30 @@ func (s *Certificates) Issue(ctx context.Context, hash []byte, claim certs.Claim
 	return issued, nil
 }
 
-// issue takes the challenge and makes its certificate, or ends the unit with the
-// one that was issued to the same claim before.
-func (t *tx) issue(ctx context.Context, hash []byte, g certs.Grant, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
-	if err := t.takeTurn(ctx, g); err != nil {
-		return certs.Certificate{}, err
-	}
-	taken, err := t.takeChallenge(ctx, hash, claim, now)
+// issue makes the certificate of a challenge, or ends the unit with the one that
+// was issued to the same claim before.
+func (t *tx) issue(ctx context.Context, hash []byte, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
+	o, err := t.offer(ctx, hash, claim, now)
 	if err != nil {
 		return certs.Certificate{}, err
 	}
-	if !taken {
+	if err := t.takeTurn(ctx, o.grant); err != nil {
+		return certs.Certificate{}, err
+	}
+	if !o.open {
 		before, err := t.issuedBefore(ctx, hash, claim, now)
 		return before, unchanged(err)
 	}
-	if err := t.mayShareKey(ctx, claim.KeyHash, g); err != nil {
-		return certs.Certificate{}, err
+	if o.known {
+		if err := t.mayShareKey(ctx, claim.KeyHash, o.grant); err != nil {
+			return certs.Certificate{}, err
+		}
 	}
-	if err := t.voidSiblings(ctx, hash, g, now); err != nil {
-		return certs.Certificate{}, err
-	}
-	cert, entry, err := sign(g)
+	cert, entry, err := sign(o.grant)
 	if err != nil {
 		return certs.Certificate{}, err
 	}
-	return t.record(ctx, hash, g, claim, cert, now, entry)
+	return t.record(ctx, hash, o.grant, claim, cert, now, entry)
 }
 
 // record writes what was signed, and all that follows from it.
@@ -81,7 +77,10 @@ func (t *tx) record(ctx context.Context, hash []byte, g certs.Grant, claim certs
 		c.KeyHash != hex.EncodeToString(claim.KeyHash) {
 		return certs.Certificate{}, refuseChallenge("it is for another certificate")
 	}
-	if _, err := t.change(ctx, `UPDATE certs_challenges SET certificate_sha256 = $2 WHERE hash = $1`, hash, c.SHA256); err != nil {
+	if err := t.takeChallenge(ctx, hash, claim, c.SHA256, now); err != nil {
+		return certs.Certificate{}, err
+	}
+	if err := t.voidSiblings(ctx, hash, g, now); err != nil {
 		return certs.Certificate{}, err
 	}
 	if err := t.burnInvitation(ctx, g.InvitationID, now); err != nil {

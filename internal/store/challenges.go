@@ -75,14 +75,41 @@ func (t *tx) challenge(ctx context.Context, hash []byte) (challengeRow, error) {
 	return c, nil
 }
 
-// grantOf is all that a challenge is read for which can still be taken.
-func (t *tx) grantOf(ctx context.Context, hash []byte) (certs.Grant, error) {
-	var g certs.Grant
-	err := t.QueryRowContext(ctx, `SELECT entitlement FROM certs_challenges WHERE hash = $1`, hash).Scan(document{&g})
-	if err != nil {
-		return g, orNotFound(err, refuseChallenge("unknown"))
+// offer is what a challenge has for a claim.
+type offer struct {
+	grant certs.Grant
+	open  bool // the claim may take it
+	known bool // its key is in a certificate already
+}
+
+// offerTo says with one look whether a claim may take a challenge. Versions that
+// committed a claim before its certificate may have left one without: the same
+// request may take it again.
+const offerTo = `SELECT c.entitlement, c.void_at = 0 AND c.certificate_sha256 = ''
+		AND (c.claimed_at = 0 AND c.expires_at > $2 OR c.claimed_at <> 0 AND c.transaction_id = $3 AND c.key_hash = $4)
+		AND (c.user_id = '' OR EXISTS (SELECT 1 FROM directory_users u WHERE u.id = c.user_id AND u.removed_at = 0))
+		AND (c.invitation_id = '' OR EXISTS (SELECT 1 FROM enroll_invitations i WHERE i.id = c.invitation_id AND i.state = 'open'))
+		AND NOT EXISTS (SELECT 1 FROM enroll_enrollments e WHERE e.id = c.enrollment_id AND (e.state IN ` + endedStates + ` OR e.state = 'held')),
+	EXISTS (SELECT 1 FROM certs_certificates k WHERE k.key_hash = $5)
+	FROM certs_challenges c WHERE c.hash = $1`
+
+func (t *tx) offer(ctx context.Context, hash []byte, claim certs.Claim, now time.Time) (offer, error) {
+	var o offer
+	err := t.QueryRowContext(ctx, offerTo, hash, micros(now), claim.TransactionID, claim.KeyHash, hex.EncodeToString(claim.KeyHash)).
+		Scan(document{&o.grant}, &o.open, &o.known)
+	return o, orNotFound(err, refuseChallenge("unknown"))
+}
+
+// takeChallenge ties a certificate to a challenge that is open, unless somebody else
+// was first.
+func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, sha256 string, now time.Time) error {
+	n, err := t.change(ctx, `UPDATE certs_challenges SET claimed_at = $2, transaction_id = $3, key_hash = $4, certificate_sha256 = $5
+		WHERE hash = $1 AND void_at = 0 AND certificate_sha256 = ''`,
+		hash, micros(now), claim.TransactionID, claim.KeyHash, sha256)
+	if err == nil && n == 0 {
+		return refuseChallenge("taken meanwhile")
 	}
-	return g, nil
+	return err
 }
 
 // refuseChallenge says why, in words for the audit trail only.
@@ -91,8 +118,7 @@ func refuseChallenge(reason string) error {
 }
 
 // keySharers is all that certs.Certificate.MayShareKey looks at, and what tells the
-// newest. It is asked whenever one is issued, and nearly always finds nothing: to sort even
-// that, SQLite would make a temporary table first, and drop it.
+// newest.
 const keySharers = `SELECT user_id, enrollment_id, revoked_at, reason, issued_at, sha256 FROM certs_certificates WHERE key_hash = $1`
 
 type keySharer struct {
@@ -118,24 +144,6 @@ func (t *tx) mayShareKey(ctx context.Context, keyHash []byte, g certs.Grant) err
 	return slices.MaxFunc(list, func(a, b keySharer) int {
 		return cmp.Or(a.issuedAt.Compare(b.issuedAt), cmp.Compare(a.SHA256, b.SHA256))
 	}).MayShareKey(g)
-}
-
-// takeChallenge takes the challenge for a claim only if nobody has, so of any number
-// of claims at once one wins, on an engine with concurrent writers too. Versions
-// that committed a claim before its certificate may have left one without: the same
-// request takes it again.
-func (t *tx) takeChallenge(ctx context.Context, hash []byte, claim certs.Claim, now time.Time) (bool, error) {
-	n, err := t.change(ctx, `UPDATE certs_challenges SET claimed_at = $2, transaction_id = $3, key_hash = $4
-		WHERE hash = $1 AND void_at = 0 AND certificate_sha256 = ''
-			AND (claimed_at = 0 AND expires_at > $2 OR claimed_at <> 0 AND transaction_id = $3 AND key_hash = $4)
-			AND (user_id = '' OR EXISTS (SELECT 1 FROM directory_users u
-				WHERE u.id = certs_challenges.user_id AND u.removed_at = 0))
-			AND (invitation_id = '' OR EXISTS (SELECT 1 FROM enroll_invitations i
-				WHERE i.id = certs_challenges.invitation_id AND i.state = 'open'))
-			AND NOT EXISTS (SELECT 1 FROM enroll_enrollments e
-				WHERE e.id = certs_challenges.enrollment_id AND (e.state IN `+endedStates+` OR e.state = 'held'))`,
-		hash, micros(now), claim.TransactionID, claim.KeyHash)
-	return n == 1, err
 }
 
 // takeTurn lets the claims of siblings pass one by one: each ends the others, so

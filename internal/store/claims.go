@@ -17,11 +17,10 @@ var _ certs.RenewalStore = (*Certificates)(nil)
 func (s *Certificates) IssueRenewal(ctx context.Context, signer string, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
 	var issued certs.Certificate
 	err := s.db.write(ctx, "issue renewal", func(t *tx) error {
-		grant, err := t.mayRenew(ctx, signer, now)
-		if err != nil {
-			return err
+		err := t.mayRenew(ctx, signer, now)
+		if err == nil {
+			issued, err = t.issue(ctx, certs.RenewalHash(signer), claim, now, sign)
 		}
-		issued, err = t.issue(ctx, certs.RenewalHash(signer), grant, claim, now, sign)
 		return err
 	})
 	if err != nil {
@@ -30,24 +29,24 @@ func (s *Certificates) IssueRenewal(ctx context.Context, signer string, claim ce
 	return issued, nil
 }
 
-// mayRenew sees to it that the challenge is there, which a certificate is to whoever
-// has its key, and returns its grant.
-func (t *tx) mayRenew(ctx context.Context, signer string, now time.Time) (certs.Grant, error) {
+// mayRenew sees to it that the challenge is there which a certificate is to whoever
+// has its key.
+func (t *tx) mayRenew(ctx context.Context, signer string, now time.Time) error {
 	hash := certs.RenewalHash(signer)
 	row, err := t.challenge(ctx, hash)
 	if err == nil && row.certificate != "" {
-		return row.grant, nil
+		return nil
 	}
 	unknown := errors.Is(err, certs.ErrChallengeInvalid)
 	if err != nil && !unknown {
-		return certs.Grant{}, err
+		return err
 	}
 	c, err := t.renewable(ctx, signer, now)
 	if err != nil || !unknown {
-		return c.Grant, err
+		return err
 	}
 	c.Hash = hash
-	return c.Grant, t.insertChallenge(ctx, c)
+	return t.insertChallenge(ctx, c)
 }
 
 // renewable makes the challenge that a certificate is to whoever has its key,

@@ -42,6 +42,7 @@ func IdentityQueries(now, before time.Time, sha256, enrollment, user string) []Q
 		{Name: "unrevoked of a key", Text: unrevokedOfKey, Args: []any{sha256, sha256}},
 		{Name: "keys that nobody noted", Text: namelessKeys},
 		{Name: "of enrolments that ended", Text: endedHolders, Args: []any{micros(now), sha256, 100}, Ordered: true},
+		{Name: "offer of a challenge", Text: offerTo, Args: []any{[]byte{1}, micros(now), "t", []byte{2}, sha256}},
 		{Name: "sharers of a key", Text: keySharers, Args: []any{sha256}},
 		list("all", certs.CertificateFilter{}, true),
 		list("page", certs.CertificateFilter{After: sha256}, true),
