@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"sallyport/enroll"
 	"sallyport/internal/server/adminapi"
@@ -97,22 +98,32 @@ func (c *androidDoctorCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodGet, "/api/v1/android/doctor", "", nil, &found); err != nil {
 		return err
 	}
-	if c.json() {
-		return printJSON(p.stdout, found)
+	return c.tell(p, found)
+}
+
+// tell ends with status 1 where something is to be mended.
+func (c *androidDoctorCmd) tell(p *program, found adminapi.AndroidFindings) error {
+	if !c.json() {
+		printFindings(p, found.Findings)
+	} else if err := printJSON(p.stdout, found); err != nil {
+		return err
 	}
-	for _, f := range found.Findings {
-		mark := "ok  "
-		if !f.OK {
-			mark = "FIX "
-		}
-		if _, err := fmt.Fprintf(p.stdout, "%s%s: %s\n", mark, f.Name, f.Text); err != nil {
-			return fmt.Errorf("write findings: %w", err)
-		}
-		if f.Next != "" {
-			if _, err := fmt.Fprintf(p.stdout, "    next: %s\n", f.Next); err != nil {
-				return fmt.Errorf("write findings: %w", err)
-			}
-		}
+	if slices.ContainsFunc(found.Findings, func(f enroll.AndroidFinding) bool { return !f.OK }) {
+		return errQuiet
 	}
 	return nil
+}
+
+// printFindings: some of it are Google's words.
+func printFindings(p *program, found []enroll.AndroidFinding) {
+	for _, f := range found {
+		mark := "ok "
+		if !f.OK {
+			mark = "FIX"
+		}
+		fmt.Fprintf(p.stdout, "%s %s: %s\n", mark, f.Name, cell(f.Text))
+		if f.Next != "" {
+			fmt.Fprintf(p.stdout, "    next: %s\n", cell(f.Next))
+		}
+	}
 }

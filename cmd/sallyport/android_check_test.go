@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport/enroll"
+	"sallyport/internal/server/adminapi"
 	"sallyport/profiles/managedconfig"
 )
 
@@ -54,6 +56,33 @@ func TestAndroidChecks(t *testing.T) {
 		c := tt.check(tt.s)
 		if c.Grade != tt.grade || !strings.Contains(c.Fact, tt.fact) || !strings.Contains(c.Next, tt.next) || (c.Next == "") != (tt.next == "") {
 			t.Errorf("%s: %+v", tt.name, c)
+		}
+	}
+}
+
+// TestAndroidDoctorEnds with status 1 when something is to be mended, in either form, and
+// lets nobody's words draw on the terminal.
+func TestAndroidDoctorEnds(t *testing.T) {
+	t.Parallel()
+	fine := enroll.AndroidFinding{Name: "account", OK: true, Text: "Google takes the key"}
+	fix := enroll.AndroidFinding{Name: "project", Text: "refused\x1b[2J", Next: "ask Google"}
+	for _, tt := range []struct {
+		output string
+		found  []enroll.AndroidFinding
+		want   error
+		text   string
+	}{
+		{"table", []enroll.AndroidFinding{fine}, nil, "ok  account: Google takes the key\n"},
+		{"table", []enroll.AndroidFinding{fine, fix}, errQuiet, "FIX project: refused\uFFFD[2J\n    next: ask Google\n"},
+		{"json", []enroll.AndroidFinding{fix}, errQuiet, `"next": "ask Google"`},
+	} {
+		var out strings.Builder
+		c := androidDoctorCmd{Output{tt.output}}
+		if err := c.tell(&program{stdout: &out}, adminapi.AndroidFindings{Findings: tt.found}); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.output, err, tt.want)
+		}
+		if !strings.Contains(out.String(), tt.text) {
+			t.Errorf("%s: %q is missing in %q", tt.output, tt.text, out.String())
 		}
 	}
 }
