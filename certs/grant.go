@@ -97,7 +97,7 @@ type Challenge struct {
 
 // Claim is the one request that a challenge is used by.
 type Claim struct {
-	TransactionID string // 1 to 255 bytes, as the client sent it
+	TransactionID string // what the client sent, 1 to 255 bytes; "hex:" and their digits where that is no printable text
 	KeyHash       []byte // SHA-256 of the SubjectPublicKeyInfo
 }
 
@@ -233,7 +233,7 @@ type RevocationStore interface {
 	// KeyHash that is not revoked is, whoever has it, in the same transaction and
 	// with an entry and the events of its own; so are the S/MIME keys that the user has
 	// imported of it. Of one that was revoked for another reason before, this one takes
-	// its place, at the old time.
+	// its place, at the old time. Claims by versions before ADR 0009 come to nothing.
 	Revoke(ctx context.Context, sha256 string, reason RevocationReason, now time.Time, entry audit.Entry) (Certificate, error)
 	// RevocationMark is cheap: it is asked at every request for a CRL.
 	RevocationMark(ctx context.Context) (RevocationMark, error)

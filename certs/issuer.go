@@ -61,7 +61,7 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, ttl time.Duration) (secret.V
 // MintAs is Mint for whoever has to know the challenge again without keeping it: 64
 // hex digits that nobody can tell beforehand, and that were never minted before.
 func (i *Issuer) MintAs(ctx context.Context, text secret.Value, g Grant, ttl time.Duration) error {
-	if raw, err := hex.DecodeString(text.Reveal()); err != nil || len(raw) != challengeBytes {
+	if !minted(text) {
 		return fmt.Errorf("mint challenge: %w: it is no 256 bits in hex", ErrGrantInvalid)
 	}
 	if err := g.mintable(); err != nil {
@@ -76,6 +76,13 @@ func (i *Issuer) MintAs(ctx context.Context, text secret.Value, g Grant, ttl tim
 		return fmt.Errorf("mint challenge: %w", err)
 	}
 	return nil
+}
+
+// minted says of a text whether it can be a challenge: nothing else that is hashed
+// (RenewalHash) is one.
+func minted(text secret.Value) bool {
+	raw, err := hex.DecodeString(text.Reveal())
+	return err == nil && len(raw) == challengeBytes
 }
 
 // Request is all that a client contributes to its certificate.
@@ -97,8 +104,8 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (*x509.Certificate, error
 	if err != nil {
 		return nil, fmt.Errorf("issue: %w", err)
 	}
-	if r.Challenge.IsZero() {
-		return nil, fmt.Errorf("issue: %w: there is none", ErrChallengeInvalid)
+	if !minted(r.Challenge) {
+		return nil, fmt.Errorf("issue: %w: there is none, or none of ours", ErrChallengeInvalid)
 	}
 	kept, err := i.Store.Issue(ctx, secret.Hash(r.Challenge.Reveal()), s.claim, s.now, func(g Grant) (Certificate, audit.Entry, error) {
 		return i.sign(ctx, s, g)
@@ -106,7 +113,11 @@ func (i *Issuer) Issue(ctx context.Context, r Request) (*x509.Certificate, error
 	if err != nil {
 		return nil, fmt.Errorf("issue: %w", err)
 	}
-	return s.issued(kept)
+	cert, err := s.issued(kept)
+	if err != nil {
+		return nil, fmt.Errorf("issue: %w", err)
+	}
+	return cert, nil
 }
 
 // issuance is one request on its way to a certificate.
@@ -132,7 +143,7 @@ func (i *Issuer) start(r Request) (*issuance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyRefused, err)
 	}
-	claim := Claim{TransactionID: r.TransactionID, KeyHash: secret.Hash(string(spki))}
+	claim := Claim{TransactionID: printable(r.TransactionID), KeyHash: secret.Hash(string(spki))}
 	return &issuance{key: r.PublicKey, now: i.now(), claim: claim}, nil
 }
 
@@ -165,7 +176,7 @@ func (i *Issuer) sign(ctx context.Context, s *issuance, g Grant) (Certificate, a
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 	}
 	return row, audit.New(ctx, s.now, actionIssue, row.SHA256, audit.Done,
-		"transaction", printable(s.claim.TransactionID), "key", row.KeyHash, "serial", row.Serial, "rule", string(row.Rule),
+		"transaction", s.claim.TransactionID, "key", row.KeyHash, "serial", row.Serial, "rule", string(row.Rule),
 		"user", row.UserID, "invitation", row.InvitationID, "enrollment", row.EnrollmentID), nil
 }
 
@@ -197,7 +208,7 @@ func (i *Issuer) Lookup(ctx context.Context, sha256 string) (Certificate, error)
 
 func hash(der []byte) string { return hex.EncodeToString(secret.Hash(string(der))) }
 
-// printable is a client's text as it may stand in the audit trail.
+// printable is a client's text as every database and the audit trail take it.
 func printable(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return s

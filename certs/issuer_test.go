@@ -152,8 +152,12 @@ func TestIssueRefuses(t *testing.T) {
 		{"no challenge", func(*fixture) certs.Request {
 			return certs.Request{PublicKey: phoneKey().Public(), TransactionID: "t"}
 		}, certs.ErrChallengeInvalid},
+		{"what a renewal is kept by", func(f *fixture) certs.Request {
+			f.store.challenges[string(certs.RenewalHash("ab"))] = &row{challenge: certs.Challenge{Grant: grant(), ExpiresAt: f.clock.Now().Add(time.Hour)}}
+			return certs.Request{Challenge: secret.New("renewal of ab"), PublicKey: phoneKey().Public(), TransactionID: "t"}
+		}, certs.ErrChallengeInvalid},
 		{"unknown challenge", func(*fixture) certs.Request {
-			return certs.Request{Challenge: secret.New("guess"), PublicKey: phoneKey().Public(), TransactionID: "t"}
+			return certs.Request{Challenge: secret.New(strings.Repeat("0", 64)), PublicKey: phoneKey().Public(), TransactionID: "t"}
 		}, certs.ErrChallengeInvalid},
 		{"expired", func(f *fixture) certs.Request {
 			c := f.mint(t, grant())
@@ -228,6 +232,21 @@ func TestIssueRetriedIsTheSameCertificate(t *testing.T) {
 	}
 	if done != 1 {
 		t.Errorf("%d entries", done)
+	}
+}
+
+// TestTransactionOfAnyBytes: what no database takes for text is kept as its digits.
+func TestTransactionOfAnyBytes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	challenge := f.mint(t, grant())
+	request := certs.Request{Challenge: challenge, PublicKey: phoneKey().Public(), TransactionID: "a\x00\xff"}
+	first := must(f.issuer.Issue(t.Context(), request))
+	if id := f.store.challenges[string(secret.Hash(challenge.Reveal()))].claim.TransactionID; id != "hex:6100ff" {
+		t.Errorf("kept as %q", id)
+	}
+	if again := must(f.issuer.Issue(t.Context(), request)); !again.Equal(first) {
+		t.Error("the retry differs")
 	}
 }
 

@@ -42,11 +42,16 @@ func (t *tx) mayRenew(ctx context.Context, signer string, now time.Time) error {
 		return err
 	}
 	c, err := t.renewable(ctx, signer, now)
-	if err != nil || !unknown {
+	if err != nil {
 		return err
 	}
 	c.Hash = hash
-	return t.insertChallenge(ctx, c)
+	if unknown {
+		return t.insertChallenge(ctx, c)
+	}
+	// A version of before ADR 0009 claimed it, with the names of that time.
+	_, err = t.ExecContext(ctx, `UPDATE certs_challenges SET entitlement = $2 WHERE hash = $1`, hash, document{c.Grant})
+	return err
 }
 
 // renewable makes the challenge that a certificate is to whoever has its key,

@@ -45,7 +45,7 @@ func (s *Renewals) CountEndings(ctx context.Context, now time.Time) (enroll.Iden
 }
 
 // countByHand leaves out what its device has renewed: its successor does not name
-// it, only the hash of the claim does. There are few: an admin made each.
+// it, only the hash of its challenge does. There are few: an admin made each.
 func (s *Renewals) countByHand(ctx context.Context, now time.Time) (in30, in7 int, err error) {
 	type ending struct {
 		sha256   string

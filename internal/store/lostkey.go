@@ -15,12 +15,14 @@ import (
 const unrevokedOfKey = `SELECT ` + certificateColumns + ` FROM certs_certificates WHERE key_hash = $1 AND revoked_at = 0 AND sha256 <> $2 ORDER BY sha256`
 
 // loseKey revokes everything else that is certified of the key of c, whoever it
-// was issued to, and what the user has imported of it. It returns how many
-// certificates that were, each with an entry like the given one.
+// was issued to, and what the user has imported of it. What a server of before
+// ADR 0009 has claimed for it, and not recorded yet, comes to nothing. It returns how
+// many certificates that were, each with an entry like the given one.
 func (t *tx) loseKey(ctx context.Context, c certs.Certificate, now time.Time, entry audit.Entry) (int, error) {
 	key := keyHashOf(c)
-	if key == "" {
-		return 0, nil
+	raw, err := hex.DecodeString(key)
+	if key == "" || err != nil {
+		return 0, err
 	}
 	rows, err := t.QueryContext(ctx, unrevokedOfKey, key, c.SHA256)
 	others, err := collect(rows, err, scanCertificate)
@@ -44,7 +46,7 @@ func (t *tx) loseKey(ctx context.Context, c certs.Certificate, now time.Time, en
 			return 0, err
 		}
 	}
-	return len(revoked), nil
+	return len(revoked), t.voidChallenges(ctx, now, `key_hash = $2`, raw)
 }
 
 // loseImported revokes the other S/MIME certificates of that user and key that

@@ -129,10 +129,15 @@ func (t *tx) mark(ctx context.Context, c certs.Certificate, reason certs.Revocat
 	return true, t.emitIdentity(ctx, c, now)
 }
 
+// revoke marks one certificate. What a server of before ADR 0009 has claimed by its
+// signature, and not recorded yet, comes to nothing.
 func (t *tx) revoke(ctx context.Context, sha256 string, reason certs.RevocationReason, now time.Time) error {
 	_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET revoked_at = $2, reason = $3 WHERE sha256 = $1 AND revoked_at = 0`,
 		sha256, micros(now), reason)
-	return err
+	if err != nil {
+		return err
+	}
+	return t.voidChallenges(ctx, now, `hash = $2`, certs.RenewalHash(sha256))
 }
 
 // emitIdentity tells the consumers of the active enrolment that has the certificate.

@@ -198,7 +198,7 @@ func (e *ear) url() string { return e.server.URL + "/android/notifications/secre
 func (e *ear) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		e.t.Error(err)
+		return // whoever pushed is gone: the test is over
 	}
 	var in struct {
 		Message struct {

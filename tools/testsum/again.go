@@ -16,7 +16,7 @@ const fewest = 2
 type failures struct {
 	tests []failure
 	open  map[string]int // tests that began and did not end, by package
-	other bool           // something failed that is no test: a build, or a package whose tests did not
+	other bool           // something failed that is no test: a build, a process that died, or a package whose tests did not
 }
 
 type failure struct{ Package, Test string }
@@ -25,6 +25,9 @@ func (f *failures) note(e event) {
 	switch {
 	case e.Action == "build-fail":
 		f.other = true
+	case e.Action == "output":
+		// The tests after it never begin, so nobody would miss them.
+		f.other = f.other || strings.HasPrefix(e.Output, "panic: ") || strings.HasPrefix(e.Output, "fatal error: ")
 	case e.Test == "" && e.Action == "fail":
 		named := slices.ContainsFunc(f.tests, func(t failure) bool { return t.Package == e.Package })
 		f.other = f.other || !named || f.open[e.Package] != 0

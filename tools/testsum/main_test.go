@@ -72,6 +72,7 @@ func TestPassAlone(t *testing.T) {
 		{"is gone", failed + ended, ``, false},
 		{"three of them", failed + strings.ReplaceAll(failed, "TestA", "TestB") + strings.ReplaceAll(failed, "TestA", "TestC") + ended, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
 		{"a panic beside it", failed + `{"Action":"run","Package":"p","Test":"TestB"}` + "\n" + ended, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
+		{"a panic with nothing beside it", `{"Action":"output","Package":"p","Test":"TestA","Output":"panic: no [recovered]\n"}` + "\n" + failed + ended, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
 		{"a package that fails by itself", failed + ended + `{"Action":"fail","Package":"q"}`, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
 		{"a build", failed + ended + `{"Action":"build-fail","ImportPath":"q"}`, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},
 		{"nothing ran", ``, `{"Action":"pass","Package":"p","Test":"TestA"}`, false},

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"testing"
@@ -224,11 +225,18 @@ func testHalfIssued(make Maker) func(*testing.T) {
 		issued, void := half(secret.Hash("issued"), identityGrant(i)), half(secret.Hash("void"), identityGrant(revoked))
 		w.ok(w.DB.Invitations().RevokeInvitation(w.ctx, revoked.ID, w.entry("invitation.revoke", "")))
 		e := w.enrolled(u, "U1")
+		ended, gone := w.enrolled(u, "U2"), w.user("bob@example.test")
+		ofEnded, ofGone, ofLost := half(secret.Hash("ended"), mailGrant(u, ended.ID)), half(secret.Hash("gone"), mailGrant(gone, w.enrolled(gone, "U3").ID)), half(secret.Hash("lost"), mailGrant(u, e.ID))
+		w.ok(w.DB.Enrollments().End(w.ctx, ended.ID, mdm.CheckedOut, w.now(), w.entry("device.checkout", "")))
+		w.ok(w.DB.Users().RemoveUser(w.ctx, gone.ID, w.now(), w.entry("user.remove", "")))
 		mail, lost := w.mailIdentity(u, e.ID, "a"), w.mailIdentity(u, e.ID, "b")
 		for _, c := range []certs.Certificate{mail, lost} {
 			half(certs.RenewalHash(c.SHA256), certs.Grant{Rule: c.Rule, CommonName: u.UPN, UserID: c.UserID, EnrollmentID: c.EnrollmentID, Profile: c.Profile})
 		}
-		w.revoke(lost, certs.ReasonUnspecified)
+		w.revoke(lost, certs.ReasonKeyCompromise)
+		keyLost := claim("t")
+		keyLost.KeyHash, _ = hex.DecodeString(lost.KeyHash)
+		w.Exec(w.t, `UPDATE certs_challenges SET key_hash = $1 WHERE hash = $2`, keyLost.KeyHash, ofLost)
 		w.clock = w.clock.Add(time.Hour) // long after they expired
 
 		w.unchangedBy(func() {
@@ -236,8 +244,12 @@ func testHalfIssued(make Maker) func(*testing.T) {
 				_, err := w.issueTo(hash, claim("another"))
 				w.is(err, certs.ErrChallengeInvalid)
 			}
-			_, err := w.issueTo(void, claim("t"))
-			w.is(err, certs.ErrChallengeInvalid)
+			for _, hash := range [][]byte{void, ofEnded, ofGone, certs.RenewalHash(lost.SHA256)} {
+				_, err := w.issueTo(hash, claim("t"))
+				w.is(err, certs.ErrChallengeInvalid)
+			}
+			_, err := w.issueTo(ofLost, keyLost)
+			w.is(err, certs.ErrKeyRefused)
 			_, err = w.issueRenewal(mail, claim("another"))
 			w.is(err, certs.ErrChallengeInvalid)
 			_, err = w.issueRenewal(lost, claim("t"))
@@ -249,9 +261,11 @@ func testHalfIssued(make Maker) func(*testing.T) {
 		byMail := claim("t") // the key is another device's by now
 		byMail.KeyHash = secret.Hash("key of the mail identity")
 		w.Exec(w.t, `UPDATE certs_challenges SET key_hash = $1 WHERE hash = $2`, byMail.KeyHash, certs.RenewalHash(mail.SHA256))
-		cert, err = w.issueRenewal(mail, byMail)
+		u.Email = "alice.smith@example.test" // since
+		_, err = w.DB.Users().SaveUsers(w.ctx, []directory.User{u}, nil)
 		w.ok(err)
-		w.same(cert.EnrollmentID, string(e.ID))
+		granted, cert := w.renewedBy(mail, byMail)
+		w.same([]any{granted.Mail, cert.EnrollmentID}, []any{u.Email, string(e.ID)})
 	}
 }
 
