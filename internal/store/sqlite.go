@@ -57,7 +57,7 @@ func (s *sqliteFile) begin(ctx context.Context) (unit, error) {
 		return nil, err
 	}
 	u := &sqliteUnit{Conn: conn, open: true}
-	if _, err := u.ExecContext(ctx, `begin immediate`); err != nil {
+	if _, err := u.Conn.ExecContext(ctx, `begin immediate`); err != nil { // which may wait for another process
 		u.rollback()
 		return nil, err
 	}
@@ -65,12 +65,35 @@ func (s *sqliteFile) begin(ctx context.Context) (unit, error) {
 }
 
 // sqliteUnit is a transaction on the writer's connection. It begins and ends by
-// prepared statements: for a sql.Tx the driver parses both anew each time, and
-// database/sql starts a goroutine that waits for the end of the context, which
-// every statement looks at by itself.
+// prepared statements: for a sql.Tx the driver parses both anew each time.
+//
+// The end of the context is looked at before each statement, and interrupts none:
+// for each that it might, driver and database/sql start goroutines that wait for it,
+// which costs about what a statement does; and those of units are short.
 type sqliteUnit struct {
 	*sql.Conn
 	open bool
+}
+
+func (u *sqliteUnit) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return u.Conn.ExecContext(context.WithoutCancel(ctx), query, args...)
+}
+
+func (u *sqliteUnit) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return u.Conn.QueryContext(context.WithoutCancel(ctx), query, args...)
+}
+
+func (u *sqliteUnit) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if ctx.Err() == nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return u.Conn.QueryRowContext(ctx, query, args...)
 }
 
 func (u *sqliteUnit) commit(ctx context.Context, last []deferred) (sent bool, err error) {
