@@ -91,7 +91,7 @@ func (s *Outbox) Pending(ctx context.Context, consumer string, limit int) ([]mdm
 }
 
 // passAtMost is how many events in a row a consumer passes before that is on record.
-const passAtMost = 200
+const passAtMost = 50
 
 // Pass is Done for events of which nothing came. Most do not concern most consumers,
 // and to note each would take a commit of its own: only this process remembers up to

@@ -166,6 +166,10 @@ func TestRunStopsWithItsContext(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, drains) // no time passes
+}
+
+func drains(t *testing.T) {
 	pending := []int{1, 2, 3, 4, 5, 6, 7}
 	var handled []int
 	var moves []string
@@ -212,6 +216,33 @@ func TestDrain(t *testing.T) {
 	if want := []string{"done 3", "pass 4", "pass 7"}; !slices.Equal(moves, want) {
 		t.Errorf("got %v, want %v", moves, want)
 	}
+}
+
+// TestDrainMovesOnInTime: events that take long are not all done again by a server that
+// is killed before the last of them.
+func TestDrainMovesOnInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pending := []int{1, 2, 3, 4, 5}
+		var moves []int
+		step := work.Drain(100, work.Queue[int]{
+			Pending: func(context.Context, int) ([]int, error) { return pending, nil },
+			Handle:  func(context.Context, int) (bool, error) { time.Sleep(30 * time.Millisecond); return true, nil },
+			Done: func(_ context.Context, e int) error {
+				moves, pending = append(moves, e), pending[slices.Index(pending, e)+1:]
+				return nil
+			},
+		})
+		for more := true; more; {
+			var err error
+			if more, err = step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := []int{2, 4, 5}; !slices.Equal(moves, want) {
+			t.Errorf("moved to %v, want %v", moves, want)
+		}
+	})
 }
 
 func TestDrainPassesTroubleOn(t *testing.T) {

@@ -175,9 +175,9 @@ func testPassedEvents(t *testing.T, make Maker) {
 
 	w.unchangedBy(func() { w.ok(outbox.Pass(w.ctx, "b", first)) })
 	before := w.Dump(t)
-	w.ok(outbox.Pass(w.ctx, "b", first+200))
+	w.ok(outbox.Pass(w.ctx, "b", first+50))
 	if w.Dump(t) == before {
-		t.Error("200 events were passed, and the next server will look at all of them")
+		t.Error("50 events were passed, and the next server will look at all of them")
 	}
 	w.same(pending("b"), 0)
 }
