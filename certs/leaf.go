@@ -43,7 +43,7 @@ var (
 // leaf makes, of a template by a rule that challenges name, the certificate that
 // x509.CreateCertificate makes, to the byte of what is signed. It leaves out that
 // function's own verification of the signature, which with ECDSA costs more than
-// all the rest (ADR 0009). false for a key that only x509 knows to sign with.
+// the signature (ADR 0009). false for a key that only x509 knows to sign with.
 func leaf(t *x509.Certificate, public crypto.PublicKey, issuer *member) (raw []byte, ok bool, err error) {
 	key, ok := issuer.key.(*ecdsa.PrivateKey)
 	if !ok {

@@ -27,10 +27,9 @@ type Queue[E any] struct {
 }
 
 // Drain makes a Step that handles up to limit events in order, fewer where they take
-// long, and moves the cursor once for all of them. It stops at the first that fails and
-// starts there again:
-// order is kept and no event is lost, at the price that an event which can never be
-// handled holds up its consumer, loudly.
+// long, and moves the cursor once for all of them. It stops at the first that fails
+// and starts there again: order is kept and no event is lost, at the price that an
+// event which can never be handled holds up its consumer, loudly.
 func Drain[E any](limit int, q Queue[E]) func(ctx context.Context) (more bool, err error) {
 	return func(ctx context.Context) (bool, error) {
 		events, err := q.Pending(ctx, limit)

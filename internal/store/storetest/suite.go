@@ -49,7 +49,7 @@ func Run(t *testing.T, make Maker) {
 		{"invitations", testInvitations},
 		{"challenges", testChallenges},
 		{"certificates", testCertificates},
-		{"claims by certificates", testClaims},
+		{"renewals by certificates", testRenew},
 		{"renewals", testRenewals},
 		{"revocations", testRevocations},
 		{"keys", testKeys},

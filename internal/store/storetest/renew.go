@@ -15,7 +15,7 @@ import (
 	"sallyport/mdm"
 )
 
-func testClaims(t *testing.T, make Maker) {
+func testRenew(t *testing.T, make Maker) {
 	t.Run("issue, repeat", testRenewalPath(make))
 	t.Run("names as they are now", testRenewalNames(make))
 	t.Run("refusals", testRenewalRefusals(make))

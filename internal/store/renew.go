@@ -17,7 +17,7 @@ var _ certs.RenewalStore = (*Certificates)(nil)
 func (s *Certificates) IssueRenewal(ctx context.Context, signer string, claim certs.Claim, now time.Time, sign certs.Signing) (certs.Certificate, error) {
 	var issued certs.Certificate
 	err := s.db.write(ctx, "issue renewal", func(t *tx) error {
-		err := t.mayRenew(ctx, signer, now)
+		err := t.offerRenewal(ctx, signer, now)
 		if err == nil {
 			issued, err = t.issue(ctx, certs.RenewalHash(signer), claim, now, sign)
 		}
@@ -29,9 +29,9 @@ func (s *Certificates) IssueRenewal(ctx context.Context, signer string, claim ce
 	return issued, nil
 }
 
-// mayRenew sees to it that the challenge is there which a certificate is to whoever
-// has its key.
-func (t *tx) mayRenew(ctx context.Context, signer string, now time.Time) error {
+// offerRenewal sees to it that the challenge is there which a certificate is to
+// whoever has its key.
+func (t *tx) offerRenewal(ctx context.Context, signer string, now time.Time) error {
 	hash := certs.RenewalHash(signer)
 	row, err := t.challenge(ctx, hash)
 	if err == nil && row.certificate != "" {
