@@ -57,7 +57,7 @@ func (s *sqliteFile) begin(ctx context.Context) (unit, error) {
 		return nil, err
 	}
 	u := &sqliteUnit{Conn: conn, open: true}
-	if _, err := u.Conn.ExecContext(ctx, `begin immediate`); err != nil { // which may wait for another process
+	if _, err := u.ExecContext(ctx, `begin immediate`); err != nil { // which may wait for another process, for busyTimeout
 		u.rollback()
 		return nil, err
 	}
@@ -69,7 +69,8 @@ func (s *sqliteFile) begin(ctx context.Context) (unit, error) {
 //
 // The end of the context is looked at before each statement, and interrupts none:
 // for each that it might, driver and database/sql start goroutines that wait for it.
-// A poll took 6 % longer with them, and the statements of units are short.
+// A poll took 6 % longer with them, and the statements of units are short: the
+// longest is the first, which waits for another process for busyTimeout at most.
 type sqliteUnit struct {
 	*sql.Conn
 	open bool
