@@ -104,6 +104,11 @@ func TestRefusals(t *testing.T) {
 		{"no request encrypted", func(_ *testing.T, _ *fixture, p *phone) { p.csr = []byte("hello") }, scep.BadMessageCheck},
 		{"a certificate for a request", func(_ *testing.T, _ *fixture, p *phone) { p.csr = p.cert.Raw }, scep.BadMessageCheck},
 		{"request with a key of 200,000 bits", func(_ *testing.T, _ *fixture, p *phone) { p.csr = hugeRequest(p) }, scep.BadMessageCheck},
+		{"another's envelope", func(t *testing.T, _ *fixture, p *phone) {
+			p.message(t)
+			p.key = must(rsa.GenerateKey(rand.Reader, 2048))
+			p.cert = selfSigned(p.key)
+		}, scep.BadRequest},
 		{"request of another's key", func(_ *testing.T, _ *fixture, p *phone) { p.csr = swapSignature(p) }, scep.BadMessageCheck},
 	}
 	for _, tt := range tests {

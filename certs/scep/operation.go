@@ -2,6 +2,8 @@ package scep
 
 import (
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -75,12 +77,37 @@ func (s *Service) certify(ctx context.Context, m *cms.SCEPRequest, r request) (*
 		}
 		return cert, keyRefused(err)
 	}
+	own, err := s.wrappedByOwner(ctx, m.Signer, r.key)
+	if err != nil {
+		return nil, err
+	}
+	if !own {
+		return nil, refuse(cms.BadRequest, "signer's key is not the key of the request, nor that of a valid certificate of ours", nil)
+	}
 	asked.Challenge = secret.New(r.challenge)
 	cert, err := s.Issuer.Issue(ctx, asked)
 	if errors.Is(err, certs.ErrChallengeInvalid) || err == nil && cert.Equal(m.Signer) {
 		return s.renewByRequest(ctx, m.Signer, asked, cert, err)
 	}
 	return cert, keyRefused(err)
+}
+
+// wrappedByOwner says whether the one who signed a PKCSReq may be the one who made
+// the request in it. Whoever listens to plain HTTP can send what is in another's envelope under
+// a signature of his own; he gets nothing that he could read, but would use up the
+// challenge. So signer has the key of the request (RFC 8894, section 2.3), or is a
+// certificate of ours. To a key of another kind than RSA nobody can encrypt the
+// answer: there the signer's must be another.
+func (s *Service) wrappedByOwner(ctx context.Context, signer *x509.Certificate, key crypto.PublicKey) (bool, error) {
+	requested, ok := key.(*rsa.PublicKey)
+	if !ok || requested.Equal(signer.PublicKey) {
+		return true, nil
+	}
+	ours, err := s.Issuer.Lookup(ctx, hex.EncodeToString(secret.Hash(string(signer.Raw))))
+	if errors.Is(err, certs.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && ours.RevokedAt.IsZero() && s.now().Before(ours.NotAfter), err
 }
 
 // renewByRequest takes a PKCSReq for a renewal, where it is signed by a

@@ -85,6 +85,28 @@ func TestRenewalByRequest(t *testing.T) {
 	}
 }
 
+// TestEnrolsAnew: a certificate of ours that is not due may sign for another key, with
+// a challenge that is new, as long as it is valid itself.
+func TestEnrolsAnew(t *testing.T) {
+	t.Parallel()
+	another := must(rsa.GenerateKey(rand.Reader, 2048))
+	f := newFixture(t)
+	old := identity(t, f)
+	anew := func(transaction string) *phone {
+		p := newPhone(f, f.mint(t))
+		p.cert, p.csrKey, p.transaction = old, another, transaction
+		return p
+	}
+	if reply := anew("anew").send(t, f); reply.PKIStatus != scep.SUCCESS || !another.PublicKey.Equal(reply.Certificate.PublicKey) {
+		t.Error(f.store.lastReason())
+	}
+	f.store.revoke(f.now())
+	anew("revoked").refusedWith(t, f, scep.BadRequest)
+	if issued, _ := f.store.count(); issued != 2 {
+		t.Errorf("%d certificates, want 2", issued)
+	}
+}
+
 // TestRenewalRefused: the signer's signature holds in all of these.
 func TestRenewalRefused(t *testing.T) {
 	t.Parallel()
@@ -123,6 +145,7 @@ func TestRenewalRefused(t *testing.T) {
 		{"another device's key", func(t *testing.T, f *fixture, p *phone) {
 			other := newPhone(f, f.mint(t))
 			other.csrKey, other.transaction = stranger, "other"
+			other.key, other.cert = stranger, selfSigned(stranger)
 			other.issues(t, f)
 			f.store.mu.Lock()
 			f.store.rows[1].UserID = "user-2"

@@ -268,6 +268,9 @@ func TestWeakKeys(t *testing.T) {
 			f := newFixture(t)
 			p := newPhone(f, f.mint(t))
 			p.csrKey = tt.key
+			if _, ok := tt.key.(*rsa.PrivateKey); ok {
+				p.key, p.cert = tt.key, selfSigned(tt.key)
+			}
 			if tt.ok {
 				if reply := p.send(t, f); reply.PKIStatus != scep.SUCCESS {
 					t.Error(f.store.lastReason())
