@@ -45,7 +45,7 @@ type EnrollmentStore interface {
 	// and everything of the other enrolment stay as they are, and a Refused
 	// "enrollment.hold" is written instead of the entry; what its phone says of
 	// itself is kept with it alone, for AdmitHeld. ErrNotFound when the user is
-	// unknown.
+	// unknown, or removed.
 	//
 	// So it is for whatever user, the same one too, when it would evade an act: one
 	// upon another enrolment of the device that withholds everything, counts for

@@ -10,6 +10,7 @@ import (
 
 	"sallyport/certs"
 	"sallyport/enroll"
+	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
 	"sallyport/mdm"
 )
@@ -126,9 +127,14 @@ func (s *Enrollments) Admit(ctx context.Context, d mdm.Device, e mdm.Enrollment,
 }
 
 func (t *tx) admit(ctx context.Context, d mdm.Device, e mdm.Enrollment, entry audit.Entry) (mdm.Enrollment, error) {
-	var err error
-	e.DeviceID, err = t.deviceID(ctx, d)
+	err := t.userExists(ctx, e.UserID)
+	if errors.Is(err, directory.ErrNotFound) {
+		return e, fmt.Errorf("user %s: %w", e.UserID, enroll.ErrNotFound)
+	}
 	if err != nil {
+		return e, err
+	}
+	if e.DeviceID, err = t.deviceID(ctx, d); err != nil {
 		return e, err
 	}
 	why, err := t.hindrance(ctx, e)

@@ -69,6 +69,14 @@ func testAdmit(make Maker) func(*testing.T) {
 			_, err := w.DB.Enrollments().Admit(w.ctx, d4, e4, w.entry("device.admit", ""))
 			w.is(err, enroll.ErrNotFound)
 		})
+
+		gone := w.user("gone@example.test")
+		d5, e5 := w.request(gone, "U5")
+		w.ok(w.DB.Users().RemoveUser(w.ctx, gone.ID, w.now(), w.entry("user.remove", "")))
+		w.unchangedBy(func() {
+			_, err := w.DB.Enrollments().Admit(w.ctx, d5, e5, w.entry("device.admit", ""))
+			w.is(err, enroll.ErrNotFound)
+		})
 	}
 }
 
