@@ -42,7 +42,7 @@ func (s *Service) androidMail(ctx context.Context, revisions []templates.Revisio
 		return nil, err
 	}
 	for _, l := range lost {
-		s.log().InfoContext(ctx, "template gives way to another one for the same app", "template", l.Revision.Name,
+		s.log().InfoContext(ctx, "template gives way to another one for the same mailbox or app", "template", l.Revision.Name,
 			"winner", l.Winner, logkey.User, have.User.ID)
 	}
 	var list []androidAccount
@@ -68,7 +68,7 @@ type androidTemplate struct {
 }
 
 // androidTemplates are those of a user's templates that reach one phone, and those
-// that lose an app to one of them.
+// that lose a mailbox or an app to one of them.
 func (s *Service) androidTemplates(ctx context.Context, revisions []templates.Revision, have Have) ([]androidTemplate, []templates.Lost, templates.Options, error) {
 	options := s.RenderOptions()
 	options.Device = have.Report.Device
@@ -76,8 +76,7 @@ func (s *Service) androidTemplates(ctx context.Context, revisions []templates.Re
 	if err != nil {
 		return nil, nil, options, err
 	}
-	won, _ := templates.Choose(revisions, have.User)
-	won, lost := templates.ChooseApps(won)
+	won, lost := templates.ChooseApps(revisions, have.User)
 	var list []androidTemplate
 	signing := false // one of them signs in by a certificate
 	for _, r := range won {

@@ -8,14 +8,40 @@ import (
 
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
+	"sallyport/profiles/managedconfig"
 )
 
-// Lost is a template that is assigned to a user and does not reach them,
-// because another one sets up the same mailbox.
+// Lost is a template that is assigned to a user and does not reach them, because
+// another one sets up the same mailbox, or the only account of the same app.
 type Lost struct {
 	Revision Revision
-	Winner   string // name of the template that does
-	Mailbox  string // "alice@example.test on mail.example.test"
+	Winner   string            // name of the template that does
+	Priority int               // of the winner; no lower than that of Revision
+	Mailbox  string            // "alice@example.test on mail.example.test"; empty where App is what it lost
+	App      managedconfig.App // on Android; empty where Mailbox is what it lost
+}
+
+// Refusal tells who keeps the templates why this one is left out, and what to do.
+// It wraps ErrRender.
+func (l Lost) Refusal() *refusal.Error {
+	ours := l.Revision.Spec.Priority
+	tie := l.Priority == ours
+	remedy := "give this one a higher priority, or assign only one of both to the user"
+	if l.App != "" {
+		remedy = "give this one a higher priority or another android.app, or assign only one of both to the user"
+	}
+	var reason string
+	switch {
+	case l.App != "" && tie:
+		reason = fmt.Sprintf("%s takes one account on Android, that of the template %s with the same priority, %d, whose name sorts first", l.App.Title(), l.Winner, ours)
+	case l.App != "":
+		reason = fmt.Sprintf("%s takes one account on Android, that of the template %s, whose priority is higher: %d against %d", l.App.Title(), l.Winner, l.Priority, ours)
+	case tie:
+		reason = fmt.Sprintf("the template %s sets up %s with the same priority, %d, and its name sorts first", l.Winner, l.Mailbox, ours)
+	default:
+		reason = fmt.Sprintf("the template %s sets up %s, and its priority is higher: %d against %d", l.Winner, l.Mailbox, l.Priority, ours)
+	}
+	return refusal.New(ErrRender, "priority", reason, remedy)
 }
 
 // ForUser returns those revisions that are assigned to the user, in the order
@@ -45,21 +71,27 @@ func reaches(assign, exclude directory.Audience, u directory.User) bool {
 func Choose(revisions []Revision, u directory.User) (won []Revision, lost []Lost) {
 	assigned := ForUser(revisions, u)
 	slices.SortStableFunc(assigned, func(a, b Revision) int { return cmp.Compare(b.Spec.Priority, a.Spec.Priority) })
-	taken := map[string]string{} // mailbox to the template that sets it up
-	for _, r := range assigned {
+	taken := map[string]*Revision{} // by mailbox
+	for n, r := range assigned {
 		mailboxes := mailboxes(r.Spec, u)
-		if i := slices.IndexFunc(mailboxes, func(m string) bool { return taken[fold(m)] != "" }); i >= 0 {
-			lost = append(lost, Lost{Revision: r, Winner: taken[fold(mailboxes[i])], Mailbox: mailboxes[i]})
+		if i := slices.IndexFunc(mailboxes, func(m string) bool { return taken[fold(m)] != nil }); i >= 0 {
+			winner := taken[fold(mailboxes[i])]
+			lost = append(lost, Lost{Revision: r, Winner: winner.Name, Priority: winner.Spec.Priority, Mailbox: mailboxes[i]})
 			continue
 		}
 		for _, m := range mailboxes {
-			taken[fold(m)] = r.Name
+			taken[fold(m)] = &assigned[n]
 		}
 		won = append(won, r)
 	}
+	byName(won, lost)
+	return won, lost
+}
+
+// byName puts a choice in the order of the templates' names.
+func byName(won []Revision, lost []Lost) {
 	slices.SortFunc(won, func(a, b Revision) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(lost, func(a, b Lost) int { return strings.Compare(a.Revision.Name, b.Revision.Name) })
-	return won, lost
 }
 
 // mailboxes names what a template would set up for a user. What the choice

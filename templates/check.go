@@ -112,9 +112,9 @@ func (v *Viewer) checkUser(ctx context.Context, report *CheckReport, u directory
 	}
 	for _, l := range lost {
 		report.Lost++
+		why := l.Refusal()
 		report.Failures = append(report.Failures, Failure{
-			User: u.UPN, Template: l.Revision.Name, Kind: FailedLost, Field: "priority",
-			Reason: fmt.Sprintf("the template %s sets up %s", l.Winner, l.Mailbox), Remedy: "give this one a higher priority, or assign only one of them",
+			User: u.UPN, Template: l.Revision.Name, Kind: FailedLost, Field: why.Field, Reason: why.Reason, Remedy: why.Remedy,
 		})
 	}
 	for _, r := range won {

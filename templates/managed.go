@@ -3,7 +3,6 @@ package templates
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
@@ -46,24 +45,22 @@ func RenderManaged(r Revision, u directory.User, o Options, in managedconfig.Inp
 
 // ChooseApps returns, of the templates that Choose gives a user, those that reach
 // the user's Android phones: one for each mail app, since an app has one
-// configuration. The highest priority wins, then the name that sorts first.
-func ChooseApps(won []Revision) (apps []Revision, lost []Lost) {
-	ranked := slices.Clone(won)
-	slices.SortStableFunc(ranked, func(a, b Revision) int {
-		return cmp.Or(cmp.Compare(b.Spec.Priority, a.Spec.Priority), strings.Compare(a.Name, b.Name))
-	})
-	taken := map[managedconfig.App]string{}
-	for _, r := range ranked {
+// configuration. The highest priority wins, then the name that sorts first. Among
+// the lost ones are those of Choose.
+func ChooseApps(revisions []Revision, u directory.User) (apps []Revision, lost []Lost) {
+	ranked, lost := Choose(revisions, u)
+	slices.SortStableFunc(ranked, func(a, b Revision) int { return cmp.Compare(b.Spec.Priority, a.Spec.Priority) })
+	taken := map[managedconfig.App]*Revision{}
+	for n, r := range ranked {
 		app := r.Spec.Android.MailApp()
-		if winner := taken[app]; winner != "" {
-			lost = append(lost, Lost{Revision: r, Winner: winner, Mailbox: "the only account that the app " + string(app) + " takes on Android"})
+		if winner := taken[app]; winner != nil {
+			lost = append(lost, Lost{Revision: r, Winner: winner.Name, Priority: winner.Spec.Priority, App: app})
 			continue
 		}
-		taken[app] = r.Name
+		taken[app] = &ranked[n]
 		apps = append(apps, r)
 	}
-	slices.SortFunc(apps, func(a, b Revision) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(lost, func(a, b Lost) int { return strings.Compare(a.Revision.Name, b.Revision.Name) })
+	byName(apps, lost)
 	return apps, lost
 }
 
