@@ -94,6 +94,11 @@ func TestLoserIsNotDelivered(t *testing.T) {
 	if e := p.enrollment(t); e.State != mdm.Configured {
 		t.Errorf("got state %s, want configured", e.State)
 	}
+	settings, err := h.enroll.MailSettings(t.Context(), p.enrollment(t).DeviceID)
+	if left := settings.LeftOut; err != nil || len(left) != 1 || left[0].Template != "mail" || left[0].Winner != "sales-mail" || left[0].App != "" ||
+		!strings.Contains(left[0].Reason, "10 against 0") || left[0].Remedy == "" {
+		t.Errorf("the phone's page names %+v, %v; want the loser with its reason", left, err)
+	}
 	if !strings.Contains(log.String(), "template=mail winner=sales-mail") || strings.Contains(log.String(), "ERROR") {
 		t.Errorf("got log %s", log.String())
 	}
@@ -102,6 +107,9 @@ func TestLoserIsNotDelivered(t *testing.T) {
 	bob.connect(t)
 	if _, ok := bob.held[templates.ProfileIdentifier(h.revisions[0].TemplateID, h.bob.ID)]; !ok {
 		t.Error("who is not in the group does not get the other template")
+	}
+	if settings, err = h.enroll.MailSettings(t.Context(), bob.enrollment(t).DeviceID); err != nil || len(settings.LeftOut) != 0 {
+		t.Errorf("who is given all there is: %+v, %v", settings.LeftOut, err)
 	}
 }
 

@@ -23,8 +23,9 @@ type MailSettings struct {
 	UPN      string // of the user; empty when the user was removed
 	Withheld mdm.Withholding
 	Profiles []MailProfile
-	Warnings []string      // about the phone as a whole
-	Android  *AndroidGiven // of an Android phone
+	LeftOut  []LeftTemplate // that are assigned to the user, and not on the phone
+	Warnings []string       // about the phone as a whole
+	Android  *AndroidGiven  // of an Android phone
 }
 
 // AndroidGiven is how far an Android phone has what it should have.
@@ -101,6 +102,9 @@ func (s *Service) MailSettings(ctx context.Context, id mdm.DeviceID) (MailSettin
 	}
 	if row.Enrollment.Withheld == mdm.WithholdEverything {
 		return m, nil
+	}
+	if m.LeftOut, err = s.leftOut(ctx, row, user); err != nil {
+		return MailSettings{}, err
 	}
 	if row.Device.Platform == mdm.Android {
 		err = s.androidSettings(ctx, &m, have)

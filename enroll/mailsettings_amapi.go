@@ -27,12 +27,9 @@ func (s *Service) androidSettings(ctx context.Context, m *MailSettings, have Hav
 	if err != nil {
 		return fmt.Errorf("read templates: %w", err)
 	}
-	chosen, lost, options, err := s.androidTemplates(ctx, revisions, have)
+	chosen, _, options, err := s.androidTemplates(ctx, revisions, have)
 	if err != nil {
 		return err
-	}
-	for _, l := range lost {
-		m.Warnings = append(m.Warnings, fmt.Sprintf("Template %s does not reach the phone: the mail app takes one account, that of template %s.", l.Revision.Name, l.Winner))
 	}
 	for _, c := range chosen {
 		p, left := androidProfile(c, have.User, options, have)

@@ -33,6 +33,8 @@ func robot() deviceShown {
 		Template: "mail", DisplayName: "Gmail", Package: "com.google.android.gm", State: "refused", Reason: "the app is not installed",
 		Accounts: []adminapi.MailAccount{{Name: "Company mail", Rows: []adminapi.MailRow{{Label: "email_address", Value: "alice@example.test"}, {Label: "exchange_ssl_required", Value: "true"}}}},
 	}}
+	d.LeftOut = []adminapi.LeftTemplate{{Template: "plain", App: "Gmail", Package: "com.google.android.gm", Winner: "mail",
+		Reason: "Gmail takes one account on Android, that of mail\x1b[31m", Remedy: "give this one a higher priority"}}
 	return d
 }
 
@@ -71,6 +73,10 @@ Does not keep of the policy
   passwordPolicies: the user has to do something
   applications of com.google.android.gm: the app is not installed
   com.google.android.gm says of email_address: is no�[31m address
+Templates left out
+  plain, for Gmail (com.google.android.gm)
+    Gmail takes one account on Android, that of mail�[31m
+    -> give this one a higher priority
 verdict: not_evaluated
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {

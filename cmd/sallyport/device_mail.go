@@ -32,7 +32,25 @@ func (c *deviceShowCmd) showMail(p *program, api *client, device string) error {
 			return err
 		}
 	}
+	if len(mail.LeftOut) > 0 {
+		fmt.Fprintln(p.stdout)
+	}
+	printLeftOut(p, mail.LeftOut)
 	return nil
+}
+
+// printLeftOut names the templates of the user that are not on the phone.
+func printLeftOut(p *program, list []adminapi.LeftTemplate) {
+	if len(list) > 0 {
+		fmt.Fprintln(p.stdout, "Templates left out")
+	}
+	for _, l := range list {
+		what := cell(l.Template)
+		if l.App != "" {
+			what += fmt.Sprintf(", for %s (%s)", cell(l.App), cell(l.Package))
+		}
+		fmt.Fprintf(p.stdout, "  %s\n    %s\n    -> %s\n", what, cell(l.Reason), cell(l.Remedy))
+	}
 }
 
 func printMailProfile(p *program, m adminapi.MailProfile) error {

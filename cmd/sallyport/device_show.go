@@ -28,6 +28,8 @@ type deviceShown struct {
 	Warnings []string            `json:"warnings"`
 	// Android is how far an Android phone has its policy; null for others.
 	Android *adminapi.AndroidGiven `json:"android"`
+	// LeftOut are the templates of the user that are not on the phone.
+	LeftOut []adminapi.LeftTemplate `json:"left_out"`
 
 	mail []adminapi.MailProfile // of an Android phone
 }
@@ -46,7 +48,7 @@ func (c *deviceShowCmd) Run(p *program) error {
 	if c.Mail {
 		return c.showMail(p, api, detail.ID)
 	}
-	shown := deviceShown{DeviceDetail: detail, Actions: []adminapi.Action{}, Warnings: []string{}}
+	shown := deviceShown{DeviceDetail: detail, Actions: []adminapi.Action{}, Warnings: []string{}, LeftOut: []adminapi.LeftTemplate{}}
 	var verdict compliance.Verdict
 	switch err := api.get(p.ctx, devicePath(shown.ID)+"/compliance", nil, &verdict); {
 	case err == nil:
@@ -79,6 +81,7 @@ func (p *program) history(api *client, shown *deviceShown) error {
 	}
 	shown.Actions = append(shown.Actions, acts.Actions...)
 	shown.Warnings = append(shown.Warnings, mail.Warnings...)
+	shown.LeftOut = append(shown.LeftOut, mail.LeftOut...)
 	if shown.Android = mail.Android; mail.Android != nil {
 		shown.mail = mail.Profiles
 	}
@@ -193,6 +196,7 @@ func printDevice(p *program, d deviceShown) error {
 			fmt.Fprintf(p.stdout, "  %s  revision %s  (%s)\n", cell(item.DisplayName), cell(item.UUID), cell(item.Identifier))
 		}
 	}
+	printLeftOut(p, d.LeftOut)
 	printKeys(p, d.Report.Keys)
 	if err := printActs(p, d.Actions); err != nil {
 		return err

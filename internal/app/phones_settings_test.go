@@ -32,6 +32,12 @@ func TestAndroidMailSettings(t *testing.T) {
 		done(t, a.db.Android().SaveAndroidReport(t.Context(), r.id, p.At, mdm.Report{Policy: &p}))
 	}
 	m, p := settings()
+	left := enroll.LeftTemplate{Template: "mail", App: "Gmail", Package: "com.google.android.gm", Winner: "pilots",
+		Reason: "Gmail takes one account on Android, that of the template pilots, whose priority is higher: 10 against 0",
+		Remedy: "give this one a higher priority or another android.app, or assign only one of both to the user"}
+	if len(m.LeftOut) != 1 || m.LeftOut[0] != left || len(m.Warnings) != 0 {
+		t.Errorf("left out: %+v, warnings %q", m.LeftOut, m.Warnings)
+	}
 	policy := m.Android.Policy
 	if m.Android.Version != 1 || m.Android.Applied != policy || m.Android.AppliedVersion != 1 || m.Android.ReportedAt.IsZero() || m.Android.Trouble != "" {
 		t.Errorf("got %+v", m.Android)
@@ -54,6 +60,10 @@ func TestAndroidMailSettings(t *testing.T) {
 	says(mdm.PolicyFacts{Applied: policy, Version: 1})
 	changedMail(t, a, fmt.Sprintf(pilotsMail, "SECOND"))
 	settleRobots(t, a)
+	changedMail(t, a, "name: spare\npriority: -1\nassign: everyone\naccounts:\n  - {name: Mail, host: mail.example.test, domain: SECOND}\n")
+	if m, _ = settings(); len(m.LeftOut) != 2 || m.LeftOut[1].Template != "spare" || !strings.Contains(m.LeftOut[1].Reason, "mail.example.test, and its priority is higher: 10 against -1") {
+		t.Errorf("a second template for the same mailbox: %+v", m.LeftOut)
+	}
 	if m, p = settings(); p.State != enroll.MailMissing || m.Android.Version != 2 || m.Android.AppliedVersion != 1 {
 		t.Errorf("got %+v, %+v", p, m.Android)
 	}

@@ -71,6 +71,7 @@ func (f enroller) SetOwnership(_ context.Context, id mdm.DeviceID, o mdm.Ownersh
 
 func (f enroller) MailSettings(context.Context, mdm.DeviceID) (enroll.MailSettings, error) {
 	return enroll.MailSettings{DeviceID: deviceID, Device: "Alice's iPhone", UPN: alice.UPN, Warnings: []string{"The password is asked once."},
+		LeftOut: []enroll.LeftTemplate{{Template: "plain", App: "Gmail", Package: "com.google.android.gm", Winner: "mail", Reason: "Gmail takes one account", Remedy: "raise it"}},
 		Android: &enroll.AndroidGiven{Policy: "d-1", Version: 2, Applied: "d-1", AppliedVersion: 1, ReportedAt: noon, Trouble: "Google said no"},
 		Profiles: []enroll.MailProfile{{Template: "mail", Identifier: "p", UUID: "U", DisplayName: "Mail", Package: "com.google.android.gm", State: enroll.MailRefused, Reason: "exists", Fix: "remove it",
 			Faults:   []*refusal.Error{refusal.New(enroll.ErrInvalid, "host", "is missing", "give one")},

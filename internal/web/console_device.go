@@ -34,6 +34,7 @@ type ConsoleDevice struct {
 	Verdict  *ConsoleVerdict
 	Phone    *ConsolePhone
 	Client   *ConsoleClient
+	LeftOut  []ConsoleLeftOut
 	Advice   []ConsoleAdvice
 	Bindings []ConsoleBinding
 	Words    []ConsoleWord
@@ -82,6 +83,14 @@ type ConsolePhone struct {
 	Serial, UDID, EASDeviceID, Withheld        string
 	PollOnly                                   bool
 	EnrolledAt, SeenAt, EndedAt                time.Time
+}
+
+// ConsoleLeftOut is a template of the user that is not on the phone, as another one
+// has its place.
+type ConsoleLeftOut struct {
+	Template       string
+	App            string // that it would set up; empty but on Android
+	Reason, Remedy string
 }
 
 // ConsoleClient is what the mail client says of itself.

@@ -38,7 +38,9 @@ func sampleDevice() ConsoleDevice {
 			{Rule: "not_jailbroken", State: "cannot_tell", Fact: "no iPhone can tell"}}},
 		Phone: &ConsolePhone{ID: "p1", Enrollment: "e1", State: "configured", Ownership: "personal", Platform: "apple", Product: "iPhone15,4", System: "18.1",
 			Label: "Front desk", Withheld: "policies", PollOnly: true, EndedAt: consoleNow},
-		Client:   &ConsoleClient{ID: "d1", Type: "iPhone", Agent: "Apple-iPhone15C4/2201.1", Spellings: []string{"ApplC39", "4170706C433339"}, FirstAt: consoleNow},
+		Client: &ConsoleClient{ID: "d1", Type: "iPhone", Agent: "Apple-iPhone15C4/2201.1", Spellings: []string{"ApplC39", "4170706C433339"}, FirstAt: consoleNow},
+		LeftOut: []ConsoleLeftOut{{Template: "mail", App: "Gmail", Reason: "Gmail takes one account on Android, that of the template pilots, whose priority is higher: 10 against 0",
+			Remedy: "give this one a higher priority or another android.app, or assign only one of both to the user"}},
 		Advice:   []ConsoleAdvice{{Key: "exempt", Command: `sallyport access device exempt d1 --for 24h --reason "TEXT"`}},
 		Bindings: []ConsoleBinding{{Enrollment: "e1", State: "configured", Proof: "reported", Verdict: "not_compliant"}, {Enrollment: "e2", State: "enrolled"}},
 		Words:    []ConsoleWord{{Kind: "exempt", By: "dana", Reason: "travels", At: consoleNow, Until: consoleNow}, {Kind: "block", By: "dana", Reason: "lost", Every: true, At: consoleNow}},
@@ -108,6 +110,7 @@ func TestConsoleEscapes(t *testing.T) {
 	d.Verdict.Findings[0] = ConsoleFinding{Rule: hostile, State: hostile, Fact: hostile, Expected: hostile, Fix: hostile}
 	d.Phone = &ConsolePhone{Name: hostile, Label: hostile, Model: hostile, System: hostile, Serial: hostile, State: hostile, Ownership: hostile, Withheld: hostile}
 	d.Client = &ConsoleClient{Type: hostile, Agent: hostile, Spellings: []string{hostile}, Address: hostile}
+	d.LeftOut[0] = ConsoleLeftOut{Template: hostile, App: hostile, Reason: hostile, Remedy: hostile}
 	d.Advice[0] = ConsoleAdvice{Key: hostile, Command: hostile}
 	d.Words[0].Reason, d.Commands[0].Error, d.Bindings[0].Proof = hostile, hostile, hostile
 	device, err := p.ConsoleDevice("", ConsoleFrame{Owner: hostile, Role: hostile, Organization: hostile}, d)
@@ -134,6 +137,48 @@ func TestConsoleEscapes(t *testing.T) {
 		if bytes.Count(body, []byte("&lt;script&gt;")) == 0 {
 			t.Errorf("%s shows nothing of it", name)
 		}
+	}
+}
+
+// Which template is left out on a phone, why, and what to do, is told in the
+// reader's language, whichever rule decided.
+func TestConsoleSaysWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const higher, another = "give this one a higher priority, or assign only one of both to the user", "give this one a higher priority or another android.app, or assign only one of both to the user"
+	d := ConsoleDevice{Phone: &ConsolePhone{Platform: "android"}, LeftOut: []ConsoleLeftOut{
+		{Template: "one", App: "Gmail", Remedy: higher, Reason: "the template best sets up alice@example.test on mail.example.test, and its priority is higher: 5 against -1"},
+		{Template: "two", App: "Gmail", Remedy: higher, Reason: "the template best sets up alice on mail.example.test with the same priority, 0, and its name sorts first"},
+		{Template: "three", App: "Nine Work", Remedy: another, Reason: "Nine Work takes one account on Android, that of the template best, whose priority is higher: 5 against 0"},
+		{Template: "four", App: "Gmail", Remedy: another, Reason: "Gmail takes one account on Android, that of the template best with the same priority, 0, whose name sorts first"},
+	}}
+	for accept, wants := range map[string][]string{
+		"en": {"Templates left out", "<code>three</code> (Nine Work)", "The template best sets up alice@example.test on mail.example.test, and", "Give this one a higher priority"},
+		"de": {"Weggelassene Vorlagen", "Die Vorlage best richtet alice@example.test auf mail.example.test ein, und ihre Priorität ist höher: 5 gegen -1",
+			"Die Vorlage best richtet alice auf mail.example.test mit derselben Priorität ein, 0, und",
+			"Nine Work nimmt auf Android ein einziges Konto, das der Vorlage best, deren Priorität höher ist: 5 gegen 0",
+			"Gmail nimmt auf Android ein einziges Konto, das der Vorlage best mit derselben Priorität, 0, deren",
+			"eine höhere Priorität, oder weisen", "eine höhere Priorität oder ein anderes android.app, oder weisen"},
+	} {
+		page, err := p.ConsoleDevice(accept, sampleFrame(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(page), want) {
+				t.Errorf("%s: the page lacks %q", accept, want)
+			}
+		}
+		if accept == "de" && strings.Contains(string(page), "the user") {
+			t.Error("a sentence is left in English")
+		}
+	}
+	d.LeftOut = nil
+	if page, err := p.ConsoleDevice("en", sampleFrame(), d); err != nil || strings.Contains(string(page), "left out") {
+		t.Errorf("%v: a heading stands over nothing", err)
 	}
 }
 

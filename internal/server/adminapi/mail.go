@@ -18,8 +18,21 @@ type MailSettings struct {
 	User     string        `json:"user,omitempty"`     // UPN; empty when the user was removed
 	Withheld string        `json:"withheld,omitempty"` // kept from the phone by an admin: policies, everything
 	Profiles []MailProfile `json:"profiles"`
-	Warnings []string      `json:"warnings"`          // what explains that the phone shows something else
-	Android  *AndroidGiven `json:"android,omitempty"` // of an Android phone
+	// Templates that are assigned to the user, and not on the phone.
+	LeftOut  []LeftTemplate `json:"left_out"`
+	Warnings []string       `json:"warnings"`          // what explains that the phone shows something else
+	Android  *AndroidGiven  `json:"android,omitempty"` // of an Android phone
+}
+
+// LeftTemplate is a mail template that does not reach a phone, as another one has
+// its place.
+type LeftTemplate struct {
+	Template string `json:"template"`
+	App      string `json:"app,omitempty"`     // the mail app that it would set up on Android
+	Package  string `json:"package,omitempty"` // of that app
+	Winner   string `json:"winner"`            // the template that has its place
+	Reason   string `json:"reason"`            // why that one has it
+	Remedy   string `json:"remedy"`            // what to do should it be this one
 }
 
 // AndroidGiven is how far an Android phone has the policy that it should have.
@@ -71,7 +84,10 @@ func (a *API) MailSettings(w http.ResponseWriter, r *http.Request) error {
 func mailSettingsOf(s enroll.MailSettings) MailSettings {
 	out := MailSettings{
 		DeviceID: string(s.DeviceID), Device: s.Device, User: s.UPN, Withheld: string(s.Withheld),
-		Profiles: make([]MailProfile, len(s.Profiles)), Warnings: wire.List(s.Warnings),
+		Profiles: make([]MailProfile, len(s.Profiles)), LeftOut: make([]LeftTemplate, len(s.LeftOut)), Warnings: wire.List(s.Warnings),
+	}
+	for i, l := range s.LeftOut {
+		out.LeftOut[i] = LeftTemplate(l)
 	}
 	if s.Android != nil {
 		given := AndroidGiven(*s.Android)

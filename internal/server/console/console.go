@@ -52,9 +52,10 @@ type Phones interface {
 	Device(ctx context.Context, id mdm.DeviceID) (enroll.DeviceRow, error)
 }
 
-// Commands knows what phones were told. *enroll.Service is one.
+// Commands knows what phones were told and should have. *enroll.Service is one.
 type Commands interface {
 	Commands(ctx context.Context, id mdm.DeviceID, page directory.Page) ([]mdm.Command, error)
+	MailSettings(ctx context.Context, id mdm.DeviceID) (enroll.MailSettings, error)
 }
 
 // Verdicts knows the current verdicts. *compliance.Service is one.

@@ -50,6 +50,11 @@ func (c *Console) Device(w http.ResponseWriter, r *http.Request) error {
 	if d.phone != nil {
 		view.Phone = phoneView(*d.phone)
 		view.Name = cmp.Or(nameOf(*d.phone), modelOf(*d.phone), d.phone.Device.Product, view.Name)
+		mail, err := c.d.Commands.MailSettings(ctx, d.phone.Device.ID)
+		if err != nil {
+			return err
+		}
+		view.LeftOut = leftOutOf(mail.LeftOut)
 		if view.Commands, err = c.commands(ctx, d.phone.Device.ID); err != nil {
 			return err
 		}

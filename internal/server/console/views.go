@@ -52,6 +52,14 @@ func phoneView(row enroll.DeviceRow) *web.ConsolePhone {
 	return view
 }
 
+func leftOutOf(list []enroll.LeftTemplate) []web.ConsoleLeftOut {
+	var views []web.ConsoleLeftOut
+	for _, l := range list {
+		views = append(views, web.ConsoleLeftOut{Template: l.Template, App: l.App, Reason: l.Reason, Remedy: l.Remedy})
+	}
+	return views
+}
+
 func clientView(d *access.Detail) *web.ConsoleClient {
 	view := &web.ConsoleClient{
 		ID: string(d.ID), Type: d.Type, Model: d.Model, System: d.OS, Agent: d.UserAgent, Protocol: d.Protocol, Address: d.Address,
