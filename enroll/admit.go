@@ -226,6 +226,9 @@ func (s *Service) admit(ctx context.Context, id apple.Identity, m apple.Authenti
 	return repeated(admitted, m) // a held one looks the same to its phone: an admin decides
 }
 
+// enrollAction is what the trail calls the enrolment of a phone.
+const enrollAction = "enrollment.enroll"
+
 // TokenUpdate implements apple.Admitter. Two users' enrolments of one phone may
 // both have been admitted while neither was active: the first one to come here
 // has it, and the other one is held.
@@ -238,7 +241,7 @@ func (s *Service) TokenUpdate(ctx context.Context, e mdm.Enrollment, m apple.Tok
 		UnlockToken: secret.New(string(m.UnlockToken)),
 		UpdatedAt:   now,
 	}
-	entry := audit.New(ctx, now, "enrollment.enroll", string(e.ID), audit.Done, "user", string(e.UserID), "udid", e.UDID)
+	entry := audit.New(ctx, now, enrollAction, string(e.ID), audit.Done, "user", string(e.UserID), "udid", e.UDID)
 	err := s.Enrollments.Activate(ctx, e.ID, push, now, entry)
 	switch {
 	case errors.Is(err, ErrConflict):

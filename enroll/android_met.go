@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/mdm"
 	"sallyport/mdm/android"
@@ -22,7 +21,7 @@ func (a *Androids) Met(ctx context.Context, p android.Phone) error {
 		if p.Deleted {
 			return unknownPhone("management is gone from it")
 		}
-		return a.admit(ctx, p)
+		return a.admit(ctx, p, time.Time{})
 	}
 	if err != nil {
 		return fmt.Errorf("look up android phone: %w", err)
@@ -37,11 +36,7 @@ func (a *Androids) Met(ctx context.Context, p android.Phone) error {
 	case !e.State.Ended():
 		return a.reported(ctx, known, p)
 	}
-	return a.back(ctx, known, p)
-}
-
-func unknownPhone(why string) error {
-	return refusal.New(android.ErrUnknownPhone, "", "nothing on record leads to this device: "+why, "invite its user, and have it enrol with that invitation")
+	return a.back(ctx, e, p)
 }
 
 // ended ends the enrolment of a phone from which management is gone, which may be
@@ -60,20 +55,20 @@ func (a *Androids) ended(ctx context.Context, e mdm.Enrollment, detail ...string
 
 // back meets a phone under the name that it had in an enrolment which has ended.
 // It comes back with a ticket that nobody used, or not at all.
-func (a *Androids) back(ctx context.Context, known AndroidPhone, p android.Phone) error {
+func (a *Androids) back(ctx context.Context, before mdm.Enrollment, p android.Phone) error {
 	t, err := a.Tickets.TicketByHash(ctx, secret.Hash(p.Ticket))
-	if p.Ticket == "" || errors.Is(err, ErrNotFound) || err == nil && t.EnrollmentID == known.EnrollmentID {
+	if p.Ticket == "" || errors.Is(err, ErrNotFound) || err == nil && t.EnrollmentID == before.ID {
 		return nil // it does not know yet that it was let go
 	}
 	if err != nil {
 		return fmt.Errorf("look up ticket: %w", err)
 	}
-	return a.admit(ctx, p)
+	return a.admit(ctx, p, before.CreatedAt)
 }
 
-// admit enrols a phone that came with a ticket.
-func (a *Androids) admit(ctx context.Context, p android.Phone) error {
-	const action = "enrollment.enroll"
+// admit enrols a phone that came with a ticket. before is when it was let in last;
+// zero: never.
+func (a *Androids) admit(ctx context.Context, p android.Phone, before time.Time) error {
 	if p.Ticket == "" {
 		return unknownPhone("it came without a ticket of ours")
 	}
@@ -87,18 +82,19 @@ func (a *Androids) admit(ctx context.Context, p android.Phone) error {
 	}
 	i, err := a.Service.Invitations.InvitationByID(ctx, t.InvitationID)
 	if errors.Is(err, ErrNotFound) {
-		return unknownPhone("its user is no more")
+		return a.refuse(ctx, p, t.InvitationID, before, "its user is no more")
 	}
 	if err != nil {
 		return fmt.Errorf("look up invitation of ticket: %w", err)
 	}
 	admission := a.admission(ctx, p, t, i)
 	_, err = a.Phones.AdmitAndroid(ctx, admission)
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-		refused := unknownPhone("its ticket was used by another phone, or its invitation was withdrawn")
-		return a.Service.refused(ctx, action, string(i.ID), refused)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrConflict):
+		return a.refuse(ctx, p, i.ID, before, "its ticket was used by another phone, or its invitation was withdrawn")
+	case errors.Is(err, ErrNotFound): // removed just now
+		return a.refuse(ctx, p, i.ID, before, "its user is no more")
+	case err != nil:
 		return fmt.Errorf("admit android phone: %w", err)
 	}
 	a.Notify()
@@ -128,7 +124,7 @@ func (a *Androids) admission(ctx context.Context, p android.Phone, t AndroidTick
 	return AndroidAdmission{
 		Ticket: t.Hash, Device: d, Enrollment: e, Previous: p.Previous, Report: p.Report,
 		Phone: AndroidPhone{EnrollmentID: e.ID, Name: p.Name, Mode: p.Mode, ReportedAt: reportedAt(p.Report)},
-		Entry: audit.New(ctx, now, "enrollment.enroll", string(e.ID), audit.Done,
+		Entry: audit.New(ctx, now, enrollAction, string(e.ID), audit.Done,
 			"user", string(i.UserID), "udid", d.UDID, "invitation", string(i.ID), "ownership", string(ownership), "mode", string(p.Mode)),
 	}
 }

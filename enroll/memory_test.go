@@ -512,9 +512,16 @@ func (m *memory) Append(ctx context.Context, e audit.Entry) error {
 	return m.broken
 }
 
-func (m *memory) List(context.Context, audit.Filter) ([]audit.Entry, error) {
+func (m *memory) List(_ context.Context, f audit.Filter) ([]audit.Entry, error) {
 	defer m.lock()()
-	return slices.Clone(m.audit), m.broken
+	var list []audit.Entry
+	for i, e := range m.audit {
+		e.ID = int64(i + 1)
+		if e.ID > f.After && (f.Target == "" || e.Target == f.Target) && len(list) < f.Limit {
+			list = append(list, e)
+		}
+	}
+	return list, m.broken
 }
 
 func (m *memory) CurrentRevisions(context.Context) ([]templates.Revision, error) {

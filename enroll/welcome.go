@@ -88,14 +88,14 @@ func unknownCode() error {
 
 // refused leaves an audit row when err is a refusal, and returns err. The row is
 // written for a caller who has hung up meanwhile too; one that cannot be written
-// is logged: the refusal stands either way.
-func (s *Service) refused(ctx context.Context, action, target string, err error) error {
+// is logged: the refusal stands either way. detail follows the reason.
+func (s *Service) refused(ctx context.Context, action, target string, err error, detail ...string) error {
 	refusals := refusal.All(err)
 	if len(refusals) == 0 {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	entry := audit.New(ctx, s.now(), action, target, audit.Refused, "reason", refusals[0].Reason)
+	entry := audit.New(ctx, s.now(), action, target, audit.Refused, append([]string{"reason", refusals[0].Reason}, detail...)...)
 	if failure := s.Audit.Append(ctx, entry); failure != nil {
 		s.log().ErrorContext(ctx, "audit row of a refusal not written", "action", action, "error", failure)
 	}

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport/access"
+	"sallyport/internal/audit"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm"
 	"sallyport/mdm/agent"
@@ -86,6 +88,53 @@ func TestListIsTheSafetyNet(t *testing.T) {
 	must(t, phone.Connect(t.Context()))
 	r.again(t, time.Hour)
 	r.decided(alice, s.EASDeviceID, access.Block)
+}
+
+// TestRefusedPhoneLeavesOneRow: Google lists a phone for good whose invitation was
+// withdrawn before we heard of it. Rows of the trail cannot be deleted: it leaves one,
+// and another when it is refused for another reason, whatever restarts in between.
+func TestRefusedPhoneLeavesOneRow(t *testing.T) {
+	t.Parallel()
+	r := newRehearsal(t)
+	r.post("/api/v1/users", adminapi.UserInput{UPN: bob, Email: bob, DisplayName: "Bob Example"}, &struct{}{})
+	invitation := r.invite(adminapi.InvitationRequest{User: bob})
+	phone := r.g.phone(r.client, "")
+	must(t, phone.Enroll(t.Context(), invitation.URL))
+	if status := r.call(http.MethodDelete, "/api/v1/invitations/"+invitation.ID, "", nil, nil); status != http.StatusNoContent {
+		t.Fatalf("withdraw: status %d", status)
+	}
+	refusals := func() []audit.Entry {
+		return slices.DeleteFunc(r.audited("enrollment.enroll"), func(e audit.Entry) bool { return e.Outcome != audit.Refused })
+	}
+	listed := func() {
+		t.Helper()
+		calls := r.g.Log().Calls["enterprises.devices.list"]
+		r.again(t, time.Hour)
+		comesTrue(t, "a list", func() bool { return r.g.Log().Calls["enterprises.devices.list"] > calls })
+	}
+	listed()
+	comesTrue(t, "a row", func() bool { return len(refusals()) == 1 })
+	for range 3 {
+		listed()
+	}
+	rows := refusals()
+	if len(rows) != 1 || rows[0].Target != invitation.ID || rows[0].Detail["phone"] != show(t, phone).Android.Device || !strings.Contains(rows[0].Detail["reason"], "withdrawn") {
+		t.Fatalf("four lists left %d rows: %+v", len(rows), rows)
+	}
+	must(t, phone.Connect(t.Context()))
+	r.pubsub.flow(t) // its reports are no news either
+	if rows = refusals(); len(rows) != 1 {
+		t.Errorf("a report left a row: %+v", rows)
+	}
+	if status := r.call(http.MethodDelete, "/api/v1/users/"+bob, "", nil, nil); status != http.StatusNoContent {
+		t.Fatalf("remove user: status %d", status)
+	}
+	listed()
+	comesTrue(t, "a row for another reason", func() bool { return len(refusals()) == 2 })
+	listed()
+	if rows = refusals(); len(rows) != 2 || !strings.Contains(rows[1].Detail["reason"], "user is no more") {
+		t.Errorf("two lists after that: %+v", rows)
+	}
 }
 
 // locksAfter makes the policy of every phone due.
