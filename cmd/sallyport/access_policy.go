@@ -59,7 +59,7 @@ func (c *accessPolicyApplyCmd) Run(p *program) error {
 	}
 	p.warn(applied.Warnings)
 	if reports(applied.Policy.Spec, p.now()) {
-		fmt.Fprintf(p.stderr, "it blocks nobody yet; whom it would: sallyport access policy shut-out %s\n", applied.Policy.Name)
+		fmt.Fprintf(p.stderr, "it blocks nobody itself yet, and leaves its phones to the default; whom it would block: sallyport access policy shut-out %s\n", applied.Policy.Name)
 	}
 	return nil
 }

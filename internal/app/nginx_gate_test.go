@@ -244,8 +244,9 @@ func (s *gateScene) tricks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := m
 			m.t = t
-			if a := m.send(http.MethodPost, target, body); a.status != http.StatusForbidden {
-				t.Errorf("status %d, want 403: %q", a.status, a.body)
+			a := m.send(http.MethodPost, target, body)
+			if said := string(a.body); a.status != http.StatusForbidden || strings.Contains(said, "what to do") || !strings.Contains(said, "Ask your administrator") {
+				t.Errorf("status %d, want 403 and whom to ask: %q", a.status, said)
 			}
 		})
 	}

@@ -85,6 +85,9 @@ func (f *front) identify(row route, r *http.Request) (*http.Request, error) {
 	ctx := auth.WithPrincipal(audit.WithActor(r.Context(), principal.Owner), principal)
 	r = r.WithContext(ctx)
 	if err := principal.Allowed(row.roles...); err != nil {
+		if row.gate { // of which 403 is the answer about a phone
+			err = fmt.Errorf("%w: %w", auth.ErrUnauthenticated, err)
+		}
 		return r, f.refuse(r, row.method, row.pattern, "token.forbid", principal.TokenID, err)
 	}
 	return r, nil
