@@ -119,6 +119,7 @@ type accessDeviceRemoveCmd struct {
 	ID string `arg:"" name:"id" help:"ID of the mail client: see access device list."`
 	Reasoned
 	Rehearsed
+	Output
 }
 
 // Help is the detail under the usage line.
@@ -137,6 +138,9 @@ func (c *accessDeviceRemoveCmd) Run(p *program) error {
 		if err := api.call(p.ctx, http.MethodDelete, path+"&dry_run=true", "", nil, &row); err != nil {
 			return err
 		}
+		if c.json() {
+			return printJSON(p.stdout, row)
+		}
 		fmt.Fprintf(p.stdout, "would forget %s of %s, last seen %s\n", cell(strings.TrimSpace(row.Type+" "+row.Spelling())), cell(row.UPN), stamp(row.LastAt))
 		p.nothingDone()
 		return nil
@@ -144,14 +148,14 @@ func (c *accessDeviceRemoveCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodDelete, path, "", nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "mail client %s is forgotten; what was said of it stays\n", cell(c.ID))
-	return nil
+	return done{"access.remove_device", c.ID}.print(p, c.Output, "mail client %s is forgotten; what was said of it stays\n", cell(c.ID))
 }
 
 type accessBindCmd struct {
 	ID         string `arg:"" name:"id" help:"ID of the mail client."`
 	Enrollment string `arg:"" optional:"" help:"Enrolment of the phone; none: the one that it probably is."`
 	Reasoned
+	Output
 }
 
 func (c *accessBindCmd) Run(p *program) error {
@@ -163,6 +167,9 @@ func (c *accessBindCmd) Run(p *program) error {
 	if err := api.putJSON(p.ctx, accessDevicePath(c.ID)+"/binding", adminapi.AccessBindingInput{EnrollmentID: c.Enrollment, Reason: c.Reason}, &out); err != nil {
 		return err
 	}
+	if c.json() {
+		return printJSON(p.stdout, out)
+	}
 	fmt.Fprintf(p.stdout, "mail client %s is on the phone of enrolment %s\n", cell(c.ID), cell(string(out.EnrollmentID)))
 	return nil
 }
@@ -170,6 +177,7 @@ func (c *accessBindCmd) Run(p *program) error {
 type accessUnbindCmd struct {
 	ID string `arg:"" name:"id" help:"ID of the mail client."`
 	Reasoned
+	Output
 }
 
 func (c *accessUnbindCmd) Run(p *program) error {
@@ -180,6 +188,5 @@ func (c *accessUnbindCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodDelete, because(accessDevicePath(c.ID)+"/binding", c.Reason), "", nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "mail client %s is bound to no phone by anybody's word\n", cell(c.ID))
-	return nil
+	return done{"access.unbind", c.ID}.print(p, c.Output, "mail client %s is bound to no phone by anybody's word\n", cell(c.ID))
 }

@@ -222,8 +222,7 @@ func (c *accessRuleRemoveCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodDelete, because(path, c.Reason), "", nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "rule %s is removed\n", cell(c.ID))
-	return nil
+	return done{"access.rule_remove", c.ID}.print(p, c.Output, "rule %s is removed\n", cell(c.ID))
 }
 
 // because is the path of an act that is told why in its query.

@@ -37,6 +37,7 @@ type Meant struct {
 	User     string   `help:"Instead: of this user, every mail client, or the one with --device-id." placeholder:"UPN"`
 	DeviceID string   `name:"device-id" help:"ActiveSync DeviceId of the user's, come already or not." placeholder:"ID"`
 	Reasoned
+	Output
 }
 
 // word is what the flags say so far.
@@ -52,7 +53,6 @@ type Lasting struct {
 	Meant
 	For span `help:"End by itself after this time, for example 24h or 7d." placeholder:"TIME"`
 	Rehearsed
-	Output
 }
 
 func (l Lasting) say(p *program, kind access.PersonalKind) error {
@@ -83,7 +83,6 @@ type accessExemptCmd struct {
 	Meant
 	For span `required:"" help:"How long, at most 90d." placeholder:"TIME"`
 	Rehearsed
-	Output
 }
 
 // Help is the detail under the usage line.
@@ -92,7 +91,7 @@ func (*accessExemptCmd) Help() string {
 }
 
 func (c *accessExemptCmd) Run(p *program) error {
-	return Lasting{Meant: c.Meant, For: c.For, Rehearsed: c.Rehearsed, Output: c.Output}.say(p, access.PersonalExempt)
+	return Lasting{Meant: c.Meant, For: c.For, Rehearsed: c.Rehearsed}.say(p, access.PersonalExempt)
 }
 
 // say posts what is said of mail clients, and prints how they are answered.
@@ -143,6 +142,9 @@ func (m Meant) takeBack(p *program, kind access.PersonalKind) error {
 	}
 	if err := api.post(p.ctx, accessWordsPath+"/take-back", in, nil); err != nil {
 		return err
+	}
+	if m.json() {
+		return printJSON(p.stdout, in)
 	}
 	fmt.Fprintf(p.stdout, "%s taken back\n", kind)
 	return nil

@@ -63,7 +63,7 @@ func printCompanion(p *program, o Output, c enroll.AndroidCompanion) error {
 	return facts(p.stdout, fact{"package", c.Package}, fact{"set", stamp(c.SetAt)})
 }
 
-type companionRemoveCmd struct{}
+type companionRemoveCmd struct{ Output }
 
 func (c *companionRemoveCmd) Run(p *program) error {
 	api, err := p.client()
@@ -73,8 +73,7 @@ func (c *companionRemoveCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodDelete, companionPath, "", nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintln(p.stderr, "removed: phones keep the keys that they have, and no mail app is told of them any more")
-	return nil
+	return done{Action: "android.companion.remove"}.print(p, c.Output, "removed: phones keep the keys that they have, and no mail app is told of them any more\n")
 }
 
 // printKeys says how the keys stand that the companion app brings to an Android phone.

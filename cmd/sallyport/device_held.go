@@ -2,11 +2,13 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 
 	"sallyport/internal/refusal"
+	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm"
 )
@@ -15,6 +17,7 @@ type deviceOwnershipCmd struct {
 	ID        string `arg:"" name:"id" help:"ID of the phone, or its ActiveSync DeviceId."`
 	Ownership string `arg:"" enum:"corporate,personal" help:"corporate or personal. A personal phone becomes corporate only by enrolling again."`
 	DryRun    bool   `help:"Say what would happen, and do nothing."`
+	Output
 }
 
 func (c *deviceOwnershipCmd) Run(p *program) error {
@@ -22,24 +25,45 @@ func (c *deviceOwnershipCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	now, name := device.Enrollment.Ownership, cell(cmp.Or(deviceTitle(device.Device), device.ID))
 	if c.DryRun {
-		switch {
-		case now == c.Ownership:
-			fmt.Fprintf(p.stdout, "%s is %s already.\n", name, now)
-		case c.Ownership == string(mdm.Personal):
-			fmt.Fprintf(p.stdout, "%s would be personal: never erased from now on, and a wipe that waits would fail. Only enrolling again makes it corporate.\n", name)
-		default:
-			fmt.Fprintf(p.stdout, "%s is personal and would stay so: it becomes corporate only by enrolling again.\n", name)
-		}
-		fmt.Fprintln(p.stdout, "Dry run: nothing was done.")
-		return nil
+		return c.plan(p, device)
 	}
 	if err := api.putJSON(p.ctx, devicePath(device.ID)+"/ownership", adminapi.OwnershipRequest{Ownership: c.Ownership}, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s is %s\n", name, c.Ownership)
-	return nil
+	return done{"device.ownership", device.ID}.print(p, c.Output, "%s is %s\n", ownedName(device), c.Ownership)
+}
+
+func ownedName(d accessapi.DeviceDetail) string { return cell(cmp.Or(deviceTitle(d.Device), d.ID)) }
+
+// ownershipPlan is the answer of device ownership --dry-run in JSON.
+type ownershipPlan struct {
+	Device string `json:"device"` // ID
+	Before string `json:"before"` // corporate, personal
+	After  string `json:"after"`
+}
+
+// plan is no success where the server would refuse.
+func (c *deviceOwnershipCmd) plan(p *program, d accessapi.DeviceDetail) error {
+	now, name := d.Enrollment.Ownership, ownedName(d)
+	plan := ownershipPlan{Device: d.ID, Before: now, After: c.Ownership}
+	var says string
+	var refused error
+	switch {
+	case now == c.Ownership:
+		says = fmt.Sprintf("%s is %s already.", name, now)
+	case c.Ownership == string(mdm.Personal):
+		says = fmt.Sprintf("%s would be personal: never erased from now on, and a wipe that waits would fail. Only enrolling again makes it corporate.", name)
+	default:
+		plan.After, refused = now, errQuiet
+		says = fmt.Sprintf("%s is personal and would stay so: it becomes corporate only by enrolling again.", name)
+	}
+	if c.json() {
+		return errors.Join(printJSON(p.stdout, plan), refused)
+	}
+	fmt.Fprintln(p.stdout, says)
+	p.nothingDone()
+	return refused
 }
 
 type deviceHeldCmd struct {
@@ -79,6 +103,7 @@ func (p *program) held(api *client) ([]adminapi.HeldEnrollment, error) {
 type Waiting struct {
 	ID     string `arg:"" name:"id" help:"ID of the held enrolment: see device held list."`
 	DryRun bool   `help:"Say what would happen, and do nothing."`
+	Output
 }
 
 type heldAdmitCmd struct{ Waiting }
@@ -114,12 +139,22 @@ func (w Waiting) decide(p *program, verb string, says func(adminapi.HeldEnrollme
 		if h.ID != w.ID {
 			continue
 		}
-		fmt.Fprintln(p.stdout, says(h))
 		if w.DryRun {
-			fmt.Fprintln(p.stdout, "Dry run: nothing was done.")
-			return nil
+			return w.plan(p, h, says(h))
 		}
-		return api.call(p.ctx, http.MethodPost, "/api/v1/held-enrollments/"+url.PathEscape(w.ID)+"/"+verb, "", nil, nil)
+		if err := api.call(p.ctx, http.MethodPost, "/api/v1/held-enrollments/"+url.PathEscape(w.ID)+"/"+verb, "", nil, nil); err != nil {
+			return err
+		}
+		return done{"enrollment." + verb, w.ID}.print(p, w.Output, "%s\n", says(h))
 	}
 	return refusal.New(apiError{}, "id", fmt.Sprintf("there is no held enrolment %q", w.ID), "see: sallyport device held list")
+}
+
+func (w Waiting) plan(p *program, h adminapi.HeldEnrollment, says string) error {
+	if w.json() {
+		return printJSON(p.stdout, h)
+	}
+	fmt.Fprintln(p.stdout, says)
+	p.nothingDone()
+	return nil
 }

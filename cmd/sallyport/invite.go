@@ -144,6 +144,7 @@ func (c *invitationListCmd) Run(p *program) error {
 
 type invitationRevokeCmd struct {
 	ID string `arg:"" name:"id" help:"ID of the invitation."`
+	Output
 }
 
 func (c *invitationRevokeCmd) Run(p *program) error {
@@ -154,6 +155,5 @@ func (c *invitationRevokeCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodDelete, "/api/v1/invitations/"+url.PathEscape(c.ID), "", nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "invitation %s is revoked\n", cell(c.ID))
-	return nil
+	return done{"invitation.revoke", c.ID}.print(p, c.Output, "invitation %s is revoked\n", cell(c.ID))
 }

@@ -13,7 +13,7 @@ import (
 	"unicode"
 )
 
-// Output is the -o flag of every list and show.
+// Output is the -o flag of every command whose answer is no file.
 type Output struct {
 	Output string `short:"o" help:"Form of the answer: table or json." enum:"table,json" default:"table"`
 }
@@ -26,6 +26,22 @@ func printJSON(w io.Writer, v any) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// done is an act of which the API shows nothing: what the audit trail calls it, and
+// whom or what it was done to, as that was named on the command line.
+type done struct {
+	Action string `json:"action"`
+	Target string `json:"target,omitempty"` // none where there is only one
+}
+
+// print answers with the act as JSON, or with a sentence about it.
+func (d done) print(p *program, o Output, format string, args ...any) error {
+	if o.json() {
+		return printJSON(p.stdout, d)
+	}
+	_, err := fmt.Fprintf(p.stdout, format, args...)
+	return err
 }
 
 // list prints items as JSON (an empty list is [], not null) or as a table.

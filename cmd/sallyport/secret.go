@@ -107,6 +107,7 @@ func (c *secretListCmd) Run(p *program) error {
 type secretRemoveCmd struct {
 	Name string `arg:"" help:"Name of the secret."`
 	User string `help:"That of this user; the one for everyone when left away." placeholder:"UPN"`
+	Output
 }
 
 func (c *secretRemoveCmd) Run(p *program) error {
@@ -121,6 +122,5 @@ func (c *secretRemoveCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodDelete, path, "", nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "secret %s removed\n", cell(c.Name))
-	return nil
+	return done{"secret.remove", c.Name}.print(p, c.Output, "secret %s removed\n", cell(c.Name))
 }

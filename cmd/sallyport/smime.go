@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -95,6 +94,7 @@ func (c *smimeIssueCmd) Run(p *program) error {
 type smimeRevokeCmd struct {
 	ID     string `arg:"" name:"key" help:"ID of the key: see smime list."`
 	Reason string `help:"unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation." default:"unspecified" placeholder:"REASON"`
+	Output
 }
 
 // Help is the detail under the usage line.
@@ -111,6 +111,5 @@ func (c *smimeRevokeCmd) Run(p *program) error {
 	if err := api.post(p.ctx, path, adminapi.SMIMERevokeRequest{Reason: c.Reason}, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "key %s is revoked\n", cell(c.ID))
-	return nil
+	return done{"smime.revoke", c.ID}.print(p, c.Output, "key %s is revoked\n", cell(c.ID))
 }

@@ -69,6 +69,7 @@ func tokenState(t auth.Token, now time.Time) string {
 
 type tokenRevokeCmd struct {
 	ID string `arg:"" name:"id" help:"ID of the token."`
+	Output
 }
 
 func (c *tokenRevokeCmd) Run(p *program) error {
@@ -80,15 +81,14 @@ func (c *tokenRevokeCmd) Run(p *program) error {
 	if err := api.get(p.ctx, "/api/v1/tokens", nil, &page); err != nil {
 		return err
 	}
+	revoked := done{"token.revoke", c.ID}
 	for _, t := range page.Tokens {
 		if t.ID == c.ID && !t.RevokedAt.IsZero() {
-			fmt.Fprintf(p.stdout, "token %s is already revoked, since %s\n", cell(c.ID), stamp(t.RevokedAt))
-			return nil
+			return revoked.print(p, c.Output, "token %s is already revoked, since %s\n", cell(c.ID), stamp(t.RevokedAt))
 		}
 	}
 	if err := api.call(p.ctx, http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(c.ID), "", nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "token %s is revoked\n", cell(c.ID))
-	return nil
+	return revoked.print(p, c.Output, "token %s is revoked\n", cell(c.ID))
 }

@@ -108,6 +108,7 @@ func saved(known bool, before, after directory.User) string {
 
 type userImportCmd struct {
 	File string `arg:"" help:"CSV file, - for standard input."`
+	Output
 }
 
 // Help is the detail under the usage line.
@@ -131,6 +132,9 @@ func (c *userImportCmd) Run(p *program) error {
 	var result adminapi.ImportResult
 	if err := api.call(p.ctx, http.MethodPost, "/api/v1/users/import", contentCSV, bytes.NewReader(body), &result); err != nil {
 		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, result)
 	}
 	fmt.Fprintf(p.stdout, "%d added, %d changed", result.Added, result.Updated)
 	if users, err := directory.ParseCSV(bytes.NewReader(body)); err == nil { // as the server did
@@ -240,6 +244,7 @@ func wordOf(p access.Personal) string {
 
 type userRemoveCmd struct {
 	UPN string `arg:"" name:"upn" help:"User principal name."`
+	Output
 }
 
 func (c *userRemoveCmd) Run(p *program) error {
@@ -250,8 +255,7 @@ func (c *userRemoveCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodDelete, userPath(c.UPN), "", nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "user %s is removed; the mailbox is shut\n", cell(c.UPN))
-	return nil
+	return done{"user.remove", c.UPN}.print(p, c.Output, "user %s is removed; the mailbox is shut\n", cell(c.UPN))
 }
 
 func userPath(upn string) string { return "/api/v1/users/" + url.PathEscape(upn) }

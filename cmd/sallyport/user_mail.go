@@ -15,6 +15,7 @@ type userMailCmd struct {
 type Mailbox struct {
 	UPN string `arg:"" name:"upn" help:"User principal name."`
 	Reasoned
+	Output
 }
 
 type userMailOnCmd struct{ Mailbox }
@@ -28,7 +29,10 @@ type userMailOffCmd struct {
 
 func (c *userMailOffCmd) Run(p *program) error {
 	if c.DryRun {
-		list := accessDeviceListCmd{User: c.UPN, Output: Output{Output: "table"}}
+		list := accessDeviceListCmd{User: c.UPN, Output: c.Output}
+		if c.json() {
+			return list.Run(p)
+		}
 		fmt.Fprintln(p.stdout, "these mail clients would be blocked, and every new one:")
 		if err := list.Run(p); err != nil {
 			return err
@@ -47,7 +51,8 @@ func (m Mailbox) turn(p *program, on bool) error {
 	if err := api.putJSON(p.ctx, userPath(m.UPN)+"/mail", adminapi.MailSwitch{On: &on, Reason: m.Reason}, nil); err != nil {
 		return err
 	}
-	state := map[bool]string{true: "on", false: "off; every mail client of theirs is blocked"}[on]
-	fmt.Fprintf(p.stdout, "mail on phones of %s is %s\n", cell(m.UPN), state)
-	return nil
+	if on {
+		return done{"user.mail_on", m.UPN}.print(p, m.Output, "mail on phones of %s is on\n", cell(m.UPN))
+	}
+	return done{"user.mail_off", m.UPN}.print(p, m.Output, "mail on phones of %s is off; every mail client of theirs is blocked\n", cell(m.UPN))
 }

@@ -79,6 +79,7 @@ func webhookState(w access.Webhook) string {
 
 type webhookRemoveCmd struct {
 	ID string `arg:"" name:"id" help:"ID of the webhook."`
+	Output
 }
 
 func (c *webhookRemoveCmd) Run(p *program) error {
@@ -89,12 +90,12 @@ func (c *webhookRemoveCmd) Run(p *program) error {
 	if err := api.call(p.ctx, http.MethodDelete, webhooksPath+"/"+url.PathEscape(c.ID), "", nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintln(p.stderr, "removed")
-	return nil
+	return done{"webhook.remove", c.ID}.print(p, c.Output, "webhook %s is removed\n", cell(c.ID))
 }
 
 type webhookEnableCmd struct {
 	ID string `arg:"" name:"id" help:"ID of the webhook."`
+	Output
 }
 
 func (c *webhookEnableCmd) Run(p *program) error {
@@ -105,8 +106,8 @@ func (c *webhookEnableCmd) Run(p *program) error {
 	if err := api.post(p.ctx, webhooksPath+"/"+url.PathEscape(c.ID)+"/enable", struct{}{}, nil); err != nil {
 		return err
 	}
-	fmt.Fprintln(p.stderr, "enabled: what changed meanwhile is in the feed, GET /api/v1/compliance")
-	return nil
+	fmt.Fprintln(p.stderr, "What changed meanwhile is in the feed, GET /api/v1/compliance.")
+	return done{"webhook.enable", c.ID}.print(p, c.Output, "webhook %s is enabled\n", cell(c.ID))
 }
 
 type webhookTestCmd struct {
