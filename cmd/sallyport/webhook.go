@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -124,10 +125,12 @@ func (c *webhookTestCmd) Run(p *program) error {
 	if err := api.post(p.ctx, webhooksPath+"/"+url.PathEscape(c.ID)+"/test", struct{}{}, &out); err != nil {
 		return err
 	}
-	if c.json() {
+	switch {
+	case c.json() && !out.Delivered:
+		return errors.Join(printJSON(p.stdout, out), errQuiet)
+	case c.json():
 		return printJSON(p.stdout, out)
-	}
-	if !out.Delivered {
+	case !out.Delivered:
 		return fmt.Errorf("not delivered: %s", cell(out.Trouble))
 	}
 	fmt.Fprintln(p.stdout, "delivered")
