@@ -24,19 +24,30 @@ func (s *Service) Assign(ctx context.Context, name string, assign directory.Audi
 	if err := s.targets(ctx, assign); err != nil {
 		return Revision{}, false, err
 	}
-	source, err := yamldoc.Set([]byte(newest.Source), "assign", assign)
+	spec, source, err := newest.Reassigned(assign, exclude)
+	if err != nil {
+		return Revision{}, false, err
+	}
+	return s.save(ctx, spec, source, newest.Number, "template.assign")
+}
+
+// Reassigned is what the revision says, and its source, with others who get it;
+// exclude nil leaves the exclusions as they are. Whatever else the source holds,
+// comments too, stays as it is.
+func (r Revision) Reassigned(assign directory.Audience, exclude *directory.Audience) (Spec, string, error) {
+	source, err := yamldoc.Set([]byte(r.Source), "assign", assign)
 	if err == nil && exclude != nil {
 		source, err = yamldoc.Set(source, "exclude", *exclude)
 	}
 	if err != nil {
-		return Revision{}, false, fmt.Errorf("assign template %s: %w", name, err)
+		return Spec{}, "", fmt.Errorf("assign template %s: %w", r.Name, err)
 	}
 	spec, err := Parse(source)
 	if err != nil {
-		return Revision{}, false, err
+		return Spec{}, "", err
 	}
-	if spec.Name != name { // a source that the edit has turned into another document
-		return Revision{}, false, refusal.New(ErrInvalid, "assign", "cannot be changed in this source", "edit the file and apply it")
+	if spec.Name != r.Name { // a source that the edit has turned into another document
+		return Spec{}, "", refusal.New(ErrInvalid, "assign", "cannot be changed in this source", "edit the file and apply it")
 	}
-	return s.save(ctx, spec, string(source), newest.Number, "template.assign")
+	return spec, string(source), nil
 }

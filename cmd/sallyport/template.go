@@ -99,7 +99,7 @@ func (c *templateShowCmd) Run(p *program) error {
 	}
 	path := templatePath(c.Name)
 	if c.Revision != 0 {
-		path += "/revisions/" + strconv.Itoa(c.Revision)
+		path = revisionPath(c.Name, c.Revision)
 	}
 	var r templates.Revision
 	if err := api.get(p.ctx, path, nil, &r); err != nil {
@@ -113,6 +113,10 @@ func (c *templateShowCmd) Run(p *program) error {
 }
 
 func templatePath(name string) string { return "/api/v1/templates/" + url.PathEscape(name) }
+
+func revisionPath(name string, revision int) string {
+	return templatePath(name) + "/revisions/" + strconv.Itoa(revision)
+}
 
 type complianceCmd struct {
 	Apply complianceApplyCmd `cmd:"" help:"Apply a policy; what says something new becomes a new revision."`

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"sallyport/enroll/directory"
@@ -52,21 +51,30 @@ func (c *templateApplyCmd) Run(p *program) error {
 }
 
 func (c *templateApplyCmd) dryRun(p *program, api *client, d document) error {
-	var plan templates.ChangePlan
-	query := url.Values{"dry_run": {"true"}}
-	if err := api.callLong(p.ctx, http.MethodPost, "/api/v1/templates?"+query.Encode(), contentYAML, bytes.NewReader(d.source), &plan); err != nil {
+	plan, err := p.rehearse(c.Output, api, d.source)
+	if err != nil {
 		return p.faulty(c.File, d.text, d.placed(err))
 	}
 	if c.json() {
-		return printJSON(p.stdout, plan)
-	}
-	if err := p.plan(plan); err != nil {
-		return err
+		return nil
 	}
 	if plan.Changed && plan.Revision > 0 && !c.given() && d.base == 0 {
 		fmt.Fprintf(p.stderr, "to apply it on what you saw here: --if-match %d\n", plan.Revision)
 	}
 	return nil
+}
+
+// rehearse prints what a source would change, and whom it touches.
+func (p *program) rehearse(o Output, api *client, source []byte) (templates.ChangePlan, error) {
+	var plan templates.ChangePlan
+	err := api.callLong(p.ctx, http.MethodPost, "/api/v1/templates?dry_run=true", contentYAML, bytes.NewReader(source), &plan)
+	switch {
+	case err != nil:
+		return plan, err
+	case o.json():
+		return plan, printJSON(p.stdout, plan)
+	}
+	return plan, p.plan(plan)
 }
 
 func (p *program) templateApplied(o Output, applied adminapi.TemplateApplied) error {
@@ -128,8 +136,9 @@ func sample(users []string, all int) string {
 }
 
 type templateRollbackCmd struct {
-	Name string `arg:"" help:"Name of the template."`
-	To   int    `required:"" help:"Revision whose content comes back." placeholder:"N"`
+	Name   string `arg:"" help:"Name of the template."`
+	To     int    `required:"" help:"Revision whose content comes back." placeholder:"N"`
+	DryRun bool   `help:"Change nothing: say what would change and whom it touches."`
 	IfMatch
 	Output
 }
@@ -140,6 +149,14 @@ func (c *templateRollbackCmd) Run(p *program) error {
 		return err
 	}
 	if api, err = c.onTemplate(p.ctx, api, c.Name); err != nil {
+		return err
+	}
+	if c.DryRun {
+		var old templates.Revision
+		if err := api.get(p.ctx, revisionPath(c.Name, c.To), nil, &old); err != nil {
+			return err
+		}
+		_, err := p.rehearse(c.Output, api, []byte(old.Source))
 		return err
 	}
 	var applied adminapi.TemplateApplied
@@ -158,6 +175,7 @@ type templateAssignCmd struct {
 	ExcludeGroup []string `help:"Never to this group; repeat it. The exclusions given replace those that are there." sep:"none" placeholder:"GROUP"`
 	ExcludeUser  []string `help:"Never to this user; repeat it." sep:"none" placeholder:"UPN"`
 	NoExclusions bool     `help:"Exclude nobody any more."`
+	DryRun       bool     `help:"Change nothing: say what would change and whom it touches."`
 	IfMatch
 	Output
 }
@@ -179,11 +197,27 @@ func (c *templateAssignCmd) Run(p *program) error {
 	if api, err = c.onTemplate(p.ctx, api, c.Name); err != nil {
 		return err
 	}
+	if c.DryRun {
+		return c.dryRun(p, api, in)
+	}
 	var applied adminapi.TemplateApplied
 	if err := api.putJSON(p.ctx, templatePath(c.Name)+"/assign", in, &applied); err != nil {
 		return err
 	}
 	return p.templateApplied(c.Output, applied)
+}
+
+func (c *templateAssignCmd) dryRun(p *program, api *client, in adminapi.AssignRequest) error {
+	var newest templates.Revision
+	if err := api.get(p.ctx, templatePath(c.Name), nil, &newest); err != nil {
+		return err
+	}
+	_, source, err := newest.Reassigned(*in.Assign, in.Exclude)
+	if err != nil {
+		return err
+	}
+	_, err = p.rehearse(c.Output, api, []byte(source))
+	return err
 }
 
 func (c *templateAssignCmd) request() (adminapi.AssignRequest, error) {
