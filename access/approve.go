@@ -44,7 +44,7 @@ func (s *Service) PlanWord(ctx context.Context, w Word) ([]Shift, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.shifts(ctx, list)
+	return s.shifts(ctx, list, say)
 }
 
 // Say allows, blocks or exempts devices, all or none. It returns how each one was
@@ -55,7 +55,7 @@ func (s *Service) Say(ctx context.Context, w Word) ([]Shift, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.shifts(ctx, list)
+	found, err := s.shifts(ctx, list, say)
 	if err != nil {
 		return nil, err
 	}
@@ -74,27 +74,47 @@ func (s *Service) Say(ctx context.Context, w Word) ([]Shift, error) {
 	return found, nil
 }
 
-// TakeBack ends a word of that kind; ErrNotFound when there is none. The expiry
-// is not looked at.
+// PlanTakeBack says what TakeBack would do, device by device.
+func (s *Service) PlanTakeBack(ctx context.Context, w Word) ([]Shift, error) {
+	_, found, err := s.ending(ctx, w)
+	return found, err
+}
+
+// TakeBack ends words of that kind; ErrNotFound, and none is ended, where one is
+// not there. The expiry is not looked at.
 func (s *Service) TakeBack(ctx context.Context, w Word) error {
-	if fault := checkReason(w.Reason); fault != nil {
-		return fault
-	}
-	list, err := s.aim(ctx, w)
+	list, _, err := s.ending(ctx, w)
 	if err != nil {
 		return err
 	}
 	for _, x := range list {
 		entry := s.entry(ctx, "access.take_back", x.target, "kind", string(w.Kind), "user", x.upn, "device_key", string(x.personal.Key), "reason", w.Reason)
 		err := s.Devices.RemovePersonal(ctx, x.personal.UserID, x.personal.Key, w.Kind, entry)
-		if errors.Is(err, ErrNotFound) {
-			return refusal.New(ErrNotFound, "kind", "there is no "+string(w.Kind)+" of this device, or of all devices of this user", "look at the device to see what is said of it")
+		if errors.Is(err, ErrNotFound) { // another admin was faster
+			return unsaid(w.Kind)
 		}
 		if err != nil {
 			return fmt.Errorf("take back what is said of a device: %w", err)
 		}
 	}
 	return nil
+}
+
+// ending finds the words that are taken back, and how devices are answered without.
+func (s *Service) ending(ctx context.Context, w Word) ([]said, []Shift, error) {
+	if fault := checkReason(w.Reason); fault != nil {
+		return nil, nil, fault
+	}
+	list, err := s.aim(ctx, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := s.shifts(ctx, list, unsay)
+	return list, found, err
+}
+
+func unsaid(kind PersonalKind) error {
+	return refusal.New(ErrNotFound, "kind", "there is no "+string(kind)+" of this device, or of all devices of this user", "look at the device to see what is said of it")
 }
 
 // read checks a word and finds whom it is about.
@@ -173,8 +193,9 @@ func (s *Service) aim(ctx context.Context, w Word) ([]said, error) {
 	return list, nil
 }
 
-// shifts asks about every device that the words are about.
-func (s *Service) shifts(ctx context.Context, list []said) ([]Shift, error) {
+// shifts asks about every device that the words are about, before and after change
+// is made to what is said of it.
+func (s *Service) shifts(ctx context.Context, list []said, change func([]Personal, Personal) ([]Personal, error)) ([]Shift, error) {
 	world, err := s.World(ctx)
 	if err != nil {
 		return nil, err
@@ -196,7 +217,10 @@ func (s *Service) shifts(ctx context.Context, list []said) ([]Shift, error) {
 			if x.personal.UserID != e.Person.ID {
 				continue
 			}
-			words := say(e.Personal, x.personal)
+			words, err := change(e.Personal, x.personal)
+			if err != nil {
+				return nil, err
+			}
 			for _, d := range about(e, x.personal.Key) {
 				found = append(found, s.shift(e, d, world, world, words))
 			}
@@ -223,7 +247,7 @@ func about(e *Entry, key DeviceKey) []Device {
 }
 
 // say is the list with one more word, which replaces others as SavePersonal does.
-func say(list []Personal, p Personal) []Personal {
+func say(list []Personal, p Personal) ([]Personal, error) {
 	kept := make([]Personal, 0, len(list)+1)
 	for _, have := range list {
 		replaced := have.Kind == p.Kind || have.Kind != PersonalExempt && p.Kind != PersonalExempt
@@ -231,7 +255,16 @@ func say(list []Personal, p Personal) []Personal {
 			kept = append(kept, have)
 		}
 	}
-	return append(kept, p)
+	return append(kept, p), nil
+}
+
+// unsay is the list without that word, as RemovePersonal leaves it.
+func unsay(list []Personal, p Personal) ([]Personal, error) {
+	kept := slices.DeleteFunc(slices.Clone(list), func(have Personal) bool { return have.Key == p.Key && have.Kind == p.Kind })
+	if len(kept) == len(list) {
+		return nil, unsaid(p.Kind)
+	}
+	return kept, nil
 }
 
 // device is one on record, or a refusal that names it.

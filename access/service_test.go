@@ -168,6 +168,7 @@ func TestServiceRefuses(t *testing.T) {
 		{"endless exemption", first(s.Say(ctx, access.Word{Kind: access.PersonalExempt, Devices: []access.DeviceID{"d1"}})), "reason, expires_at"},
 		{"long exemption", first(s.Say(ctx, access.Word{Kind: access.PersonalExempt, Devices: []access.DeviceID{"d1"}, Reason: "r", ExpiresAt: start.Add(91 * 24 * time.Hour)})), "expires_at"},
 		{"word that is over", first(s.Say(ctx, access.Word{Kind: access.PersonalBlock, Devices: []access.DeviceID{"d1"}, Reason: "r", ExpiresAt: start})), "expires_at"},
+		{"take back rehearsed for no reason", first(s.PlanTakeBack(ctx, access.Word{Kind: access.PersonalBlock, Devices: []access.DeviceID{"d1"}})), "reason"},
 		{"take back for no reason", s.TakeBack(ctx, access.Word{Kind: access.PersonalBlock, Devices: []access.DeviceID{"d1"}}), "reason"},
 		{"bind to nothing", first(s.Bind(ctx, "d3", "", "r")), "enrollment_id"},
 		{"bind to another's phone", first(s.Bind(ctx, "d3", "e1", "r")), "enrollment_id"},
@@ -362,6 +363,17 @@ func TestTakeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Reason = "found"
+	plan, err := s.PlanTakeBack(boss(t), w)
+	if err != nil || moved(plan) != "d1 block>allow at conditions_passed" || len(b.entries[0].Personal) != 1 {
+		t.Errorf("plan %s, %v, %+v", moved(plan), err, b.entries[0].Personal)
+	}
+	some := access.Word{Kind: access.PersonalBlock, Devices: []access.DeviceID{"d1", "d2"}, Reason: "found"} // nothing is said of d2
+	if _, err := s.PlanTakeBack(boss(t), some); !errors.Is(err, access.ErrNotFound) {
+		t.Errorf("plan of some: %v", err)
+	}
+	if err := s.TakeBack(boss(t), some); !errors.Is(err, access.ErrNotFound) || len(b.entries[0].Personal) != 1 {
+		t.Errorf("some: %v, %+v", err, b.entries[0].Personal)
+	}
 	if err := s.TakeBack(boss(t), w); err != nil || len(b.entries[0].Personal) != 0 {
 		t.Errorf("%v, %+v", err, b.entries[0].Personal)
 	}

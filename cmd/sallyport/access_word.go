@@ -37,6 +37,7 @@ type Meant struct {
 	User     string   `help:"Instead: of this user, every mail client, or the one with --device-id." placeholder:"UPN"`
 	DeviceID string   `name:"device-id" help:"ActiveSync DeviceId of the user's, come already or not." placeholder:"ID"`
 	Reasoned
+	Rehearsed
 	Output
 }
 
@@ -52,7 +53,6 @@ func (m Meant) word(kind access.PersonalKind) (adminapi.AccessWord, error) {
 type Lasting struct {
 	Meant
 	For span `help:"End by itself after this time, for example 24h or 7d." placeholder:"TIME"`
-	Rehearsed
 }
 
 func (l Lasting) say(p *program, kind access.PersonalKind) error {
@@ -82,7 +82,6 @@ func (c *accessBlockCmd) Run(p *program) error { return c.say(p, access.Personal
 type accessExemptCmd struct {
 	Meant
 	For span `required:"" help:"How long, at most 90d." placeholder:"TIME"`
-	Rehearsed
 }
 
 // Help is the detail under the usage line.
@@ -91,7 +90,7 @@ func (*accessExemptCmd) Help() string {
 }
 
 func (c *accessExemptCmd) Run(p *program) error {
-	return Lasting{Meant: c.Meant, For: c.For, Rehearsed: c.Rehearsed}.say(p, access.PersonalExempt)
+	return Lasting{Meant: c.Meant, For: c.For}.say(p, access.PersonalExempt)
 }
 
 // say posts what is said of mail clients, and prints how they are answered.
@@ -136,11 +135,15 @@ func (m Meant) takeBack(p *program, kind access.PersonalKind) error {
 	if err != nil {
 		return err
 	}
+	const path = accessWordsPath + "/take-back"
+	if m.DryRun {
+		return p.say(path, in, m.Rehearsed, m.Output)
+	}
 	api, err := p.client()
 	if err != nil {
 		return err
 	}
-	if err := api.post(p.ctx, accessWordsPath+"/take-back", in, nil); err != nil {
+	if err := api.post(p.ctx, path, in, nil); err != nil {
 		return err
 	}
 	if m.json() {

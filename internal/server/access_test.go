@@ -39,6 +39,8 @@ func TestAccessAdmin(t *testing.T) {
 		{"approval, rehearsed", "POST", "devices/approve?dry_run=true", `{"devices":["d1"],"reason":"r"}`, 200, `"after"`, 0},
 		{"approval", "POST", "devices/approve", `{"devices":["d1"],"reason":"r"}`, 200, `"after"`, 1},
 		{"word, rehearsed", "POST", "words?dry_run=true", `{"kind":"block","devices":["d1"],"reason":"r"}`, 200, `"after"`, 0},
+		{"word taken back, rehearsed", "POST", "words/take-back?dry_run=true", `{"kind":"block","devices":["d1"],"reason":"r"}`, 200, `"after"`, 0},
+		{"word taken back", "POST", "words/take-back", `{"kind":"block","devices":["d1"],"reason":"r"}`, 204, "", 1},
 		{"mail of nobody", "PUT", "../users/eve@example.test/mail", `{"on":true,"reason":"r"}`, 404, `eve@example.test`, 0},
 		{"mail neither on nor off", "PUT", "../users/alice@example.test/mail", `{"reason":"r"}`, 400, `"on"`, 0},
 	}

@@ -117,6 +117,10 @@ func (f accessFake) Say(context.Context, access.Word) ([]access.Shift, error) {
 	return []access.Shift{accessShift}, f.w.did(true)
 }
 
+func (f accessFake) PlanTakeBack(context.Context, access.Word) ([]access.Shift, error) {
+	return []access.Shift{accessShift}, f.w.did(false)
+}
+
 func (f accessFake) TakeBack(context.Context, access.Word) error { return f.w.did(true) }
 
 func (f accessFake) Remove(context.Context, access.DeviceID, string) error { return f.w.did(true) }

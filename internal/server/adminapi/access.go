@@ -20,6 +20,7 @@ type AccessService interface {
 	AccessPlans
 	AccessDevices
 	AccessWords
+	AccessTakeBacks
 }
 
 // AccessRules keeps the rules for kinds of devices, and the default.
@@ -60,10 +61,15 @@ type AccessDevices interface {
 // AccessWords keeps what is said of single mail clients and users.
 type AccessWords interface {
 	Say(ctx context.Context, w access.Word) ([]access.Shift, error)
-	TakeBack(ctx context.Context, w access.Word) error
 	Remove(ctx context.Context, id access.DeviceID, reason string) error
 	SetMail(ctx context.Context, upn string, on bool, reason string) error
 	SaidOf(ctx context.Context, upn string) (access.Said, error)
+}
+
+// AccessTakeBacks ends what was said, or says what that would do.
+type AccessTakeBacks interface {
+	PlanTakeBack(ctx context.Context, w access.Word) ([]access.Shift, error)
+	TakeBack(ctx context.Context, w access.Word) error
 }
 
 // AccessRuleList answers GET /api/v1/access/rules. One rule travels as access.Rule.

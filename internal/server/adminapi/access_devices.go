@@ -151,10 +151,21 @@ func (in AccessWord) word() access.Word {
 // TakeBackAccess answers POST /api/v1/access/words/take-back.
 func (a *API) TakeBackAccess(w http.ResponseWriter, r *http.Request) error {
 	var in AccessWord
+	dry, err := dryRun(r)
+	if err != nil {
+		return err
+	}
 	if err := wire.ReadJSON(r, &in); err != nil {
 		return err
 	}
-	return decided(w, missingUser(a.d.Access.TakeBack(r.Context(), in.word()), "user", in.User))
+	if !dry {
+		return decided(w, missingUser(a.d.Access.TakeBack(r.Context(), in.word()), "user", in.User))
+	}
+	list, err := a.d.Access.PlanTakeBack(r.Context(), in.word())
+	if err != nil {
+		return missingUser(err, "user", in.User)
+	}
+	return wire.WriteJSON(w, http.StatusOK, AccessShifts{Devices: wire.List(list)})
 }
 
 // BindAccess answers PUT /api/v1/access/devices/{id}/binding.
