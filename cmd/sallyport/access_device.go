@@ -44,8 +44,16 @@ func (c *accessDeviceListCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	var all []access.DeviceRow
-	err = pages(func(cursor string) (string, error) {
+	all, err := c.find(p, api)
+	if err != nil {
+		return err
+	}
+	return p.listMailClients(c.Output, all)
+}
+
+func (c *accessDeviceListCmd) find(p *program, api *client) ([]access.DeviceRow, error) {
+	all := []access.DeviceRow{}
+	err := pages(func(cursor string) (string, error) {
 		q := pageQuery(cursor)
 		for key, value := range map[string]string{"user": c.User, "decision": c.Decision, "family": c.Family, "model": c.Model} {
 			if value != "" {
@@ -57,11 +65,12 @@ func (c *accessDeviceListCmd) Run(p *program) error {
 		all = append(all, page.Devices...)
 		return page.Next, err
 	})
-	if err != nil {
-		return err
-	}
+	return all, err
+}
+
+func (p *program) listMailClients(o Output, all []access.DeviceRow) error {
 	const header = "ID USER DECISION LAST DEVICE"
-	return list(p, c.Output, all, header, fitted(header, all, func(d access.DeviceRow) []string {
+	return list(p, o, all, header, fitted(header, all, func(d access.DeviceRow) []string {
 		return []string{string(d.ID), d.UPN, string(d.Effect), stamp(d.LastAt), strings.TrimSpace(d.Type + " " + d.Spelling())}
 	}, terminalWidth(p.stdout), 4))
 }

@@ -55,7 +55,11 @@ func (c *deviceListCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return list(p, c.Output, devices, "ID USER NAME PRODUCT OS STATE VERDICT EAS-DEVICE-ID LAST-SEEN", func(d accessapi.Device) []string {
+	return p.listDevices(c.Output, devices)
+}
+
+func (p *program) listDevices(o Output, devices []accessapi.Device) error {
+	return list(p, o, devices, "ID USER NAME PRODUCT OS STATE VERDICT EAS-DEVICE-ID LAST-SEEN", func(d accessapi.Device) []string {
 		return []string{d.ID, d.User, deviceTitle(d), d.Product, d.OSVersion, d.Enrollment.State, d.Compliance, d.EASDeviceID, stamp(d.Enrollment.LastSeenAt)}
 	})
 }

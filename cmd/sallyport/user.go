@@ -242,20 +242,4 @@ func wordOf(p access.Personal) string {
 	return fmt.Sprintf("%s (%s: %s)", text, p.By, p.Reason)
 }
 
-type userRemoveCmd struct {
-	UPN string `arg:"" name:"upn" help:"User principal name."`
-	Output
-}
-
-func (c *userRemoveCmd) Run(p *program) error {
-	api, err := p.client()
-	if err != nil {
-		return err
-	}
-	if err := api.call(p.ctx, http.MethodDelete, userPath(c.UPN), "", nil, nil); err != nil {
-		return err
-	}
-	return done{"user.remove", c.UPN}.print(p, c.Output, "user %s is removed; the mailbox is shut\n", cell(c.UPN))
-}
-
 func userPath(upn string) string { return "/api/v1/users/" + url.PathEscape(upn) }

@@ -29,18 +29,29 @@ type userMailOffCmd struct {
 
 func (c *userMailOffCmd) Run(p *program) error {
 	if c.DryRun {
-		list := accessDeviceListCmd{User: c.UPN, Output: c.Output}
-		if c.json() {
-			return list.Run(p)
-		}
-		fmt.Fprintln(p.stdout, "these mail clients would be blocked, and every new one:")
-		if err := list.Run(p); err != nil {
-			return err
-		}
-		p.nothingDone()
-		return nil
+		return c.plan(p)
 	}
 	return c.turn(p, false)
+}
+
+func (c *userMailOffCmd) plan(p *program) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	all, err := (&accessDeviceListCmd{User: c.UPN}).find(p, api)
+	if err != nil {
+		return err
+	}
+	if c.json() {
+		return printJSON(p.stdout, all)
+	}
+	fmt.Fprintln(p.stdout, "these mail clients would be blocked, and every new one:")
+	if err := p.listMailClients(c.Output, all); err != nil {
+		return err
+	}
+	p.nothingDone()
+	return nil
 }
 
 func (m Mailbox) turn(p *program, on bool) error {
