@@ -359,7 +359,8 @@ func nextStep(answer *http.Response) string {
 		}
 		return look + "; then repeat it with --if-match " + strings.Trim(answer.Header.Get("ETag"), `"`) + ", or with --force to write over whatever is newest"
 	}
-	if answer.StatusCode != http.StatusNotFound || r.Method == http.MethodPost {
+	// A POST may name something else that is not there; one to a webhook names that alone.
+	if answer.StatusCode != http.StatusNotFound || r.Method == http.MethodPost && !strings.HasPrefix(r.URL.Path, webhooksPath+"/") {
 		return ""
 	}
 	if strings.Contains(r.URL.Path, "/revisions/") || strings.HasSuffix(r.URL.Path, "/diff") || strings.Contains(r.URL.Path, "/actions/") {

@@ -92,7 +92,7 @@ func (m *mails) Test(ctx context.Context, to string) (adminapi.MailTested, error
 	case fault != nil:
 		return adminapi.MailTested{}, fault
 	case m.sender == nil:
-		return adminapi.MailTested{Reply: "smtp_url is not set: this server sends no mails"}, nil
+		return adminapi.MailTested{Reply: "smtp_url is not set: this server sends no mails (set it, and mail_from; docs/mail-notices.md)"}, nil
 	}
 	now := m.now()
 	reply, err := m.sender.Send(ctx, notify.Mail{Key: "test/" + now.Format(time.RFC3339Nano), To: address, Locale: "en",
