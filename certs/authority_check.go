@@ -181,6 +181,7 @@ func (k maker) trial(f family, issuing member, chain []*x509.Certificate) error 
 	for _, name := range []RuleName{RuleMDMIdentity, RuleMailIdentity, RuleSMIMESigning, RuleProfileSigner, RuleServer} {
 		r := issuanceRules[name]
 		r.mail = false // whose mail, is not known here: constraints on that are warned of
+		r.rsa = false  // nothing is encrypted to it, and a curve's key is made at once
 		c := content{subject: pkix.Name{Organization: []string{k.organization}, CommonName: "Trial"}, serial: newSerial(), key: key.Public()}
 		c.notBefore, c.notAfter = k.now.Truncate(time.Second), k.now.Truncate(time.Second).Add(time.Second)
 		server, served := f.newest(roleServer)

@@ -248,7 +248,7 @@ func TestCertificatesSayWhereTheCRLIs(t *testing.T) {
 		if g.Rule = rule; rule != certs.RuleMDMIdentity {
 			g.InvitationID, g.EnrollmentID = "", "enrollment-1"
 		}
-		return must(f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, g), PublicKey: newKey().Public(), TransactionID: string(rule)}))
+		return must(f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, g), PublicKey: newRSA().Public(), TransactionID: string(rule)}))
 	}
 	check := func(name string, c *x509.Certificate, listed bool) {
 		t.Helper()

@@ -3,6 +3,7 @@ package certs_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -235,6 +236,18 @@ func grant() certs.Grant {
 		Rule: certs.RuleMDMIdentity, CommonName: "alice@example.test", UPN: "alice@example.test",
 		Mail: "alice.a@example.test", UserID: "user-1", InvitationID: "invitation-1",
 	}
+}
+
+// mailGrant is for the mail identity of a phone, whose key may be of any kind.
+func mailGrant(enrollmentID string) certs.Grant {
+	g := grant()
+	g.Rule, g.InvitationID, g.EnrollmentID, g.Profile = certs.RuleMailIdentity, "", enrollmentID, "profile-1"
+	return g
+}
+
+// samePublic reports whether public is that of key.
+func samePublic(public crypto.PublicKey, key crypto.Signer) bool {
+	return key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(public)
 }
 
 func must[T any](v T, err error) T {

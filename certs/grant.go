@@ -20,7 +20,8 @@ var (
 	// another transaction, void because a sibling was used, or whose invitation
 	// was revoked. The client is told no more than that; the audit row says which.
 	ErrChallengeInvalid = errors.New("challenge not valid")
-	// ErrKeyRefused says that a public key is of a kind or strength that we do not certify.
+	// ErrKeyRefused says that a public key is of a kind or strength that we do not
+	// certify, at all or by that rule.
 	ErrKeyRefused = errors.New("public key refused")
 )
 

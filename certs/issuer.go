@@ -166,7 +166,7 @@ func (i *Issuer) sign(ctx context.Context, s *issuance, g Grant) (Certificate, a
 	ca := i.Authority.newest(roleIssuing)
 	cert, err := sign(r, c, &ca, nil)
 	if err != nil {
-		return Certificate{}, audit.Entry{}, fmt.Errorf("sign certificate: %w", err)
+		return Certificate{}, audit.Entry{}, fmt.Errorf("sign certificate of rule %s: %w", g.Rule, err)
 	}
 	s.made = cert
 	row := Certificate{

@@ -37,8 +37,7 @@ func TestIssueFollowsTheRule(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	ec := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
-	mail := grant()
-	mail.Rule, mail.InvitationID, mail.EnrollmentID, mail.Profile = certs.RuleMailIdentity, "", "enrollment-1", "profile-1"
+	mail := mailGrant("enrollment-1")
 	for name, tt := range map[string]struct {
 		grant certs.Grant
 		key   crypto.PublicKey
@@ -297,7 +296,7 @@ func TestIssueInParallel(t *testing.T) {
 	}
 	t.Run("one challenge, 64 phones", func(t *testing.T) {
 		f := newFixture(t)
-		challenge := f.mint(t, grant())
+		challenge := f.mint(t, mailGrant("enrollment-1"))
 		certificates := race(n, func(i int) (*x509.Certificate, error) {
 			return f.issuer.Issue(t.Context(), certs.Request{Challenge: challenge, PublicKey: keys[i].Public(), TransactionID: fmt.Sprint(i)})
 		})
@@ -307,7 +306,7 @@ func TestIssueInParallel(t *testing.T) {
 	})
 	t.Run("one transaction 64 times", func(t *testing.T) {
 		f := newFixture(t)
-		challenge := f.mint(t, grant())
+		challenge := f.mint(t, mailGrant("enrollment-1"))
 		certificates := race(n, func(int) (*x509.Certificate, error) {
 			return f.issuer.Issue(t.Context(), certs.Request{Challenge: challenge, PublicKey: keys[0].Public(), TransactionID: "t"})
 		})
@@ -349,7 +348,7 @@ func race(n int, f func(i int) (*x509.Certificate, error)) []*x509.Certificate {
 func TestStoreThatMixesUpClaims(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	must(f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, grant()), PublicKey: newKey().Public(), TransactionID: "t"}))
+	must(f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, grant()), PublicKey: newRSA().Public(), TransactionID: "t"}))
 	request := certs.Request{Challenge: f.mint(t, grant()), PublicKey: phoneKey().Public(), TransactionID: "t"}
 	issuer := &certs.Issuer{Authority: f.authority, Store: confused{f.store}, Renewals: renewals{f.store}, Now: f.clock.Now}
 	if cert, err := issuer.Issue(t.Context(), request); !errors.Is(err, certs.ErrChallengeInvalid) || cert != nil {

@@ -19,7 +19,7 @@ func TestLeafIsWhatX509Writes(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	var keys []crypto.PublicKey
-	for _, kind := range []KeyKind{KeyRSA2048, KeyP256, KeyP384} {
+	for _, kind := range []KeyKind{KeyRSA2048, KeyP256, KeyP384} { // RSA first
 		key, err := kind.newKey()
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,10 @@ func TestLeafIsWhatX509Writes(t *testing.T) {
 			if !r.byChallenge {
 				continue
 			}
-			for _, key := range keys {
+			for i, key := range keys {
+				if r.rsa && i > 0 {
+					continue
+				}
 				for range 30 {
 					c := randomContent(random, r, key, now)
 					sameAsX509(t, name, r, c, &active)
@@ -112,7 +115,7 @@ func TestLeafByOtherKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := issuanceRules[RuleMDMIdentity]
+	r := issuanceRules[RuleMailIdentity]
 	c := content{subject: pkix.Name{CommonName: "phone"}, serial: newSerial(), key: key.Public()}
 	c.notBefore, c.notAfter = r.period(now)
 	cert, err := sign(r, c, &active, nil)

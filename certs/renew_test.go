@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -49,14 +50,15 @@ func TestRenewalDue(t *testing.T) {
 
 func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
 
+// newRSA is a key that a management identity can have.
+func newRSA() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) }
+
 func sum(c *x509.Certificate) string { return hexText(secret.Hash(string(c.Raw))) }
 
 // mailIdentity is a certificate of the phone with that enrolment.
 func (f *fixture) mailIdentity(t *testing.T, enrollmentID string, key crypto.PublicKey) *x509.Certificate {
 	t.Helper()
-	g := grant()
-	g.Rule, g.InvitationID, g.EnrollmentID, g.Profile = certs.RuleMailIdentity, "", enrollmentID, "profile-1"
-	return must(f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, g), PublicKey: key, TransactionID: "first"}))
+	return must(f.issuer.Issue(t.Context(), certs.Request{Challenge: f.mint(t, mailGrant(enrollmentID)), PublicKey: key, TransactionID: "first"}))
 }
 
 // mdmIdentity is the pinned certificate of the phone with that enrolment.
@@ -69,18 +71,22 @@ func (f *fixture) mdmIdentity(t *testing.T, enrollmentID string, key crypto.Publ
 
 func TestRenew(t *testing.T) {
 	t.Parallel()
-	for name, first := range map[string]func(*fixture, *testing.T, string, crypto.PublicKey) *x509.Certificate{
-		"mail": (*fixture).mailIdentity, "mdm": (*fixture).mdmIdentity,
+	for name, kind := range map[string]struct {
+		first func(*fixture, *testing.T, string, crypto.PublicKey) *x509.Certificate
+		key   func() crypto.Signer
+	}{
+		"mail": {(*fixture).mailIdentity, func() crypto.Signer { return newKey() }},
+		"mdm":  {(*fixture).mdmIdentity, func() crypto.Signer { return newRSA() }},
 	} {
 		for _, same := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, same key %v", name, same), func(t *testing.T) {
 				t.Parallel()
 				f := newFixture(t)
-				key := newKey()
-				old := first(f, t, "enrollment-1", key.Public())
+				key := kind.key()
+				old := kind.first(f, t, "enrollment-1", key.Public())
 				f.clock.advance(300 * day)
 				if !same {
-					key = newKey()
+					key = kind.key()
 				}
 				r := certs.Request{PublicKey: key.Public(), TransactionID: "renewal"}
 				renewed, err := f.issuer.Renew(t.Context(), old, r)
@@ -92,7 +98,7 @@ func TestRenew(t *testing.T) {
 					after.InvitationID != "" || after.Serial == before.Serial {
 					t.Errorf("renewed %+v\nas %+v", before, after)
 				}
-				if renewed.Subject.CommonName != "renamed@example.test" || !key.PublicKey.Equal(renewed.PublicKey) || renewed.NotAfter.Sub(renewed.NotBefore) != 365*day {
+				if renewed.Subject.CommonName != "renamed@example.test" || !samePublic(renewed.PublicKey, key) || renewed.NotAfter.Sub(renewed.NotBefore) != 365*day {
 					t.Errorf("%s, valid %v", renewed.Subject, renewed.NotAfter.Sub(renewed.NotBefore))
 				}
 				f.clock.advance(100 * day) // the old one has expired since
@@ -158,10 +164,10 @@ func TestRenewRefuses(t *testing.T) {
 			return cert, certs.Request{}
 		}, certs.ErrChallengeInvalid},
 		{"not the pinned one", func(t *testing.T, f *fixture) (*x509.Certificate, certs.Request) {
-			cert := f.mdmIdentity(t, "e", key.Public())
+			cert := f.mdmIdentity(t, "e", phoneKey().Public())
 			f.clock.advance(300 * day)
 			f.pin("e", "another")
-			return cert, certs.Request{}
+			return cert, certs.Request{PublicKey: phoneKey().Public()}
 		}, certs.ErrChallengeInvalid},
 		{"signed by itself", func(t *testing.T, f *fixture) (*x509.Certificate, certs.Request) {
 			return copied(t, f.mailIdentity(t, "e", key.Public()), nil, key), certs.Request{}
@@ -237,8 +243,7 @@ func TestRenewTrustsNoStore(t *testing.T) {
 		f := newFixture(t)
 		cert := f.mailIdentity(t, "e", newKey().Public())
 		f.clock.advance(300 * day)
-		granted := grant()
-		granted.Rule, granted.InvitationID, granted.EnrollmentID, granted.Profile = certs.RuleMailIdentity, "", "e", "profile-1"
+		granted := mailGrant("e")
 		change(f, &granted, sum(cert))
 		f.issuer.Renewals = gullible{renewals{f.store}, granted}
 		if _, err := f.issuer.Renew(t.Context(), cert, certs.Request{PublicKey: newKey().Public(), TransactionID: "t"}); !errors.Is(err, certs.ErrChallengeInvalid) {
@@ -282,7 +287,7 @@ func TestRenewInParallel(t *testing.T) {
 func TestKeyOfAnotherDevice(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	mine, lost := newKey(), newKey()
+	mine, lost := newRSA(), newRSA()
 	f.mdmIdentity(t, "e", mine.Public())
 	must(f.issuer.Revoke(t.Context(), sum(f.mdmIdentity(t, "e", lost.Public())), certs.ReasonKeyCompromise))
 	mail := func(user, enrollment string) certs.Grant {
@@ -295,7 +300,7 @@ func TestKeyOfAnotherDevice(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		grant certs.Grant
-		key   *ecdsa.PrivateKey
+		key   crypto.Signer
 		want  error
 	}{
 		{"the same phone", mail("user-1", "e"), mine, nil},

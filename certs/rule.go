@@ -42,7 +42,7 @@ type rule struct {
 	extUsage    []x509.ExtKeyUsage
 	byChallenge bool // a grant may name it
 	listed      bool // others look up whether it was revoked: it says where the CRL is
-	rsa         bool // for RSA keys alone
+	rsa         bool // something is encrypted to it, which is done by RSA alone
 	mail        bool // names a mail address and, as every recipient sees it, no login
 	ca          bool
 	pathLen     int // for a CA
@@ -53,9 +53,10 @@ var issuanceRules = map[RuleName]rule{
 	ruleRoot:    {lifetime: 3650 * day, usage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, ca: true, pathLen: 1},
 	ruleIssuing: {lifetime: 1826 * day, usage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, ca: true, pathLen: 0},
 
-	// A profile is encrypted to the phone's identity: hence the encipherment.
+	// A profile is encrypted to the phone's identity, and to nothing else of the phone:
+	// hence the encipherment, and RSA (cms.Encrypt).
 	RuleMDMIdentity: {
-		lifetime: identityLifetime, byChallenge: true, listed: true,
+		lifetime: identityLifetime, byChallenge: true, listed: true, rsa: true,
 		usage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		extUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	},
@@ -122,7 +123,7 @@ func (r rule) template(c content) (*x509.Certificate, error) {
 		return nil, fmt.Errorf("identify key: %w", err)
 	}
 	if _, ok := c.key.(*rsa.PublicKey); r.rsa && !ok {
-		return nil, fmt.Errorf("%w: a %T, and it must be RSA", ErrKeyRefused, c.key)
+		return nil, fmt.Errorf("%w: it is one on an elliptic curve, and what is encrypted to this certificate is so by RSA: ask with an RSA key of 2048 to 4096 bits", ErrKeyRefused)
 	}
 	if r.mail && c.names.mail == "" {
 		return nil, fmt.Errorf("%w: no mail address", ErrGrantInvalid)

@@ -57,7 +57,7 @@ func TestSerials(t *testing.T) {
 	f := newFixture(t)
 	s := &serials{memory: f.store, seen: make(map[[16]byte]bool, n)}
 	f.issuer.Store = s
-	request := certs.Request{Challenge: secret.New(strings.Repeat("0", 64)), PublicKey: newKey().Public(), TransactionID: "t"}
+	request := certs.Request{Challenge: secret.New(strings.Repeat("0", 64)), PublicKey: phoneKey().Public(), TransactionID: "t"}
 	workers := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup
 	for range workers {

@@ -199,12 +199,26 @@ func newFixture(tb testing.TB) *fixture {
 	return f
 }
 
+// mint makes a challenge for the management identity of a phone that enrols.
 func (f *fixture) mint(tb testing.TB) string {
 	tb.Helper()
-	challenge, err := f.Issuer.Mint(tb.Context(), certs.Grant{
+	return f.mintFor(tb, certs.Grant{
 		Rule: certs.RuleMDMIdentity, CommonName: "alice@example.test", UPN: "alice@example.test",
 		Mail: "alice@example.test", UserID: "user-1", InvitationID: "invitation-1",
-	}, time.Hour)
+	})
+}
+
+// mailGrant is for the mail identity of a phone, whose key may be of any kind.
+func mailGrant() certs.Grant {
+	return certs.Grant{
+		Rule: certs.RuleMailIdentity, CommonName: "alice@example.test", UPN: "alice@example.test",
+		Mail: "alice@example.test", UserID: "user-1", EnrollmentID: "enrollment-1", Profile: "profile-1",
+	}
+}
+
+func (f *fixture) mintFor(tb testing.TB, g certs.Grant) string {
+	tb.Helper()
+	challenge, err := f.Issuer.Mint(tb.Context(), g, time.Hour)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -20,11 +20,12 @@ func TestRenewal(t *testing.T) {
 	f.skew = 300 * day
 	p := newPhone(f, "no renewal needs one")
 	p.messageType, p.cert, p.transaction = "17", old, "renewal"
-	p.csrKey = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	successor := must(rsa.GenerateKey(rand.Reader, 2048))
+	p.csrKey = successor
 	p.template.Subject.CommonName = "Administrator"
 	row := p.issues(t, f)
 	renewed := must(x509.ParseCertificate(row.DER))
-	if renewed.Subject.String() != old.Subject.String() || !p.csrKey.(*ecdsa.PrivateKey).PublicKey.Equal(renewed.PublicKey) || renewed.SerialNumber.Cmp(old.SerialNumber) == 0 {
+	if renewed.Subject.String() != old.Subject.String() || !successor.PublicKey.Equal(renewed.PublicKey) || renewed.SerialNumber.Cmp(old.SerialNumber) == 0 {
 		t.Errorf("renewed as %s", renewed.Subject)
 	}
 	f.skew = 500 * day // the answer was lost, and the phone off for months
@@ -43,7 +44,7 @@ func TestRenewal(t *testing.T) {
 // certificate that is due, with the challenge of long ago.
 func TestRenewalByRequest(t *testing.T) {
 	t.Parallel()
-	another := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	another := must(rsa.GenerateKey(rand.Reader, 2048))
 	for name, change := range map[string]func(*phone){
 		"the same transaction and key": func(*phone) {},
 		"a new key": func(p *phone) {

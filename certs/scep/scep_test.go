@@ -155,7 +155,7 @@ func TestRetryGivesTheSameCertificate(t *testing.T) {
 func TestParallelUsesOfOneChallenge(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	challenge := f.mint(t)
+	challenge := f.mintFor(t, mailGrant())
 	const n = 64
 	messages := make([][]byte, n)
 	phones := make([]*phone, n)
@@ -266,7 +266,7 @@ func TestWeakKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			p := newPhone(f, f.mint(t))
+			p := newPhone(f, f.mintFor(t, mailGrant()))
 			p.csrKey = tt.key
 			if _, ok := tt.key.(*rsa.PrivateKey); ok {
 				p.key, p.cert = tt.key, selfSigned(tt.key)
