@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sallyport/internal/app"
+	"sallyport/internal/refusal"
 	"sallyport/internal/server/adminapi"
 )
 
@@ -121,7 +122,30 @@ func localChecks(p *program, dir string) []check {
 	if token.Next == makesOne {
 		token.Next = newToken(dir)
 	}
-	return []check{{"data directory", good, dir, ""}, key, token, disk(dir)}
+	return []check{directoryCheck(dir, app.TryDisk(dir)), key, token, disk(dir)}
+}
+
+// directoryCheck says how a write to the data directory went.
+func directoryCheck(dir string, tried error) check {
+	const name = "data directory"
+	if all := refusal.All(tried); len(all) > 0 {
+		return check{name, broken, dir + ": " + all[0].Reason, all[0].Remedy}
+	}
+	return check{name, good, dir + ", can be written to", ""}
+}
+
+// storageCheck has the server try a write: it may be another user than ours, and see
+// another disk.
+func storageCheck(ctx context.Context, api *client) check {
+	const name = "writes"
+	var s adminapi.Storage
+	if err := api.call(ctx, http.MethodGet, "/api/v1/storage", "", nil, &s); err != nil {
+		return check{name, broken, err.Error(), "look at the server's log"}
+	}
+	if !s.Writable {
+		return check{name, broken, s.Problem, s.Next}
+	}
+	return check{name, good, "taken by the server's disk and database", ""}
 }
 
 // makesOne is the next step for a file that is not there yet.
@@ -210,6 +234,7 @@ func serverChecks(p *program) []check {
 	}
 	checks = append(checks, tokenCheck(p, tokenErr), certificateCheck(ctx, api, p.now()))
 	if tokenErr == nil {
+		checks = append(checks, storageCheck(ctx, api))
 		checks = append(checks, endingChecks(p, api)...)
 		checks = append(checks, pushChecks(p, api)...)
 		checks = append(checks, mailChecks(ctx, api)...)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -47,12 +48,8 @@ func TestFullDisk(t *testing.T) {
 	p := processOf(data, freeAddress(t), 0, store.AfterCommit)
 	p.cmd.Env = append(p.cmd.Env, envSmallDisk+"=1")
 	p.cmd.Stderr = nil // a line for each refusal, and there are hundreds
-	own := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: own,
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	if err := p.start(t); errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
+	p.cmd.SysProcAttr = ownNameSpace()
+	if err := p.start(t); noNameSpace(err) {
 		t.Skipf("SKIPPED: no name space of one's own on this machine (%v): a full disk is not tried", err)
 	} else {
 		must(t, err)
@@ -63,7 +60,13 @@ func TestFullDisk(t *testing.T) {
 	e := c.enrol(alice)
 	idle := taken{header: e.said[0].header, body: encoded(t, map[string]any{"Status": "Idle", "UDID": show(t, e.phone).UDID})}
 
+	if s := c.storage(); !s.Writable {
+		t.Errorf("with room: %+v", s)
+	}
 	must(t, fill(filepath.Join(seen, "filler")))
+	if s := c.storage(); s.Writable || !strings.Contains(s.Problem, "no room") || !strings.Contains(s.Next, "make room") {
+		t.Errorf("disk full: %+v", s)
+	}
 	got := answers{}
 	for range 200 { // the log has some room of its own
 		for _, m := range append(e.said, idle) {
@@ -81,6 +84,9 @@ func TestFullDisk(t *testing.T) {
 		t.Error("the disk was never full")
 	}
 	must(t, os.Remove(filepath.Join(seen, "filler")))
+	if s := c.storage(); !s.Writable {
+		t.Errorf("with room again: %+v", s)
+	}
 	must(t, e.phone.Connect(t.Context()))
 	if status, _ := put(t, c.http, c.local.PublicURL, idle.body, signedBy(t, idle, idle.body, e.id)); status != http.StatusOK {
 		t.Errorf("with room again: status %d, want 200", status)

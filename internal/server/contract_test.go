@@ -148,6 +148,7 @@ var examples = map[string]example{
 	"HEAD /access/why/{token}":                           {path: "/access/why/" + goodReason, status: 200},
 	"GET /api/v1/mail":                                   {path: "/api/v1/mail", status: 200},
 	"POST /api/v1/mail/test":                             {path: "/api/v1/mail/test", body: `{"to":"alice@example.test"}`, contentType: jsonType, status: 200},
+	"GET /api/v1/storage":                                {path: "/api/v1/storage", status: 200},
 	"GET /api/v1/push":                                   {path: "/api/v1/push", status: 200},
 	"POST /api/v1/push/csr":                              {path: "/api/v1/push/csr", status: 201},
 	"POST /api/v1/push/certificate":                      {path: "/api/v1/push/certificate", body: `{"certificate":"-----BEGIN CERTIFICATE-----","replace_topic":42,"dry_run":true}`, contentType: jsonType, status: 200},

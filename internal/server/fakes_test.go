@@ -117,6 +117,7 @@ func (w *world) config() Config {
 	c.Access.Engine, c.Access.Logins, c.Access.Devices, c.Access.Verdicts = engine{w}, engine{w}, enroller{w}, complianceFake{w}
 	c.Access.Explains, c.Access.Feed, c.Access.Tokens, c.Access.Webhooks = explainFake{w}, feedFake{w}, tokens, webhooksFake{w}
 	c.Fleet, c.Tokens, c.Audit, c.Now = fleetFake{w}, tokens, trail{w}, w.clock
+	c.Admin.Storage = storageFake{}
 	c.Ping = func(context.Context) error { return w.did(false) }
 	c.Version = "1.2.3"
 	c.Log = slog.New(slog.NewJSONHandler(&lockedWriter{w: w}, &slog.HandlerOptions{Level: slog.LevelDebug}))

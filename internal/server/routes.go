@@ -205,6 +205,7 @@ func (f *front) table() []route {
 
 		{method: "GET", pattern: "/api/v1/mail", plane: adminPlane, roles: readers, handler: f.admin.MailStatus},
 		{method: "POST", pattern: "/api/v1/mail/test", plane: adminPlane, roles: admins, maxBody: small, handler: f.admin.TestMail},
+		{method: "GET", pattern: "/api/v1/storage", plane: adminPlane, roles: readers, handler: f.admin.TryStorage},
 		{method: "GET", pattern: "/api/v1/push", plane: adminPlane, roles: readers, handler: f.admin.PushStatus},
 		{method: "POST", pattern: "/api/v1/push/csr", plane: adminPlane, roles: admins, handler: f.admin.RequestPush},
 		{method: "POST", pattern: "/api/v1/push/certificate", plane: adminPlane, roles: admins, maxBody: 2 * small, handler: f.admin.ImportPush},

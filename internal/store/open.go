@@ -147,6 +147,16 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
+// TryWrite begins a unit of work that writes, and takes it back: whether the database
+// lets us, and nothing of it remains. It tells nothing of the room on the disk, which
+// an engine asks for at the commit.
+func (db *DB) TryWrite(ctx context.Context) error {
+	return db.write(ctx, "try a write", func(t *tx) error {
+		_, err := t.ExecContext(ctx, `UPDATE app_settings SET value = value`)
+		return unchanged(err)
+	})
+}
+
 func (db *DB) now() time.Time { return whole(db.options.Now()) }
 
 func refuseForeignFile(reason string) error {

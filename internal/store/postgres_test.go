@@ -254,6 +254,24 @@ func terminate(t testing.TB, url string) {
 	lines(t, rawPostgres(t, url), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 }
 
+// TestTryWriteOnAReadOnlyServer: as one is that follows another, after a fail-over.
+func TestTryWriteOnAReadOnlyServer(t *testing.T) {
+	t.Parallel()
+	url := onPostgres(t, store.Options{}).Database
+	db := process(t, url, store.Options{})
+	if err := db.TryWrite(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lines(t, rawPostgres(t, url), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`)
+	terminate(t, url)
+	if err := db.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := db.TryWrite(t.Context()); err == nil || !strings.Contains(err.Error(), "25006") { // read_only_sql_transaction
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestConnectionIsKilled ends every connection between the last statement and
 // the commit: that is an error, and nothing is left. Idle connections that died
 // meanwhile are replaced.

@@ -113,6 +113,7 @@ type Deps struct {
 	Rollover     RolloverService
 	Endings      EndingService
 	Backup       Backup
+	Storage      StorageService
 	SMIME        SMIMEService
 	SMIMEExports SMIMEExportService
 

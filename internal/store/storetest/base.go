@@ -43,6 +43,16 @@ func testSettings(t *testing.T, make Maker) {
 		w := newWorld(t, make)
 		w.ok(w.DB.Ping(w.ctx))
 	})
+	t.Run("try a write", func(t *testing.T) {
+		w := newWorld(t, make)
+		_, err := w.DB.SetSettingOnce(w.ctx, "id", "the first")
+		w.ok(err)
+		w.unchangedBy(func() { w.ok(w.DB.TryWrite(w.ctx)) })
+		w.Exec(t, `ALTER TABLE app_settings RENAME TO app_settings_away`)
+		if err := w.DB.TryWrite(w.ctx); err == nil {
+			t.Error("nothing was written")
+		}
+	})
 }
 
 func testAudit(t *testing.T, make Maker) {
