@@ -51,8 +51,8 @@ func (d *drawer) current(k certs.SMIMEKey) bool {
 				o.NotAfter.After(o.CreatedAt) && o.ID > k.ID
 		})
 	}
-	return k.RevokedAt.IsZero() && !replaced(k) && !slices.ContainsFunc(d.keys, func(o certs.SMIMEKey) bool {
-		return o.UserID == k.UserID && o.Usage == k.Usage && o.RevokedAt.IsZero() && !replaced(o) &&
+	return k.RevokedAt.IsZero() && k.Source != certs.SMIMEFormer && !replaced(k) && !slices.ContainsFunc(d.keys, func(o certs.SMIMEKey) bool {
+		return o.UserID == k.UserID && o.Usage == k.Usage && o.RevokedAt.IsZero() && o.Source != certs.SMIMEFormer && !replaced(o) &&
 			(o.NotBefore.After(k.NotBefore) || o.NotBefore.Equal(k.NotBefore) && o.ID > k.ID)
 	})
 }

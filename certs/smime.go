@@ -144,7 +144,7 @@ func inUse(keys []SMIMEKey, mail string, usage SMIMEUsage, now time.Time) (best 
 }
 
 func (k SMIMEKey) usable(mail string, now time.Time) bool {
-	return k.RevokedAt.IsZero() && !now.Before(k.NotBefore) && now.Before(k.NotAfter) && holdsName(k.Mails, mail)
+	return k.Source != SMIMEFormer && k.RevokedAt.IsZero() && !now.Before(k.NotBefore) && now.Before(k.NotAfter) && holdsName(k.Mails, mail)
 }
 
 func holdsName(names []string, name string) bool {

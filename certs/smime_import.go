@@ -30,6 +30,7 @@ const (
 type SMIMEFile struct {
 	Line     int    // of the list that names it
 	Mail     string // whose key it is: an address, or a UPN
+	Former   string // an address that this user once had, and that the certificate names: the key is for old mail alone; mostly empty
 	Name     string // of the file
 	Data     []byte
 	Password secret.Value
@@ -51,6 +52,7 @@ const (
 type SMIMEImportResult struct {
 	Line    int
 	Mail    string
+	Former  string
 	File    string
 	Outcome SMIMEOutcome
 	Keys    []SMIMEKey     // what was, or in a dry run would be, added; without the keys themselves
@@ -69,7 +71,7 @@ func (s *SMIME) Import(ctx context.Context, files []SMIMEFile, dryRun bool) ([]S
 	affordable := affordable(files)
 	var group sync.WaitGroup
 	for n, f := range files {
-		i.results[n] = SMIMEImportResult{Line: f.Line, Mail: f.Mail, File: f.Name}
+		i.results[n] = SMIMEImportResult{Line: f.Line, Mail: f.Mail, Former: f.Former, File: f.Name}
 		if !affordable[n] {
 			i.refuse(n, refusal.New(ErrSMIME, "file", "asks for more key derivation than is left for one request", "send it in a request of its own"))
 			continue
@@ -133,6 +135,12 @@ func (i *smimeImport) read(ctx context.Context, n int, f SMIMEFile) error {
 	if err != nil {
 		return err
 	}
+	if why == nil && f.Former != "" {
+		why, err = i.s.mayHaveHad(ctx, u, f.Former)
+	}
+	if err != nil {
+		return err
+	}
 	var opened PKCS12
 	if why == nil {
 		opened, why, err = i.s.open(ctx, f)
@@ -141,7 +149,11 @@ func (i *smimeImport) read(ctx context.Context, n int, f SMIMEFile) error {
 		return err
 	}
 	var usages []SMIMEUsage
-	if why == nil {
+	switch {
+	case why != nil:
+	case f.Former != "":
+		usages, why = history(opened.Certificate, f.Former, i.now)
+	default:
 		usages, why = importable(opened.Certificate, u, f.Mail, i.now)
 	}
 	if why != nil {
@@ -193,10 +205,13 @@ func (i *smimeImport) take(ctx context.Context, n int, u directory.User, p PKCS1
 	if err != nil {
 		return err
 	}
-	r := &i.results[n]
+	r, source := &i.results[n], SMIMEImported
+	if r.Former != "" {
+		source = SMIMEFormer
+	}
 	r.Outcome = SMIMEKnown
 	for _, usage := range usages {
-		k, err := newSMIMEKey(string(u.ID), usage, SMIMEImported, p, i.now)
+		k, err := newSMIMEKey(string(u.ID), usage, source, p, i.now)
 		if err != nil {
 			return err
 		}
@@ -235,8 +250,11 @@ func (i *smimeImport) save(ctx context.Context) error {
 	for _, r := range i.results {
 		for _, k := range r.Keys {
 			keys = append(keys, k)
-			entries = append(entries, audit.New(ctx, i.now, "smime.import", k.ID, audit.Done,
-				"user", k.UserID, "usage", string(k.Usage), "certificate", k.SHA256, "not_after", k.NotAfter.Format(time.RFC3339)))
+			detail := []string{"user", k.UserID, "usage", string(k.Usage), "source", string(k.Source), "certificate", k.SHA256, "not_after", k.NotAfter.Format(time.RFC3339)}
+			if r.Former != "" {
+				detail = append(detail, "former", r.Former)
+			}
+			entries = append(entries, audit.New(ctx, i.now, "smime.import", k.ID, audit.Done, detail...))
 		}
 	}
 	if len(keys) == 0 {
@@ -256,7 +274,32 @@ func importable(cert *x509.Certificate, u directory.User, mail string, now time.
 	}
 	h := HolderOf(cert)
 	if !holdsName(h.Mails, mail) && !holdsName(h.Mails, u.Email) {
-		return refuse("holds a certificate for "+foundMails(h), "give the file of this user, or the address that its certificate names")
+		return refuse("holds a certificate for "+foundMails(h),
+			"give the file of this user, or the address that its certificate names; where that once was this user's, name it in the column former, and old mail can be read with it")
+	}
+	usages, why := forMail(cert, now)
+	if why != nil {
+		return nil, why
+	}
+	if !now.Before(cert.NotAfter) {
+		if usages = slices.DeleteFunc(usages, func(u SMIMEUsage) bool { return u == SMIMESigning }); len(usages) == 0 {
+			return refuse("holds a certificate that expired on "+cert.NotAfter.UTC().Format(time.DateOnly)+", and nothing can be signed with it", "leave it out, or give its successor")
+		}
+		if !readable(cert) {
+			return nil, unusable()
+		}
+		return usages, nil
+	}
+	if CheckKey(cert.PublicKey) != nil {
+		return refuse("holds a key that is too weak, or of a kind that phones do not use", "have a certificate issued for RSA with 2048 to 4096 bits, or P-256 or P-384")
+	}
+	return usages, nil
+}
+
+// forMail says what a certificate of a person can be used for at all, by now.
+func forMail(cert *x509.Certificate, now time.Time) ([]SMIMEUsage, *refusal.Error) {
+	refuse := func(reason, remedy string) ([]SMIMEUsage, *refusal.Error) {
+		return nil, refusal.New(ErrSMIME, "file", reason, remedy)
 	}
 	usages := smimeUsages(cert)
 	switch {
@@ -266,19 +309,12 @@ func importable(cert *x509.Certificate, u directory.User, mail string, now time.
 		return refuse("holds a certificate that is not for mail: it may neither sign it nor have it encrypted to it", "give one with emailProtection, and digitalSignature or keyEncipherment")
 	case now.Before(cert.NotBefore):
 		return refuse("holds a certificate that is not valid before "+cert.NotBefore.UTC().Format(time.DateOnly), "import it then")
-	case !now.Before(cert.NotAfter):
-		if usages = slices.DeleteFunc(usages, func(u SMIMEUsage) bool { return u == SMIMESigning }); len(usages) == 0 {
-			return refuse("holds a certificate that expired on "+cert.NotAfter.UTC().Format(time.DateOnly)+", and nothing can be signed with it", "leave it out, or give its successor")
-		}
-		if !readable(cert) {
-			return refuse("holds a key of a kind or length that phones cannot use", "leave it out")
-		}
-		return usages, nil
-	}
-	if CheckKey(cert.PublicKey) != nil {
-		return refuse("holds a key that is too weak, or of a kind that phones do not use", "have a certificate issued for RSA with 2048 to 4096 bits, or P-256 or P-384")
 	}
 	return usages, nil
+}
+
+func unusable() *refusal.Error {
+	return refusal.New(ErrSMIME, "file", "holds a key of a kind or length that phones cannot use", "leave it out")
 }
 
 // readable lets weaker keys pass for old mail: refusing them protects nobody, and

@@ -37,6 +37,7 @@ type SMIMESource string
 const (
 	SMIMEIssued   SMIMESource = "issued"   // by our CA
 	SMIMEImported SMIMESource = "imported" // as a PKCS#12 file
+	SMIMEFormer   SMIMESource = "former"   // as a PKCS#12 file, of an address that the user once had: history for ever
 )
 
 // SMIMEKey is a user's key and certificate for mail. Of each usage one is
@@ -45,7 +46,8 @@ const (
 // delivered too, so that old mail can be read on a new phone; that of signing is not.
 //
 // An import replaces what we issued before it for that usage, if it was valid when it
-// came: an old certificate that is imported for the sake of old mail is history.
+// came: an old certificate that is imported for the sake of old mail is history. What is
+// of a former address is that whatever its time, and replaces nothing.
 type SMIMEKey struct {
 	ID          string // UUIDv7
 	UserID      string

@@ -29,26 +29,30 @@ var errKeyFile = errors.New("not taken")
 
 // keyRow is one row of the list of an import.
 type keyRow struct {
-	line                 int
-	mail, file, password string
+	line                         int
+	mail, file, password, former string
 }
 
-var keyColumns = []string{"mail", "file", "password"}
+// Columns of the list. The last may be left away.
+var keyColumns = []string{"mail", "file", "password", "former"}
+
+const keyColumnsRemedy = "the columns are mail, file and password, separated by commas, and former where an address of old is to be named"
 
 // readKeyList reads the list that names a PKCS#12 file, its owner and its password
 // in each row.
 func readKeyList(data []byte) ([]keyRow, error) {
 	at := map[string]int{}
-	rows, err := bounded.CSV(data, errKeyFile, strings.Join(keyColumns, ", "), func(names []string) error {
+	needed := keyColumns[:3]
+	rows, err := bounded.CSV(data, errKeyFile, strings.Join(needed, ", "), func(names []string) error {
 		for i, name := range names {
 			name = strings.ToLower(strings.TrimSpace(name))
 			if _, twice := at[name]; twice || !slices.Contains(keyColumns, name) {
-				return refusal.New(errKeyFile, "line 1", fmt.Sprintf("column %.64q is unknown, or there twice", name), "the columns are mail, file and password, separated by commas")
+				return refusal.New(errKeyFile, "line 1", fmt.Sprintf("column %.64q is unknown, or there twice", name), keyColumnsRemedy)
 			}
 			at[name] = i
 		}
-		if len(at) != len(keyColumns) {
-			return refusal.New(errKeyFile, "line 1", "a column is missing", "the columns are mail, file and password, separated by commas")
+		if slices.ContainsFunc(needed, func(name string) bool { _, there := at[name]; return !there }) {
+			return refusal.New(errKeyFile, "line 1", "a column is missing", keyColumnsRemedy)
 		}
 		return nil
 	})
@@ -63,6 +67,9 @@ func readKeyList(data []byte) ([]keyRow, error) {
 		list[i] = keyRow{
 			line: r.Line, mail: strings.TrimSpace(r.Fields[at["mail"]]), file: strings.TrimSpace(r.Fields[at["file"]]),
 			password: r.Fields[at["password"]], // a space may belong to it
+		}
+		if n, asked := at["former"]; asked {
+			list[i].former = strings.TrimSpace(r.Fields[n])
 		}
 	}
 	return list, nil

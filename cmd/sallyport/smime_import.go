@@ -14,16 +14,18 @@ import (
 
 type smimeImportCmd struct {
 	From   string `arg:"" name:"dir|file.zip" help:"Directory or zip file with the PKCS#12 files."`
-	CSV    string `name:"csv" required:"" help:"List with the columns mail, file and password; - for standard input." placeholder:"FILE"`
+	CSV    string `name:"csv" required:"" help:"List with the columns mail, file and password, and former where one is meant; - for standard input." placeholder:"FILE"`
 	DryRun bool   `help:"Check every file and save nothing."`
 	Output
 }
 
 // Help is the detail under the usage line.
 func (*smimeImportCmd) Help() string {
-	return `The list is CSV in UTF-8. Its first row names the columns: mail, file, password. mail is the address of a user, or the UPN, and the certificate must name it. file is a path below DIR, or in the zip file, with /.
+	return `The list is CSV in UTF-8. Its first row names the columns: mail, file, password, and former if you like. mail is the address of a user, or the UPN, and the certificate must name it. file is a path below DIR, or in the zip file, with /.
 
 Each file is taken or refused by itself. What is on record already is skipped: run the same again after it was cut off, or after refused ones were put right. An encryption certificate that has expired is taken as history, so that old mail can be read; a signing certificate that has expired is refused. One file may serve for both.
+
+former is an address that the user once had, such as one from before a marriage. Where it is given the certificate must name that one. Its key then goes to the user's phones to read old mail with, and for nothing else: it neither signs, nor is new mail encrypted to it, whatever its certificate says.
 
 The exit code is 1 where a file was refused.`
 }
@@ -105,8 +107,22 @@ func (c *smimeImportCmd) report(p *program, report adminapi.SMIMEImported) error
 	if c.DryRun {
 		verb = "would be imported"
 	}
-	fmt.Fprintf(p.stdout, "%d %s, %d skipped: on record already, %d refused\n", report.Added, verb, report.Known, report.Refused)
+	formerly := ""
+	if n := ofFormer(report.Results); n > 0 {
+		formerly = fmt.Sprintf(", %d for a former address: to read old mail alone", n)
+	}
+	fmt.Fprintf(p.stdout, "%d %s, %d skipped: on record already, %d refused%s\n", report.Added, verb, report.Known, report.Refused, formerly)
 	return nil
+}
+
+// ofFormer counts the files that were taken for a former address.
+func ofFormer(results []adminapi.SMIMEImportResult) (n int) {
+	for _, r := range results {
+		if slices.ContainsFunc(r.Keys, func(k adminapi.SMIMEKey) bool { return k.Source == string(certs.SMIMEFormer) }) {
+			n++
+		}
+	}
+	return n
 }
 
 // keyImport sends files in batches, and gathers what became of them.
@@ -157,7 +173,7 @@ func (i *keyImport) add(row keyRow, data []byte) error {
 			return err
 		}
 	}
-	i.batch = append(i.batch, adminapi.SMIMEFile{Line: row.line, Mail: row.mail, File: row.file, Password: row.password, Data: data})
+	i.batch = append(i.batch, adminapi.SMIMEFile{Line: row.line, Mail: row.mail, Former: row.former, File: row.file, Password: row.password, Data: data})
 	i.bytes, i.costs = i.bytes+len(data), i.costs+costs
 	return nil
 }

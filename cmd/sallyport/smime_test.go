@@ -87,10 +87,14 @@ func openP12(ts *testscript.TestScript, _ bool, args []string) {
 func TestReadKeyList(t *testing.T) {
 	t.Parallel()
 	rows, err := readKeyList([]byte("\uFEFFfile,Password, MAIL\r\na.p12, secret ,alice@example.test\r\n\"sub/b,c.p12\",\"x\"\"y\",bob@example.test\r\n"))
-	if err != nil || len(rows) != 2 || rows[0] != (keyRow{2, "alice@example.test", "a.p12", " secret "}) || rows[1] != (keyRow{3, "bob@example.test", "sub/b,c.p12", `x"y`}) {
+	if err != nil || len(rows) != 2 || rows[0] != (keyRow{line: 2, mail: "alice@example.test", file: "a.p12", password: " secret "}) || rows[1] != (keyRow{line: 3, mail: "bob@example.test", file: "sub/b,c.p12", password: `x"y`}) {
 		t.Fatalf("got %+v, %v", rows, err)
 	}
-	for _, bad := range []string{"", "mail,file\n", "mail;file;password\n", "mail,file,password,user\n", "mail,mail,file\n", "mail,file,password\na,b\n", "\xff\xfem\x00", "mail,file,password\n\"a,b,c\n"} {
+	rows, err = readKeyList([]byte("mail,file,former,password\nalice@example.test,a.p12, alice.maiden@example.test ,x\nbob@example.test,b.p12,,y\n"))
+	if err != nil || len(rows) != 2 || rows[0].former != "alice.maiden@example.test" || rows[0].password != "x" || rows[1].former != "" {
+		t.Fatalf("got %+v, %v", rows, err)
+	}
+	for _, bad := range []string{"", "mail,file\n", "mail,file,former\n", "mail,file,password,former,former\n", "mail;file;password\n", "mail,file,password,user\n", "mail,mail,file\n", "mail,file,password\na,b\n", "\xff\xfem\x00", "mail,file,password\n\"a,b,c\n"} {
 		if _, err := readKeyList([]byte(bad)); !errors.Is(err, errKeyFile) || refusal.All(err)[0].Remedy == "" {
 			t.Errorf("%q: got %v", bad, err)
 		}

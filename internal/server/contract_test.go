@@ -103,7 +103,7 @@ var examples = map[string]example{
 	"PUT /api/v1/secrets/{name}":                         {path: "/api/v1/secrets/cert", body: `{"kind":"pkcs12","user":"alice@example.test","value":"pw","data":"MAA="}`, contentType: jsonType, status: 200},
 	"DELETE /api/v1/secrets/{name}":                      {path: "/api/v1/secrets/cert?user=alice@example.test", status: 204},
 	"GET /api/v1/smime":                                  {path: "/api/v1/smime?user=alice@example.test&expiring_before=2027-01-01T00:00:00Z&limit=1", status: 200},
-	"POST /api/v1/smime/import":                          {path: "/api/v1/smime/import", body: `{"files":[{"line":2,"mail":"alice@example.test","file":"alice.p12","password":"pw","data":"MAA="}],"dry_run":true}`, contentType: jsonType, status: 200},
+	"POST /api/v1/smime/import":                          {path: "/api/v1/smime/import", body: `{"files":[{"line":2,"mail":"alice@example.test","former":"alice.maiden@example.test","file":"alice.p12","password":"pw","data":"MAA="}],"dry_run":true}`, contentType: jsonType, status: 200},
 	"POST /api/v1/smime/issue":                           {path: "/api/v1/smime/issue", body: `{"user":"alice@example.test","usages":["signing"],"force":true}`, contentType: jsonType, status: 201},
 	"POST /api/v1/smime/{id}/revoke":                     {path: "/api/v1/smime/k1/revoke", body: `{"reason":"keyCompromise"}`, contentType: jsonType, status: 204},
 	"GET /api/v1/smime/exports":                          {path: "/api/v1/smime/exports?limit=1", status: 200},

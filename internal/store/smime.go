@@ -101,8 +101,8 @@ const (
 	smimeReplaced = `(%[1]s.source = 'issued' AND EXISTS (SELECT 1 FROM certs_smime_keys %[2]s WHERE %[2]s.user_id = %[1]s.user_id
 		AND %[2]s.usage = %[1]s.usage AND %[2]s.source = 'imported' AND %[2]s.revoked_at = 0
 		AND %[2]s.not_after > %[2]s.created_at AND %[2]s.id > %[1]s.id))`
-	smimeCurrent = `(k.revoked_at = 0 AND NOT %s AND NOT EXISTS (SELECT 1 FROM certs_smime_keys o
-		WHERE o.user_id = k.user_id AND o.usage = k.usage AND o.revoked_at = 0
+	smimeCurrent = `(k.revoked_at = 0 AND k.source <> 'former' AND NOT %s AND NOT EXISTS (SELECT 1 FROM certs_smime_keys o
+		WHERE o.user_id = k.user_id AND o.usage = k.usage AND o.revoked_at = 0 AND o.source <> 'former'
 		AND (o.not_before > k.not_before OR o.not_before = k.not_before AND o.id > k.id) AND NOT %s))`
 
 	smimeColumns = `k.id, k.user_id, COALESCE(u.upn, ''), k.usage, k.source, k.certificate, k.chain, k.sha256, k.subject, k.mails,

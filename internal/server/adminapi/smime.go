@@ -26,7 +26,7 @@ type SMIMEKey struct {
 	User      string    `json:"user,omitempty"` // UPN; absent when the user was removed
 	UserID    string    `json:"user_id"`
 	Usage     string    `json:"usage"`   // signing, encryption
-	Source    string    `json:"source"`  // issued, imported
+	Source    string    `json:"source"`  // issued, imported, former
 	Current   bool      `json:"current"` // the others are history
 	Subject   string    `json:"subject,omitempty"`
 	Mails     []string  `json:"mails"`
@@ -51,9 +51,10 @@ type SMIMEImportRequest struct {
 
 // SMIMEFile is one of them.
 type SMIMEFile struct {
-	Line     int    `json:"line,omitempty"` // of the list that names it; repeated in the answer
-	Mail     string `json:"mail"`           // address or UPN of the user
-	File     string `json:"file,omitempty"` // name; repeated in the answer
+	Line     int    `json:"line,omitempty"`   // of the list that names it; repeated in the answer
+	Mail     string `json:"mail"`             // address or UPN of the user
+	Former   string `json:"former,omitempty"` // an address that the user once had: the key is for old mail alone
+	File     string `json:"file,omitempty"`   // name; repeated in the answer
 	Password string `json:"password"`
 	Data     []byte `json:"data"` // base64
 }
@@ -137,7 +138,7 @@ func (a *API) ImportSMIME(w http.ResponseWriter, r *http.Request) error {
 	}
 	files := make([]certs.SMIMEFile, len(in.Files))
 	for i, f := range in.Files {
-		files[i] = certs.SMIMEFile{Line: f.Line, Mail: f.Mail, Name: f.File, Data: f.Data, Password: secret.New(f.Password)}
+		files[i] = certs.SMIMEFile{Line: f.Line, Mail: f.Mail, Former: f.Former, Name: f.File, Data: f.Data, Password: secret.New(f.Password)}
 	}
 	results, err := a.d.SMIME.Import(r.Context(), files, in.DryRun)
 	if err != nil {

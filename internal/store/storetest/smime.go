@@ -166,6 +166,14 @@ func testSMIMECurrent(make Maker) func(*testing.T) {
 		w.same(w.current(), []string{imported.ID})
 		w.ok(w.DB.SMIME().RevokeSMIME(w.ctx, imported.ID, certs.ReasonKeyCompromise, w.now(), w.entry("smime.revoke", "")))
 		w.same(w.current(), []string{second.ID}) // nothing replaces it any more
+
+		// A former address's is history: it replaces nothing, though it is valid and begins last.
+		former := save(certs.SMIMEFormer, start.AddDate(1, 6, 0))
+		w.same(w.current(), []string{second.ID})
+		w.same(len(w.listSMIME(certs.SMIMEFilter{ExpiringBefore: former.NotAfter.Add(time.Second)})), 1)
+		bob := w.user("bob@example.test")
+		w.saveSMIME(1, w.smimeKey(bob, usage, certs.SMIMEFormer, start)) // also where there is no other
+		w.same(w.current(), []string{second.ID})
 	}
 }
 
