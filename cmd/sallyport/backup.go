@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 
 	"sallyport/internal/app"
 	"sallyport/internal/secret"
@@ -72,6 +73,13 @@ type restoreCmd struct {
 	KEK      string `name:"kek" help:"Copy of the key file that sealed the backup, if it is not in the data directory yet." placeholder:"FILE"`
 	Config   string `help:"YAML file with the server's settings, for kek_file." placeholder:"FILE"`
 	Database string `help:"In place of FILE: end the restore of a PostgreSQL database that pg_restore has put back." placeholder:"postgres://USER@HOST/DB"`
+
+	EndTokens bool `help:"Revoke the tokens of engines, too. Without theirs every mail gate is shut until it has a new one."`
+}
+
+// Help says what is not as it was in the backup.
+func (*restoreCmd) Help() string {
+	return `What of the backup may have been used or taken back since is over, and the command names it. Open enrolments and acts have to begin again. Open invitations are revoked: invite those people anew. Tokens of admins, operators and auditors are revoked: the server writes a new DATA/admin-token at its start, with which you make the others. Tokens of engines go on unless --end-tokens is given: look whether one of them had been revoked.`
 }
 
 func (c *restoreCmd) Run(p *program) error {
@@ -94,13 +102,14 @@ func (c *restoreCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := app.Restore(p.ctx, cfg, c.File, c.KEK); err != nil {
+	told, err := app.Restore(p.ctx, cfg, c.File, c.KEK, c.EndTokens)
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "restored into %s\n", dir)
 	fmt.Fprintf(p.stderr, "Start the server as before: sallyport serve --data %s\n", dir)
-	fmt.Fprintln(p.stderr, "The backup holds no token's text: this command line needs the admin-token of the old data directory, or another admin's token.")
-	return nil
+	fmt.Fprintf(p.stderr, "It writes a new %s for this command line.\n", filepath.Join(dir, app.TokenFile))
+	return printRestoration(p, dir, told)
 }
 
 // endRestore does on PostgreSQL what no tool of its own can know of.
@@ -109,12 +118,14 @@ func (c *restoreCmd) endRestore(p *program, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := app.Restored(p.ctx, cfg, "pg_restore"); err != nil {
+	told, err := app.Restored(p.ctx, cfg, "pg_restore", c.EndTokens)
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(p.stdout, "open challenges and acts of the dump are ended")
 	fmt.Fprintf(p.stderr, "Start the servers as before: sallyport serve --data %s --database '%s'\n", dir, cfg.Database)
-	return nil
+	fmt.Fprintf(p.stderr, "Each writes a new %s into its data directory, as long as no other admin has a token: start them all first.\n", app.TokenFile)
+	return printRestoration(p, dir, told)
 }
 
 // readable looks at the files before anything is made of them, so that what is

@@ -216,7 +216,7 @@ func TestRestoreNamesTheKeyThatWasGiven(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := Restore(t.Context(), settingsIn(dir), backup, key)
+		_, err := Restore(t.Context(), settingsIn(dir), backup, key, false)
 		if err == nil || !strings.Contains(err.Error(), key) || strings.Contains(err.Error(), filepath.Join(dir, KeyFile)) || !strings.Contains(err.Error(), "name the copy of DATA/kek") {
 			t.Errorf("%s key: got %v", name, err)
 		}
@@ -224,7 +224,7 @@ func TestRestoreNamesTheKeyThatWasGiven(t *testing.T) {
 			t.Errorf("%s key: it stays", name)
 		}
 	}
-	if err := Restore(t.Context(), settingsIn(dir), backup, filepath.Join(a.dir, KeyFile)); err != nil {
+	if _, err := Restore(t.Context(), settingsIn(dir), backup, filepath.Join(a.dir, KeyFile), false); err != nil {
 		t.Error(err)
 	}
 }

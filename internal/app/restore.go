@@ -18,38 +18,36 @@ var ErrNotEmpty = errors.New("data directory is not empty")
 // Restore puts a backup into the data directory of cfg, which has no database yet
 // and no server running on it. The key that sealed the backup is there already,
 // or keyFile is a copy of it (empty: none). A restore that fails leaves a
-// directory that can be tried again.
-func Restore(ctx context.Context, cfg config.Config, file, keyFile string) error {
+// directory that can be tried again. engines says that the tokens of engines end, too.
+func Restore(ctx context.Context, cfg config.Config, file, keyFile string, engines bool) (told store.Restoration, err error) {
 	dir, place := cfg.Data, keyPlaceOf(cfg)
 	if err := prepareData(dir, slog.New(slog.DiscardHandler)); err != nil {
-		return err
+		return told, err
 	}
 	unlock, err := lock(dir)
 	if err != nil {
-		return err
+		return told, err
 	}
 	defer unlock()
 	if exists(databasePath(dir)) {
-		return refusal.New(ErrNotEmpty, "data", "there is a database in "+dir, "name an empty directory with --data, or move the old one away first")
+		return told, refusal.New(ErrNotEmpty, "data", "there is a database in "+dir, "name an empty directory with --data, or move the old one away first")
 	}
 	sealer, made, err := restoreKey(place, keyFile)
 	if err != nil {
-		return err
+		return told, err
 	}
-	if _, err := store.Restore(ctx, file, store.Options{Path: databasePath(dir), Sealer: sealer}); err != nil {
-		if errors.Is(err, store.ErrWrongKey) {
-			name := place.String()
-			if keyFile != "" {
-				name = keyFile
-			}
-			err = refusal.New(store.ErrWrongKey, "kek", name+" is not the key that "+file+" was sealed with", keyCopy)
+	told, err = store.Restore(ctx, file, store.Options{Path: databasePath(dir), Sealer: sealer}, engines)
+	if errors.Is(err, store.ErrWrongKey) {
+		name := place.String()
+		if keyFile != "" {
+			name = keyFile
 		}
-		if made { // the wrong key must not stand in the way of the right one
-			err = errors.Join(err, os.Remove(place.file))
-		}
-		return err
+		err = refusal.New(store.ErrWrongKey, "kek", name+" is not the key that "+file+" was sealed with", keyCopy)
 	}
-	return nil
+	if err != nil && made { // the wrong key must not stand in the way of the right one
+		err = errors.Join(err, os.Remove(place.file))
+	}
+	return told, err
 }
 
 // restoreKey opens the key of the directory, or puts the copy there; made says

@@ -24,6 +24,7 @@ var endScenarios = []scenario{
 	{name: "phone's clock wrong", play: clockWrong},
 	{name: "server's clock set back", play: clockSetBack, own: true},
 	{name: "server restored from its backup", play: serverRestored},
+	{name: "credentials of before a restore", play: credentialsRestored},
 }
 
 func leftWithCheckOut(s *scene) {
@@ -164,6 +165,56 @@ func serverRestored(s *scene) {
 	s.configured(p)
 }
 
+// credentialsRestored: a link that was used or withdrawn since the backup enrols no
+// phone, and a token that was revoked since lets nobody in. Gates go on.
+func credentialsRestored(s *scene) {
+	dir, address := s.TempDir(), freeAddress(s.T)
+	old, fresh := filepath.Join(dir, "old"), filepath.Join(dir, "fresh")
+	st := &stage{clock: &clock{}}
+	stop := st.startAt(s.T, old, address)
+	s = newScene(s.T, st, s.user)
+	personal := adminapi.InvitationRequest{User: s.user, Ownership: "personal"}
+	used, withdrawn := s.invite(personal), s.invite(personal)
+	mallory, gate := s.token("admin", "mallory"), s.token("engine", "gate")
+	stop()
+	copied := backUp(s.T, old, dir)
+
+	stop = st.startAt(s.T, old, address)
+	s = s.again()
+	is(s, "revoke token", s.call(http.MethodDelete, "/api/v1/tokens/"+mallory.ID, "", nil, nil), http.StatusNoContent)
+	is(s, "revoke invitation", s.call(http.MethodDelete, "/api/v1/invitations/"+withdrawn.ID, "", nil, nil), http.StatusNoContent)
+	must(s.T, s.phone().Enroll(s.ctx, used.URL))
+	stop()
+
+	restore(s.T, old, fresh, copied)
+	s.Cleanup(st.startAt(s.T, fresh, address))
+	s = s.again()
+	is(s, "token that was revoked", s.with(mallory).call(http.MethodGet, "/api/v1/tokens", "", nil, nil), http.StatusUnauthorized)
+	is(s, "token of a gate", s.with(gate).call(http.MethodGet, "/api/v1/compliance", "", nil, nil), http.StatusOK)
+	for name, link := range map[string]string{"used": used.URL, "withdrawn": withdrawn.URL} {
+		s.opens(s.T, link, "en", http.StatusGone, "This invitation was withdrawn")
+		if err := s.phone().Enroll(s.ctx, link); err == nil {
+			s.Errorf("a phone enrolled by the link that was %s", name)
+		}
+	}
+	is(s, "own token", s.call(http.MethodGet, "/api/v1/tokens", "", nil, nil), http.StatusOK)
+}
+
+// token is a new one, as its holder sees it.
+func (s *scene) token(role, owner string) adminapi.TokenIssued {
+	s.Helper()
+	var issued adminapi.TokenIssued
+	s.post("/api/v1/tokens", adminapi.TokenRequest{Role: role, Owner: owner, TTL: "1h"}, &issued)
+	return issued
+}
+
+// with is the scene's client with another token than the data directory's.
+func (s *scene) with(token adminapi.TokenIssued) *client {
+	c := *s.client
+	c.local.Token = secret.New(token.Text)
+	return &c
+}
+
 // startAt starts a server at an address of its own choice; the first one has the
 // sample organisation to make.
 func (st *stage) startAt(t *testing.T, data, address string) (stop func()) {
@@ -205,7 +256,8 @@ func backUp(t *testing.T, data, dir string) (file string) {
 func restore(t *testing.T, old, fresh, copied string) {
 	t.Helper()
 	if engine.cluster == nil {
-		must(t, app.Restore(t.Context(), testConfig(fresh, "127.0.0.1:0"), copied, filepath.Join(old, app.KeyFile)))
+		_, err := app.Restore(t.Context(), testConfig(fresh, "127.0.0.1:0"), copied, filepath.Join(old, app.KeyFile), false)
+		must(t, err)
 		return
 	}
 	engine.share(copied, fresh)
@@ -213,5 +265,6 @@ func restore(t *testing.T, old, fresh, copied string) {
 	key, err := os.ReadFile(filepath.Join(old, app.KeyFile))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(fresh, app.KeyFile), key, 0o600))
-	must(t, app.Restored(t.Context(), testConfig(fresh, "127.0.0.1:0"), "pg_restore"))
+	_, err = app.Restored(t.Context(), testConfig(fresh, "127.0.0.1:0"), "pg_restore", false)
+	must(t, err)
 }

@@ -50,20 +50,21 @@ func openShared(ctx context.Context, k keyPlace, o store.Options) (*store.DB, er
 }
 
 // Restored ends what was open in a database that pg_restore has put back; see
-// store.Restored. name tells the trail what was restored.
-func Restored(ctx context.Context, cfg config.Config, name string) error {
+// store.Restored. name tells the trail what was restored; engines says that the
+// tokens of engines end, too.
+func Restored(ctx context.Context, cfg config.Config, name string, engines bool) (told store.Restoration, err error) {
 	k := keyPlaceOf(cfg)
 	if err := k.single(); err != nil {
-		return err
+		return told, err
 	}
 	if !k.there() {
-		return refusal.New(ErrNoKey, "kek", k.String()+" is missing: the database is sealed with the key of the server that made it", "put your copy of that file there, with mode 600")
+		return told, refusal.New(ErrNoKey, "kek", k.String()+" is missing: the database is sealed with the key of the server that made it", "put your copy of that file there, with mode 600")
 	}
 	sealer, err := k.open()
 	if err != nil {
-		return err
+		return told, err
 	}
-	return store.Restored(ctx, name, store.Options{Database: cfg.Database.Reveal(), Sealer: sealer, MustExist: true})
+	return store.Restored(ctx, name, store.Options{Database: cfg.Database.Reveal(), Sealer: sealer, MustExist: true}, engines)
 }
 
 // authorityEvery is how soon a server knows of an authority that was imported,

@@ -66,8 +66,11 @@ func TestTwoServers(t *testing.T) {
 func TestRestoredDump(t *testing.T) {
 	onPostgres(t)
 	data := filepath.Join(t.TempDir(), "data")
-	c := startInside(t, data)
-	must(t, app.Restored(t.Context(), testConfig(data, "127.0.0.1:0"), "pg_restore"))
+	stop, _ := serveFor(t, testConfig(data, "127.0.0.1:0"))
+	stop()
+	_, err := app.Restored(t.Context(), testConfig(data, "127.0.0.1:0"), "pg_restore", false)
+	must(t, err)
+	c := startInside(t, data) // with a new token in the place of the one that ended
 	var entries adminapi.AuditEntries
 	c.call(http.MethodGet, "/api/v1/audit?action=backup.restore", "", nil, &entries)
 	if len(entries.Entries) != 1 || entries.Entries[0].Target != "pg_restore" {
@@ -78,7 +81,7 @@ func TestRestoredDump(t *testing.T) {
 	}
 	empty := t.TempDir()
 	engine.share(data, empty)
-	if err := app.Restored(t.Context(), testConfig(empty, "127.0.0.1:0"), "pg_restore"); !errors.Is(err, app.ErrNoKey) {
+	if _, err := app.Restored(t.Context(), testConfig(empty, "127.0.0.1:0"), "pg_restore", false); !errors.Is(err, app.ErrNoKey) {
 		t.Errorf("without a key: got %v", err)
 	}
 }

@@ -160,24 +160,24 @@ func TestRestore(t *testing.T) {
 	note(t, db, "after")
 
 	options := store.Options{Path: path, Sealer: sealer(t, 1)}
-	if _, err := store.Restore(t.Context(), copied, options); !errors.Is(err, store.ErrInUse) || len(refusal.All(err)) != 1 {
+	if _, err := store.Restore(t.Context(), copied, options, false); !errors.Is(err, store.ErrInUse) || len(refusal.All(err)) != 1 {
 		t.Fatalf("got %v, want ErrInUse", err)
 	}
 	note(t, db, "the refused restore changed nothing")
 	closed(t, db)
 
-	kept, err := store.Restore(t.Context(), copied, options)
+	restored, err := store.Restore(t.Context(), copied, options, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if names := files(t, dir); !slices.Equal(names, []string{"x.db", filepath.Base(kept)}) {
+	if names := files(t, dir); !slices.Equal(names, []string{"x.db", filepath.Base(restored.Kept)}) {
 		t.Errorf("files after restore: %v", names)
 	}
 	db = mustOpen(t, path, 1)
 	if got := marks(t, db); !slices.Equal(got, []string{"before"}) {
 		t.Errorf("restored marks %v", got)
 	}
-	if got := marks(t, mustOpen(t, kept, 1)); len(got) != 3 {
+	if got := marks(t, mustOpen(t, restored.Kept, 1)); len(got) != 3 {
 		t.Errorf("kept marks %v", got)
 	}
 	entries, err := db.Audit().List(t.Context(), audit.Filter{Action: "backup.restore"})
@@ -207,18 +207,18 @@ func TestRestoreOntoNothingAndOntoRubble(t *testing.T) {
 				}
 			}
 			path := filepath.Join(dir, "x.db")
-			kept, err := store.Restore(t.Context(), copied, store.Options{Path: path, Sealer: sealer(t, 1)})
+			restored, err := store.Restore(t.Context(), copied, store.Options{Path: path, Sealer: sealer(t, 1)}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := marks(t, mustOpen(t, path, 1)); !slices.Equal(got, []string{"kept"}) {
 				t.Errorf("marks %v", got)
 			}
-			if (kept == "") != (len(rubble) == 0) {
-				t.Errorf("kept %q", kept)
+			if (restored.Kept == "") != (len(rubble) == 0) {
+				t.Errorf("kept %q", restored.Kept)
 			}
-			if kept != "" {
-				if text, err := os.ReadFile(kept); err != nil || string(text) != rubble["x.db"] {
+			if restored.Kept != "" {
+				if text, err := os.ReadFile(restored.Kept); err != nil || string(text) != rubble["x.db"] {
 					t.Errorf("the old file is gone: %v", err)
 				}
 			}
@@ -270,7 +270,7 @@ func TestRestoreRefuses(t *testing.T) {
 			if err := os.WriteFile(file, tt.content, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := store.Restore(t.Context(), file, store.Options{Path: path, Sealer: sealer(t, tt.key)})
+			_, err := store.Restore(t.Context(), file, store.Options{Path: path, Sealer: sealer(t, tt.key)}, false)
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("got %v, want %v", err, tt.want)
 			}

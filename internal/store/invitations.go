@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sallyport/enroll"
 	"sallyport/enroll/directory"
@@ -109,6 +110,17 @@ func (s *Invitations) RevokeInvitation(ctx context.Context, id enroll.Invitation
 		}
 		return t.audit(ctx, entry)
 	})
+}
+
+// revokeInvitations revokes all that can be used, and returns them as they were, by UPN.
+func (t *tx) revokeInvitations(ctx context.Context, now time.Time) ([]enroll.Invitation, error) {
+	rows, err := t.QueryContext(ctx, invitationQuery+` WHERE i.state = 'open' AND i.expires_at > $1 ORDER BY u.upn, i.id`, micros(now))
+	open, err := collect(rows, err, scanInvitation)
+	if err != nil {
+		return nil, err
+	}
+	_, err = t.ExecContext(ctx, `UPDATE enroll_invitations SET state = 'revoked' WHERE state = 'open' AND expires_at > $1`, micros(now))
+	return open, err
 }
 
 func (t *tx) whyNotOpen(ctx context.Context, id enroll.InvitationID) error {

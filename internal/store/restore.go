@@ -10,60 +10,54 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 
-	"sallyport/internal/audit"
 	"sallyport/internal/refusal"
 )
 
 // Restore puts a backup in the place of the database at options.Path. It works
 // on a copy and replaces the database in one step at the end: whatever goes
-// wrong before, the old one stands. The old one is not deleted; kept says where
-// it is, empty when there was none.
+// wrong before, the old one stands. The old one is not deleted.
 //
-// Challenges that were open when the backup was made are void afterwards: they
-// may have been used since. Acts that were open have failed afterwards: they may
-// have been done or cancelled since, and a phone must not be wiped for an act
-// that an admin took back. Exports of S/MIME keys are over: each is taken once.
-// Readers of the feed of decisions start anew: they may know rows that are lost.
-// Policies of Android phones are sent anew: Google may have later ones.
-// The trail gets an entry "backup.restore".
+// What of the backup may have been used or taken back since is over afterwards:
+// see endRestored. engines says that the tokens of engines end, too.
 //
 // Refusals: ErrNotSallyport, ErrDamaged, ErrNewerSchema, ErrWrongKey, and ErrInUse while a
 // server still has the database open.
-func Restore(ctx context.Context, file string, options Options) (kept string, err error) {
-	options, err = options.withDefaults()
-	if err == nil {
-		kept, err = restore(ctx, file, options)
-	}
+func Restore(ctx context.Context, file string, options Options, engines bool) (Restoration, error) {
+	options, err := options.withDefaults()
 	if err != nil {
-		return "", fmt.Errorf("restore %s: %w", file, err)
+		return Restoration{}, fmt.Errorf("restore %s: %w", file, err)
 	}
-	return kept, nil
+	told, err := restore(ctx, file, options, engines)
+	if err != nil {
+		return Restoration{}, fmt.Errorf("restore %s: %w", file, err)
+	}
+	return told, nil
 }
 
-func restore(ctx context.Context, file string, options Options) (string, error) {
+func restore(ctx context.Context, file string, options Options, engines bool) (told Restoration, err error) {
 	// An unsound database may be replaced too: it is moved aside with its log as it is.
 	if err := settle(ctx, options.Path); err != nil && !errors.Is(err, ErrDamaged) {
-		return "", err
+		return told, err
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(options.Path), restoreDirs+"*")
 	if err != nil {
-		return "", err
+		return told, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	candidate := options
 	candidate.Path = filepath.Join(dir, "candidate.db")
 	if err := copyFile(file, candidate.Path); err != nil {
-		return "", err
+		return told, err
 	}
 	if err := inspect(ctx, candidate.Path); err != nil {
-		return "", err
+		return told, err
 	}
-	if err := adopt(ctx, candidate, filepath.Base(file)); err != nil {
-		return "", err
+	if told, err = adopt(ctx, candidate, filepath.Base(file), engines); err != nil {
+		return told, err
 	}
-	return exchange(candidate.Path, options)
+	told.Kept, err = exchange(candidate.Path, options)
+	return told, err
 }
 
 // restoreDirs begins the names of directories that a running restore needs.
@@ -100,56 +94,12 @@ func inspect(ctx context.Context, path string) error {
 
 // adopt makes the copy into our database: its schema is brought up to date,
 // its key is checked, and nothing that was open in it can be used again.
-func adopt(ctx context.Context, candidate Options, name string) error {
-	db, err := Open(ctx, candidate)
+func adopt(ctx context.Context, candidate Options, name string, engines bool) (Restoration, error) {
+	told, err := Restored(ctx, name, candidate, engines)
 	if err != nil {
-		return err
+		return told, err
 	}
-	if err = errors.Join(db.endRestored(ctx, name), db.Close()); err != nil {
-		return err
-	}
-	return settle(ctx, candidate.Path)
-}
-
-// Restored is the last step after pg_restore has put an older state of a
-// PostgreSQL database back: what Restore does to a file. name says in the trail
-// what was restored. Doing it twice, or without need, costs phones in the middle
-// of an enrolment another try.
-func Restored(ctx context.Context, name string, options Options) error {
-	db, err := Open(ctx, options)
-	if err != nil {
-		return err
-	}
-	return errors.Join(db.endRestored(ctx, name), db.Close())
-}
-
-// endRestored ends what was open in a backup: it may have been used since.
-func (db *DB) endRestored(ctx context.Context, name string) error {
-	return db.write(ctx, "restore backup", func(t *tx) error {
-		n, err := t.change(ctx, `UPDATE certs_challenges SET void_at = $1 WHERE void_at = 0 AND certificate_sha256 = ''`, micros(db.now()))
-		if err != nil {
-			return err
-		}
-		acts, err := t.failOpenActs(ctx, db.now(), "the database was restored from a backup: order it again if it is still wanted")
-		if err != nil {
-			return err
-		}
-		exports, err := t.endExports(ctx, db.now())
-		if err != nil {
-			return err
-		}
-		if err := t.restoreFeed(ctx); err != nil {
-			return err
-		}
-		if err := t.restoreAndroid(ctx, db.now()); err != nil {
-			return err
-		}
-		if err := t.dropNotices(ctx); err != nil { // mails may be out, and were told of
-			return err
-		}
-		return t.audit(ctx, audit.New(ctx, db.now(), "backup.restore", name, audit.Done,
-			"voided_challenges", strconv.FormatInt(n, 10), "failed_acts", strconv.FormatInt(acts, 10), "ended_exports", strconv.FormatInt(exports, 10)))
-	})
+	return told, settle(ctx, candidate.Path)
 }
 
 // settle folds the write-ahead log into the file, so that the file alone is

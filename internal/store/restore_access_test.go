@@ -39,7 +39,8 @@ func TestRestoreRestartsFeed(t *testing.T) {
 			closed(t, db)
 
 			for round := range 2 { // a backup of a restored database can be restored, too
-				must(t, store.Restored(ctx, "a backup", o))
+				_, err = store.Restored(ctx, "a backup", o, false)
+				must(t, err)
 				db, err = store.Open(ctx, o)
 				must(t, err)
 				// It is unknown how many rows there were after the last one of the backup.

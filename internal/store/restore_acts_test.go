@@ -30,7 +30,7 @@ func TestRestoreForgetsNoMailboxAndWipesNoPhone(t *testing.T) {
 	must(t, db.Actions().MoveAction(ctx, wipe.ID, move, audit.Entry{Action: "action.cancel"}))
 	closed(t, db)
 
-	_, err := store.Restore(ctx, copied, store.Options{Path: path, Sealer: sealer(t, 1)})
+	_, err := store.Restore(ctx, copied, store.Options{Path: path, Sealer: sealer(t, 1)}, false)
 	must(t, err)
 	db = mustOpen(t, path, 1)
 	have, err := db.Plans().LoadPlan(ctx, e)

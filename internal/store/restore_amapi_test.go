@@ -28,7 +28,7 @@ func TestRestoreAsksGoogleAnew(t *testing.T) {
 	copied := backup(t, db)
 	closed(t, db)
 
-	_, err = store.Restore(t.Context(), copied, store.Options{Path: path, Sealer: sealer(t, 1)})
+	_, err = store.Restore(t.Context(), copied, store.Options{Path: path, Sealer: sealer(t, 1)}, false)
 	must(t, err)
 	db = mustOpen(t, path, 1)
 	p, err := db.Android().AndroidPhoneOf(t.Context(), e)

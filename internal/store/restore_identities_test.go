@@ -43,7 +43,8 @@ func TestRestoreEndsRenewals(t *testing.T) {
 			must(t, err)
 			closed(t, db)
 
-			must(t, store.Restored(ctx, "a backup", o))
+			_, err = store.Restored(ctx, "a backup", o, false)
+			must(t, err)
 			db, err = store.Open(ctx, o)
 			must(t, err)
 			t.Cleanup(func() { closed(t, db) })

@@ -55,7 +55,7 @@ func TestRestoreEndsExports(t *testing.T) {
 	must(t, db.SMIME().SaveExport(t.Context(), e, audit.Entry{}))
 	copied := backup(t, db)
 	closed(t, db)
-	_, err := store.Restore(t.Context(), copied, store.Options{Path: path, Sealer: sealer(t, 1)})
+	_, err := store.Restore(t.Context(), copied, store.Options{Path: path, Sealer: sealer(t, 1)}, false)
 	must(t, err)
 	db = mustOpen(t, path, 1)
 	if err := db.SMIME().TakeExport(t.Context(), e.ID, time.Now(), audit.Entry{}); !errors.Is(err, certs.ErrExportNotReady) {

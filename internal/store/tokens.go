@@ -71,3 +71,24 @@ func (s *Tokens) RevokeToken(ctx context.Context, id string, now time.Time, entr
 		return t.audit(ctx, entry)
 	})
 }
+
+// endTokens revokes the live tokens of people, and with engines those of engines,
+// too. It returns which those were, and which are still live, newest first.
+func (t *tx) endTokens(ctx context.Context, now time.Time, engines bool) (ended, live []auth.Token, err error) {
+	rows, err := t.QueryContext(ctx, tokenQuery+` WHERE revoked_at = 0 AND expires_at > $1 ORDER BY created_at DESC, id DESC`, micros(now))
+	all, err := collect(rows, err, scanToken)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, token := range all {
+		if token.Role == auth.Engine && !engines {
+			live = append(live, token)
+			continue
+		}
+		if _, err := t.ExecContext(ctx, `UPDATE auth_tokens SET revoked_at = $2 WHERE id = $1`, token.ID, micros(now)); err != nil {
+			return nil, nil, err
+		}
+		ended = append(ended, token)
+	}
+	return ended, live, nil
+}
