@@ -1,6 +1,7 @@
 package certs_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -51,6 +52,17 @@ func (m renewals) IssueRenewal(_ context.Context, signer string, claim certs.Cla
 		m.challenges[hash] = r
 	}
 	return cert, err
+}
+
+func (m renewals) Successors(_ context.Context, sha256 string) (line []certs.Certificate, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for r := m.challenges[string(certs.RenewalHash(sha256))]; r != nil; r = m.challenges[string(certs.RenewalHash(sha256))] {
+		i := slices.IndexFunc(m.certs, func(c certs.Certificate) bool { return bytes.Equal(c.DER, r.der) })
+		line = append(line, m.certs[i])
+		sha256 = m.certs[i].SHA256
+	}
+	return line, m.fail
 }
 
 // revocations is what of certs.RevocationStore an Issuer uses.

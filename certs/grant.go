@@ -214,12 +214,17 @@ type RenewalStore interface {
 	// successor, and so for ever.
 	//
 	// ErrChallengeInvalid, with a reason for the audit trail, when the certificate
-	// is unknown, revoked, expired at now, of a rule that no challenge names,
+	// is unknown, revoked, expired at now, among the Successors of one that is Lost, of a
+	// rule that no challenge names,
 	// replaced by another request, of an enrolment that is not active or a user who was
 	// removed; an mdm-identity that is not the pinned one of its enrolment; any
 	// other that is not the newest of its enrolment, rule and profile. What has no
 	// enrolment has no newest: a user may have been given one by hand for each device.
 	IssueRenewal(ctx context.Context, signer string, claim Claim, now time.Time, sign Signing) (Certificate, error)
+	// Successors returns what IssueRenewal made of a certificate, of that, and so on to
+	// the end of the line: valid, expired or revoked. What another challenge brought
+	// is none of them. Empty when there is none, or the certificate is unknown.
+	Successors(ctx context.Context, sha256 string) ([]Certificate, error)
 }
 
 // RevocationStore keeps what is on record about what we issued. internal/store implements it.
@@ -232,9 +237,11 @@ type RevocationStore interface {
 	//
 	// ReasonKeyCompromise is about the key: every other certificate of the same
 	// KeyHash that is not revoked is, whoever has it, in the same transaction and
-	// with an entry and the events of its own; so are the S/MIME keys that the user has
-	// imported of it. Of one that was revoked for another reason before, this one takes
-	// its place, at the old time. Claims by versions before ADR 0009 come to nothing.
+	// with an entry and the events of its own ("same_key_as"); so are the S/MIME keys that
+	// the user has imported of it. So are the Successors of each of these ("renewed_from"),
+	// as if the same were said of them. Of one that was revoked for another reason before,
+	// this one takes its place, at the old time, in a line of successors too. Claims by
+	// versions before ADR 0009 come to nothing.
 	Revoke(ctx context.Context, sha256 string, reason RevocationReason, now time.Time, entry audit.Entry) (Certificate, error)
 	// RevocationMark is cheap: it is asked at every request for a CRL.
 	RevocationMark(ctx context.Context) (RevocationMark, error)

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +98,9 @@ func TestRenew(t *testing.T) {
 				if after.Rule != before.Rule || after.UserID != before.UserID || after.EnrollmentID != "enrollment-1" || after.Profile != before.Profile ||
 					after.InvitationID != "" || after.Serial == before.Serial {
 					t.Errorf("renewed %+v\nas %+v", before, after)
+				}
+				if line, err := f.issuer.Successors(t.Context(), strings.ToUpper(sum(old))); err != nil || len(line) != 1 || line[0].SHA256 != sum(renewed) {
+					t.Errorf("successors %+v, %v", line, err)
 				}
 				if renewed.Subject.CommonName != "renamed@example.test" || !samePublic(renewed.PublicKey, key) || renewed.NotAfter.Sub(renewed.NotBefore) != 365*day {
 					t.Errorf("%s, valid %v", renewed.Subject, renewed.NotAfter.Sub(renewed.NotBefore))

@@ -67,6 +67,7 @@ func ParseReason(text string) (RevocationReason, error) {
 // Revoke marks a certificate of ours (SHA-256 of its DER in hex), which is
 // refused from the next request on, by every server on this database; CRLs follow
 // when they are asked for. One that is revoked already stays as it is.
+// ReasonKeyCompromise takes with it whatever else is of the key, and the Successors.
 // ErrNotFound when it is none of ours.
 func (i *Issuer) Revoke(ctx context.Context, sha256 string, reason RevocationReason) (Certificate, error) {
 	if !reason.Valid() {
@@ -80,6 +81,17 @@ func (i *Issuer) Revoke(ctx context.Context, sha256 string, reason RevocationRea
 		return Certificate{}, fmt.Errorf("revoke certificate: %w", err)
 	}
 	return cert, nil
+}
+
+// Successors returns what was renewed from a certificate (SHA-256 of its DER in hex) by
+// its signature, from those by theirs, and so on; valid or not. A certificate that was
+// asked for with a challenge is nobody's successor.
+func (i *Issuer) Successors(ctx context.Context, sha256 string) ([]Certificate, error) {
+	list, err := i.Renewals.Successors(ctx, strings.ToLower(sha256))
+	if err != nil {
+		return nil, fmt.Errorf("successors of certificate: %w", err)
+	}
+	return list, nil
 }
 
 // List returns what we issued, in the order of SHA256, without DER.

@@ -118,6 +118,11 @@ func (m *memory) IssueRenewal(_ context.Context, signer string, claim certs.Clai
 	}, claim, sign)
 }
 
+// Successors is asked for by who revokes, which is not done here.
+func (m *memory) Successors(context.Context, string) ([]certs.Certificate, error) {
+	return nil, errors.New("not asked for here")
+}
+
 // revoke marks whatever was issued.
 func (m *memory) revoke(now time.Time) {
 	m.mu.Lock()

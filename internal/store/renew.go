@@ -70,6 +70,13 @@ func (t *tx) renewable(ctx context.Context, signer string, now time.Time) (certs
 	case !now.Before(c.NotAfter):
 		return certs.Challenge{}, refuseChallenge("certificate expired")
 	}
+	descends, err := t.descendsFromLost(ctx, c)
+	if err != nil {
+		return certs.Challenge{}, err
+	}
+	if descends {
+		return certs.Challenge{}, refuseChallenge("renewed from a certificate whose key was lost")
+	}
 	brought, err := t.challengeOf(ctx, signer)
 	if errors.Is(err, sql.ErrNoRows) {
 		return certs.Challenge{}, refuseChallenge("certificate of a rule that no challenge names: " + string(c.Rule))

@@ -88,9 +88,9 @@ func (s *Certificates) Revoke(ctx context.Context, sha256 string, reason certs.R
 	return revoked, nil
 }
 
-// revoked ends a revocation: with a key that was lost goes all that is certified
-// of it, also where c itself was revoked before. Where there is nothing to do,
-// nothing is written.
+// revoked ends a revocation: with a key that was lost goes all that is certified of it,
+// and all that was renewed by its signature, also where c itself was revoked before.
+// Where there is nothing to do, nothing is written.
 func (t *tx) revoked(ctx context.Context, c certs.Certificate, marked bool, reason certs.RevocationReason, now time.Time, entry audit.Entry) error {
 	others := 0
 	if reason == certs.ReasonKeyCompromise {

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"sallyport/certs"
-	"sallyport/enroll/directory"
 	"sallyport/internal/audit"
 	"sallyport/internal/secret"
 )
@@ -36,10 +35,7 @@ func testLostKey(make Maker) func(*testing.T) {
 		u, other := w.user("alice@example.test"), w.user("bob@example.test")
 		e, identity := w.withIdentity(u, "U1")
 		foreign, _ := w.withIdentity(other, "U2")
-		byHand := func(u directory.User) certs.Grant {
-			return certs.Grant{Rule: certs.RuleMailIdentity, CommonName: u.UPN, Mail: u.Email, UserID: string(u.ID), RequestedBy: "admin"}
-		}
-		shared := w.ofOneKey(byHand(u), mailGrant(u, e.ID), byHand(other), mailGrant(other, foreign.ID))
+		shared := w.ofOneKey(handGrant(u), mailGrant(u, e.ID), handGrant(other), mailGrant(other, foreign.ID))
 		valid := func(list ...certs.Certificate) {
 			t.Helper()
 			for _, c := range list {
@@ -69,7 +65,7 @@ func testLostKey(make Maker) func(*testing.T) {
 		w.same(trail[len(trail)-1].Detail["same_key_as"], shared[0].SHA256)
 
 		// Nobody gets another one of it, its first owner neither.
-		again := w.challenge(byHand(u))
+		again := w.challenge(handGrant(u))
 		w.unchangedBy(func() {
 			_, err := w.DB.Certificates().Issue(w.ctx, again.Hash, claim("one key"), w.now(), neverSigning(t))
 			w.is(err, certs.ErrKeyRefused)
