@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,12 +36,50 @@ func TestRevokeDryRunChangesNothing(t *testing.T) {
 	if status := asAdmin(t, w, http.MethodPost, e, &out); status != http.StatusOK || w.writes != 0 {
 		t.Fatalf("status %d, %d writes", status, w.writes)
 	}
-	if out.Certificate.State != "valid" || out.Certificate.User != alice.UPN || len(out.Effects) != 2 || !strings.Contains(out.Effects[0], "enrol again") {
+	if out.Certificate.State != "valid" || out.Certificate.User != alice.UPN || len(out.Effects) != 4 || !strings.Contains(out.Effects[0], "enrol again") {
 		t.Errorf("%+v", out)
 	}
-	e.body = `{"reason":"keycompromise"}`
-	if status := asAdmin(t, w, http.MethodPost, e, &out); status != http.StatusOK || w.writes != 1 || out.Certificate.State != "revoked" || out.Certificate.Reason != "keyCompromise" {
+	e.body = `{"reason":"keycompromise"}` // and of the mail identity; the successor goes with the first
+	if status := asAdmin(t, w, http.MethodPost, e, &out); status != http.StatusOK || w.writes != 2 || out.Certificate.State != "revoked" || out.Certificate.Reason != "keyCompromise" {
 		t.Errorf("status %d, %d writes, %+v", status, w.writes, out)
+	}
+}
+
+// TestRevokeNamesWhatFollows: the phone's other identity and the successor, each once
+// and with what becomes of it; what has ended is nobody's concern.
+func TestRevokeNamesWhatFollows(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		body string
+		want []string
+	}{
+		{`{"reason":"superseded","dry_run":true}`, []string{
+			"mail-identity 0211223344556677 of this phone stays valid; to revoke it too: sallyport ca revoke 0211223344556677",
+			"mdm-identity 0112233445566778, renewed from it by signature, stays valid; to revoke it too: sallyport ca revoke 0112233445566778"}},
+		{`{"reason":"superseded"}`, []string{
+			"mail-identity 0211223344556677 of this phone stays valid; to revoke it too: sallyport ca revoke 0211223344556677",
+			"mdm-identity 0112233445566778, renewed from it by signature, stays valid; to revoke it too: sallyport ca revoke 0112233445566778"}},
+		{`{"reason":"keyCompromise","dry_run":true}`, []string{
+			"mail-identity 0211223344556677 of this phone would be revoked with it: who has the phone has its keys",
+			"mdm-identity 0112233445566778, renewed from it by signature, would be revoked with it: whoever had the key can have renewed it"}},
+		{`{"reason":"keyCompromise"}`, []string{
+			"mail-identity 0211223344556677 of this phone is revoked with it: who has the phone has its keys",
+			"mdm-identity 0112233445566778, renewed from it by signature, is revoked with it: whoever had the key can have renewed it"}},
+	} {
+		var out adminapi.Revoked
+		e := example{path: "/api/v1/certificates/" + issuedHash + "/revoke", body: tt.body, contentType: jsonType}
+		if status := asAdmin(t, w, http.MethodPost, e, &out); status != http.StatusOK {
+			t.Fatalf("%s: status %d", tt.body, status)
+		}
+		var got []string
+		for _, effect := range out.Effects {
+			if strings.Contains(effect, "-identity ") {
+				got = append(got, effect)
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.body, got, tt.want)
+		}
 	}
 }
 

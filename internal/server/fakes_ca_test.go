@@ -90,15 +90,39 @@ func (f rolloverFake) Endings(context.Context) (enroll.Endings, error) {
 // caFake is what the authority issued.
 type caFake struct{ w *world }
 
-const issuedHash = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+const (
+	issuedHash  = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	renewedHash = "0112233445566778899aabbccddeeff00112233445566778899aabbccddeeff0"
+	mailHash    = "02112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+)
 
 func (f caFake) issued() certs.Certificate {
 	return certs.Certificate{SHA256: issuedHash, DER: f.w.root.Raw, Serial: "4001", Rule: certs.RuleMDMIdentity, UserID: "u1", EnrollmentID: "e1", Issuer: "0a0b",
 		NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0)}
 }
 
-func (f caFake) List(context.Context, certs.CertificateFilter) ([]certs.Certificate, error) {
-	return []certs.Certificate{f.issued()}, f.w.did(false)
+// List has what the phone of the certificate has when asked for that.
+func (f caFake) List(_ context.Context, filter certs.CertificateFilter) ([]certs.Certificate, error) {
+	list := []certs.Certificate{f.issued()}
+	if filter.EnrollmentID == "e1" {
+		renewed, mail := f.issued(), f.issued()
+		renewed.SHA256, mail.SHA256, mail.Rule = renewedHash, mailHash, certs.RuleMailIdentity
+		list = append(list, renewed, mail)
+	}
+	return list, f.w.did(false)
+}
+
+// Successors are one that is valid, one that has expired, and one that was revoked.
+func (f caFake) Successors(_ context.Context, sha256 string) ([]certs.Certificate, error) {
+	if sha256 != issuedHash {
+		return nil, f.w.did(false)
+	}
+	valid := f.issued()
+	valid.SHA256 = renewedHash
+	expired, revoked := valid, valid
+	expired.SHA256, expired.NotAfter = "ee"+renewedHash[2:], noon.AddDate(0, 0, -1)
+	revoked.SHA256, revoked.RevokedAt = "ff"+renewedHash[2:], noon
+	return []certs.Certificate{valid, expired, revoked}, f.w.did(false)
 }
 
 func (f caFake) Lookup(_ context.Context, sha256 string) (certs.Certificate, error) {

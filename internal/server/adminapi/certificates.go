@@ -21,6 +21,7 @@ import (
 type CertificateService interface {
 	List(ctx context.Context, f certs.CertificateFilter) ([]certs.Certificate, error)
 	Lookup(ctx context.Context, sha256 string) (certs.Certificate, error)
+	Successors(ctx context.Context, sha256 string) ([]certs.Certificate, error)
 	Revoke(ctx context.Context, sha256 string, reason certs.RevocationReason) (certs.Certificate, error)
 }
 
@@ -182,17 +183,23 @@ func (a *API) RevokeCertificate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	others, err := a.others(r.Context(), before)
+	successors, err := a.successors(r.Context(), before)
 	if err != nil {
 		return err
 	}
-	out, after := Revoked{Effects: append(effects(before, now(a)), withOthers(others, reason, in.DryRun)...)}, before
+	others, err := a.others(r.Context(), before, successors)
+	if err != nil {
+		return err
+	}
+	out, after := Revoked{Effects: effects(before, now(a))}, before
+	out.Effects = append(out.Effects, others.effects(reason, in.DryRun)...)
+	out.Effects = append(out.Effects, successors.effects(reason, in.DryRun)...)
 	if reason == certs.ReasonKeyCompromise {
-		out.Effects = append(out.Effects, "it is said of the key: every other certificate of it is revoked too, whoever has it, and it is never certified again")
+		out.Effects = append(out.Effects, "it is said of the key: every other certificate of it is revoked too, whoever has it, and what was renewed from one of them by its signature; the key is never certified again")
 	}
 	if !in.DryRun {
 		if reason == certs.ReasonKeyCompromise { // who has the phone has all of its keys; first, so that a repetition does what is left
-			for _, c := range others {
+			for _, c := range others.list {
 				if _, err := a.d.Certificates.Revoke(r.Context(), c.SHA256, reason); err != nil {
 					return err
 				}
@@ -215,32 +222,49 @@ func (a *API) lookup(r *http.Request) (certs.Certificate, error) {
 	return c, missing(err, certs.ErrNotFound, "sha256", "certificate", sha256)
 }
 
-// others are the valid identities besides c of the phone whose management identity c is.
-func (a *API) others(ctx context.Context, c certs.Certificate) ([]certs.Certificate, error) {
-	if c.Rule != certs.RuleMDMIdentity || c.EnrollmentID == "" {
-		return nil, nil
-	}
-	list, err := a.d.Certificates.List(ctx, certs.CertificateFilter{EnrollmentID: c.EnrollmentID, Limit: 1000})
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(list, func(other certs.Certificate) bool {
-		return other.SHA256 == c.SHA256 || !other.RevokedAt.IsZero() || now(a).After(other.NotAfter)
-	}), nil
+// companions are valid certificates that go with another whose key was lost.
+type companions struct {
+	list     []certs.Certificate
+	relation string // to the other one, as it follows the name in a sentence
+	why      string // they go with it
 }
 
-// withOthers says what becomes of the phone's other identities.
-func withOthers(others []certs.Certificate, reason certs.RevocationReason, dryRun bool) []string {
+// successors are those of c that are valid: they go with it in one unit of work.
+func (a *API) successors(ctx context.Context, c certs.Certificate) (companions, error) {
+	list, err := a.d.Certificates.Successors(ctx, c.SHA256)
+	return companions{slices.DeleteFunc(list, a.ended), ", renewed from it by signature,", "whoever had the key can have renewed it"}, err
+}
+
+// others are the valid identities besides c, and its successors, of the phone whose
+// management identity c is.
+func (a *API) others(ctx context.Context, c certs.Certificate, successors companions) (companions, error) {
+	if c.Rule != certs.RuleMDMIdentity || c.EnrollmentID == "" {
+		return companions{}, nil
+	}
+	list, err := a.d.Certificates.List(ctx, certs.CertificateFilter{EnrollmentID: c.EnrollmentID, Limit: 1000})
+	return companions{slices.DeleteFunc(list, func(other certs.Certificate) bool {
+		named := func(n certs.Certificate) bool { return n.SHA256 == other.SHA256 }
+		return named(c) || slices.ContainsFunc(successors.list, named) || a.ended(other)
+	}), " of this phone", "who has the phone has its keys"}, err
+}
+
+// ended says of a certificate that it is refused as it is.
+func (a *API) ended(c certs.Certificate) bool {
+	return !c.RevokedAt.IsZero() || now(a).After(c.NotAfter)
+}
+
+// effects say what becomes of them.
+func (l companions) effects(reason certs.RevocationReason, dryRun bool) []string {
 	var lines []string
-	for _, c := range others {
-		name := fmt.Sprintf("%s %.16s of this phone", c.Rule, c.SHA256)
+	for _, c := range l.list {
+		name := fmt.Sprintf("%s %.16s%s", c.Rule, c.SHA256, l.relation)
 		switch {
 		case reason != certs.ReasonKeyCompromise:
 			lines = append(lines, fmt.Sprintf("%s stays valid; to revoke it too: sallyport ca revoke %.16s", name, c.SHA256))
 		case dryRun:
-			lines = append(lines, name+" would be revoked with it: who has the phone has its keys")
+			lines = append(lines, name+" would be revoked with it: "+l.why)
 		default:
-			lines = append(lines, name+" is revoked with it: who has the phone has its keys")
+			lines = append(lines, name+" is revoked with it: "+l.why)
 		}
 	}
 	return lines
@@ -250,9 +274,9 @@ func withOthers(others []certs.Certificate, reason certs.RevocationReason, dryRu
 func effects(c certs.Certificate, now time.Time) []string {
 	switch {
 	case !c.RevokedAt.IsZero():
-		return []string{"nothing: it is revoked already"}
+		return []string{"nothing more for this one: it is revoked already"}
 	case now.After(c.NotAfter):
-		return []string{"nothing: it has expired, and is refused for that"}
+		return []string{"nothing more for this one: it has expired, and is refused for that"}
 	}
 	crl := "whoever reads our CRL refuses it, once his copy is renewed: at the latest after a day"
 	switch c.Rule {
