@@ -90,7 +90,7 @@ func (c *CRLs) refresh(ctx context.Context, e *crlEntry, ca member, issuerKeyID 
 	}
 	now := c.now()
 	age := now.Sub(e.made)
-	if e.der != nil && mark.Count == e.mark.Count && mark.Last.Equal(e.mark.Last) && age >= 0 && age < crlRefresh {
+	if e.der != nil && mark.equal(e.mark) && age >= 0 && age < crlRefresh {
 		return nil
 	}
 	// What has expired stays for one list more (RFC 5280, section 3.3).
@@ -108,6 +108,10 @@ func (c *CRLs) refresh(ctx context.Context, e *crlEntry, ca member, issuerKeyID 
 	}
 	e.der, e.number, e.mark, e.made, e.nextUpdate = der, list.Number, mark, now, list.NextUpdate
 	return nil
+}
+
+func (m RevocationMark) equal(other RevocationMark) bool {
+	return m.Count == other.Count && m.Last.Equal(other.Last) && m.Raised == other.Raised
 }
 
 // revocationList is numbered by the time, in microseconds, and always beyond the

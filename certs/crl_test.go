@@ -130,6 +130,23 @@ func TestCRL(t *testing.T) {
 	}
 }
 
+// TestCRLOfRaisedReason: a reason that became keyCompromise is on the next list, though
+// nothing else was revoked.
+func TestCRLOfRaisedReason(t *testing.T) {
+	t.Parallel()
+	f := newCRLs(t)
+	issuing := f.authority.Issuing()
+	f.rows.add(keyID(issuing), certs.Revoked{Serial: "4a01", RevokedAt: f.clock.Now(), Reason: certs.ReasonSuperseded})
+	before := f.list(t, issuing)
+	f.clock.advance(time.Minute)
+	f.rows.rows[keyID(issuing)][0].Reason = certs.ReasonKeyCompromise
+	f.rows.mark.Raised++
+	after := f.list(t, issuing)
+	if before.RevokedCertificateEntries[0].ReasonCode != 4 || after.RevokedCertificateEntries[0].ReasonCode != 1 {
+		t.Errorf("reasons %d, then %d", before.RevokedCertificateEntries[0].ReasonCode, after.RevokedCertificateEntries[0].ReasonCode)
+	}
+}
+
 func TestCRLOfOldAndRetired(t *testing.T) {
 	t.Parallel()
 	f := newCRLs(t)

@@ -171,10 +171,13 @@ type Revoked struct {
 	Reason    RevocationReason
 }
 
-// RevocationMark changes whenever a certificate is revoked, and once a day.
+// RevocationMark changes whenever a certificate is revoked or the reason of that
+// becomes another, and once a day.
 type RevocationMark struct {
 	Count int64     // of certificates that were revoked since yesterday began (UTC)
 	Last  time.Time // when the last one was revoked
+	// Raised counts the revocations whose reason became ReasonKeyCompromise later on.
+	Raised int64
 }
 
 // Store keeps challenges and certificates. internal/store implements it.

@@ -19,7 +19,13 @@ var _ certs.RevocationStore = (*Certificates)(nil)
 // of it but the last reads a certificate (TestQueryPlans).
 const (
 	revocationMark = `SELECT (SELECT COUNT(*) FROM certs_certificates WHERE revoked_at <> 0 AND revoked_at >= $1),
-		(SELECT COALESCE(MAX(revoked_at), 0) FROM certs_certificates WHERE revoked_at <> 0)`
+		(SELECT COALESCE(MAX(revoked_at), 0) FROM certs_certificates WHERE revoked_at <> 0),
+		COALESCE((SELECT CAST(value AS BIGINT) FROM app_settings WHERE name = '` + raisedSetting + `'), 0)`
+	// raisedSetting counts the revocations that got another reason since: their rows tell
+	// neither that nor when.
+	raisedSetting = "certificates.raised"
+	countRaised   = `INSERT INTO app_settings (name, value) VALUES ('` + raisedSetting + `', '1')
+		ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(app_settings.value AS BIGINT) + 1 AS TEXT)`
 	revokedBy = `SELECT serial, revoked_at, reason FROM certs_certificates
 		WHERE revoked_at <> 0 AND issuer = $1 AND not_after >= $2 ORDER BY not_after, serial`
 	validByIssuer = `SELECT issuer, COUNT(*) FROM certs_certificates WHERE revoked_at = 0 AND not_after > $1 GROUP BY issuer`
@@ -117,7 +123,10 @@ func (t *tx) mark(ctx context.Context, c certs.Certificate, reason certs.Revocat
 	case reason != certs.ReasonKeyCompromise || c.Reason == reason:
 		return false, nil
 	default:
-		_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET reason = $2 WHERE sha256 = $1`, c.SHA256, reason)
+		if _, err := t.ExecContext(ctx, `UPDATE certs_certificates SET reason = $2 WHERE sha256 = $1`, c.SHA256, reason); err != nil {
+			return false, err
+		}
+		_, err := t.ExecContext(ctx, countRaised)
 		return true, err
 	}
 	if err := t.revoke(ctx, c.SHA256, reason, now); err != nil {
@@ -157,10 +166,11 @@ const day = 24 * time.Hour
 // RevocationMark counts what was revoked since yesterday began: years of it would
 // take longer to count than a list takes to serve. The time of the last one shows
 // what came later, and the count what came beside it or from a clock that is behind.
+// A reason that was raised shows in neither: what it is said of may be long past.
 func (s *Certificates) RevocationMark(ctx context.Context) (certs.RevocationMark, error) {
 	var m certs.RevocationMark
 	yesterday := s.db.now().Truncate(day).Add(-day)
-	if err := s.db.reader.QueryRowContext(ctx, revocationMark, micros(yesterday)).Scan(&m.Count, stamp{&m.Last}); err != nil {
+	if err := s.db.reader.QueryRowContext(ctx, revocationMark, micros(yesterday)).Scan(&m.Count, stamp{&m.Last}, &m.Raised); err != nil {
 		return certs.RevocationMark{}, fmt.Errorf("count revoked certificates: %w", err)
 	}
 	return m, nil

@@ -199,6 +199,15 @@ func testMark(make Maker) func(*testing.T) {
 		ahead := first.AddDate(1, 0, 0)
 		w.same(revoke(ahead), certs.RevocationMark{Count: 1, Last: stored(ahead)})
 		w.same(revoke(w.now()), certs.RevocationMark{Count: 2, Last: stored(ahead)})
+
+		// The reason of one that was revoked long ago is raised, twice.
+		old := w.revoke(w.mailIdentity(u, "old", ""), certs.ReasonSuperseded)
+		another := w.revoke(w.mailIdentity(u, "another", ""), certs.ReasonSuperseded)
+		w.clock = w.clock.AddDate(0, 0, 5)
+		for i, c := range []certs.Certificate{old, another, old} {
+			w.revoke(c, certs.ReasonKeyCompromise)
+			w.same(w.mark(), certs.RevocationMark{Count: 1, Last: stored(ahead), Raised: int64(min(i+1, 2))})
+		}
 	}
 }
 
