@@ -239,6 +239,40 @@ func TestVerifyChain(t *testing.T) {
 	}
 }
 
+// A key that a stranger made is not worked with where only our own authorities
+// count: what it costs to verify is the stranger's to choose.
+func TestVerifyAsksFirstWhoseTheKeyIs(t *testing.T) {
+	t.Parallel()
+	p, other := newPKI(t), newPKI(t)
+	altered := func(id Identity) []byte {
+		return forge(t, id, []byte("content"), func(sd *smallstep.SignedData) {
+			s := sd.GetSignedData().SignerInfos[0].EncryptedDigest
+			s[len(s)-1] ^= 1
+		})
+	}
+	ours, stranger := altered(p.identity(t, rsaKey())), altered(other.identity(t, rsaKey()))
+	for _, tt := range []struct {
+		name   string
+		der    []byte
+		closed bool
+		want   error
+	}{
+		{"a stranger's", stranger, true, ErrUntrusted},
+		{"ours", ours, true, ErrSignature},
+		{"a stranger's, where anybody's chain may lead to a root", stranger, false, ErrSignature},
+		{"ours, where anybody's chain may lead to a root", ours, false, ErrSignature},
+	} {
+		trust := p.trust()
+		trust.Closed = tt.closed
+		trust.Known = &Chains{}
+		for range 2 { // learns the chain, then knows it
+			if _, _, err := Verify(tt.der, trust); !errors.Is(err, tt.want) {
+				t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+			}
+		}
+	}
+}
+
 // TestVerifyAtOurTime has an identity that expired yesterday claim that it
 // signed the day before: the claim must not count, nor may an honest phone's
 // slow clock.
