@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,8 +28,9 @@ const maxKeys = 10_000
 
 // Limiter counts events by key. It is safe for concurrent use.
 type Limiter struct {
-	perKey Rate
-	now    func() time.Time
+	perKey  Rate
+	perSite Rate // without a burst: sites are not counted
+	now     func() time.Time
 
 	mu   sync.Mutex
 	all  *rate.Limiter
@@ -55,15 +57,29 @@ func New(perKey, all Rate, now func() time.Time) *Limiter {
 	}
 }
 
+// NewBySite makes a limiter whose keys are those of Network, and which counts the
+// networks of one IPv6 site together, too: a customer is given a /56 or a /48, and
+// would else have the share of one network 256 or 65,536 times.
+func NewBySite(perNetwork, perSite, all Rate, now func() time.Time) *Limiter {
+	l := New(perNetwork, all, now)
+	l.perSite = perSite
+	return l
+}
+
 func bucket(r Rate) *rate.Limiter { return rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst) }
 
 // Allow takes one event of key and reports whether there was one left. An event
-// that key may not have is not taken from the others.
+// that key, or its site, may not have is not taken from the others.
 func (l *Limiter) Allow(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	return l.bucketOf(key).AllowN(now, 1) && l.all.AllowN(now, 1)
+	for _, b := range l.buckets(key) {
+		if !b.AllowN(now, 1) {
+			return false
+		}
+	}
+	return true
 }
 
 // Return gives back an event that Allow took and that turned out not to count.
@@ -72,7 +88,7 @@ func (l *Limiter) Return(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	for _, b := range []*rate.Limiter{l.bucketOf(key), l.all} {
+	for _, b := range l.buckets(key) {
 		b.AllowN(now, -1) // a bucket that is full stays so: rate caps it at its burst
 	}
 }
@@ -82,9 +98,9 @@ func (l *Limiter) Wait(key string) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	wait := until(l.all, now)
-	if element, known := l.keys[key]; known {
-		wait = max(wait, until(element.Value.(*entry).bucket, now))
+	wait := time.Duration(0)
+	for _, b := range l.begun(key) {
+		wait = max(wait, until(b, now))
 	}
 	return wait
 }
@@ -109,14 +125,45 @@ func (l *Limiter) Spent(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	if l.all.TokensAt(now) < 1 {
-		return true
-	}
-	element, known := l.keys[key]
-	return known && element.Value.(*entry).bucket.TokensAt(now) < 1
+	return slices.ContainsFunc(l.begun(key), func(b *rate.Limiter) bool { return b.TokensAt(now) < 1 })
 }
 
-func (l *Limiter) bucketOf(key string) *rate.Limiter {
+// buckets are those that an event of key is taken from, the narrowest first.
+func (l *Limiter) buckets(key string) []*rate.Limiter {
+	list := append(make([]*rate.Limiter, 0, 3), l.bucketOf(key, l.perKey))
+	if site, ok := l.siteOf(key); ok {
+		list = append(list, l.bucketOf(site, l.perSite))
+	}
+	return append(list, l.all)
+}
+
+// begun are those of buckets that something was taken from.
+func (l *Limiter) begun(key string) []*rate.Limiter {
+	list := append(make([]*rate.Limiter, 0, 3), l.all)
+	if element, known := l.keys[key]; known {
+		list = append(list, element.Value.(*entry).bucket)
+	}
+	if site, ok := l.siteOf(key); ok {
+		if element, known := l.keys[site]; known {
+			list = append(list, element.Value.(*entry).bucket)
+		}
+	}
+	return list
+}
+
+// siteOf is the key of the IPv6 /48 around the network that key names, if sites count.
+func (l *Limiter) siteOf(key string) (string, bool) {
+	if l.perSite.Burst == 0 {
+		return "", false
+	}
+	network, err := netip.ParsePrefix(key)
+	if err != nil || network.Bits() <= siteBits {
+		return "", false
+	}
+	return netip.PrefixFrom(network.Addr(), siteBits).Masked().String(), true
+}
+
+func (l *Limiter) bucketOf(key string, r Rate) *rate.Limiter {
 	if element, known := l.keys[key]; known {
 		l.used.MoveToFront(element)
 		return element.Value.(*entry).bucket
@@ -126,7 +173,7 @@ func (l *Limiter) bucketOf(key string) *rate.Limiter {
 		delete(l.keys, oldest.Value.(*entry).key)
 		l.used.Remove(oldest)
 	}
-	e := &entry{key: key, bucket: bucket(l.perKey)}
+	e := &entry{key: key, bucket: bucket(r)}
 	l.keys[key] = l.used.PushFront(e)
 	return e.bucket
 }
@@ -149,20 +196,30 @@ func Local(r *http.Request) bool {
 	return err == nil && address.Unmap().IsLoopback()
 }
 
-// Network is the key of r's peer: its IPv4 address, or its IPv6 /64, which is
-// what one customer has at the least.
+const (
+	networkBits = 64 // what one customer of IPv6 has at the least
+	siteBits    = 48 // and at the most (RFC 6177)
+)
+
+// Network is the key of r's peer, as NetworkOf says, or what else stands in
+// RemoteAddr.
 func Network(r *http.Request) string {
-	address, err := netip.ParseAddr(Address(r))
+	if network, ok := NetworkOf(Address(r)); ok {
+		return network
+	}
+	return Address(r)
+}
+
+// NetworkOf is the network that an address belongs to: itself for IPv4, and its /64
+// for IPv6. It is false for what is no address.
+func NetworkOf(address string) (network string, ok bool) {
+	ip, err := netip.ParseAddr(address)
 	if err != nil {
-		return Address(r)
+		return "", false
 	}
-	address = address.Unmap().WithZone("")
-	if address.Is4() {
-		return address.String()
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String(), true
 	}
-	prefix, err := address.Prefix(64)
-	if err != nil {
-		return address.String()
-	}
-	return prefix.String()
+	return netip.PrefixFrom(ip, networkBits).Masked().String(), true
 }

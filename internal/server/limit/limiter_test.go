@@ -170,6 +170,56 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
+// TestSite: one customer of IPv6 has a /48 at the most, which is 65,536 networks.
+func TestSite(t *testing.T) {
+	t.Parallel()
+	now, sleep := clock()
+	l := NewBySite(Rate{PerSecond: 0.01, Burst: 3}, Rate{PerSecond: 1, Burst: 10}, Rate{PerSecond: 1, Burst: 40}, now)
+	allowed := 0
+	for i := range 500 {
+		if l.Allow(fmt.Sprintf("2001:db8:1:%x::/64", i)) {
+			allowed++
+		}
+	}
+	if allowed != 10 {
+		t.Errorf("a site had %d events, want 10", allowed)
+	}
+	const fresh = "2001:db8:1:ffff::/64"
+	if !l.Spent(fresh) || l.Wait(fresh) != time.Second {
+		t.Errorf("a network that its site has spent: %v, wait %s", l.Spent(fresh), l.Wait(fresh))
+	}
+	for _, other := range []string{"2001:db8:2:ffff::/64", "192.0.2.7"} {
+		if l.Spent(other) || l.Wait(other) != 0 || !l.Allow(other) || !l.Allow(other) || !l.Allow(other) || l.Allow(other) {
+			t.Errorf("%s has not the share of one network", other)
+		}
+	}
+	for i := range 40 { // what is no IPv6 network has no site
+		if got, want := l.Allow(fmt.Sprintf("192.0.2.%d", 100+i)), i < 24; got != want {
+			t.Errorf("event %d for all: %v, want %v: what a site may not have is not taken from the others", i, got, want)
+		}
+	}
+	sleep(time.Second)
+	if l.Spent(fresh) || !l.Allow(fresh) || l.Allow("2001:db8:1:fffe::/64") {
+		t.Error("one second does not give the site one event")
+	}
+	l.Return(fresh)
+	if !l.Allow("2001:db8:1:fffe::/64") {
+		t.Error("an event given back is not the site's again")
+	}
+}
+
+func TestNetworkOf(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"", "@", "11111111-2222-4333-8444-555555555555", "192.0.2.7:80", "2001:db8::/64"} {
+		if got, ok := NetworkOf(address); ok {
+			t.Errorf("%q is an address of %s", address, got)
+		}
+	}
+	if got, ok := NetworkOf("2001:db8:1:2:3:4:5:6"); !ok || got != "2001:db8:1:2::/64" {
+		t.Errorf("got %q, %v", got, ok)
+	}
+}
+
 func TestLocal(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]bool{
