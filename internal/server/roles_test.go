@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -85,6 +86,26 @@ func call(h http.Handler, r *http.Request) int {
 	recorder := httptest.NewRecorder()
 	h.ServeHTTP(recorder, r)
 	return recorder.Code
+}
+
+// One host has thousands of IPv6 networks: what it tries is no reason to leave
+// another's refusal out of the trail.
+func TestOneSiteDoesNotCrowdOutRefusals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	h := public(t, w)
+	for i := range 600 {
+		from(h, fmt.Sprintf("[2001:db8:0:%x::1]:1", i), http.MethodGet, "/api/v1/users")
+	}
+	if rows := w.entries("token.refuse"); len(rows) < 20 || len(rows) > 50 {
+		t.Errorf("600 refusals of one site left %d rows", len(rows))
+	}
+	if got := from(h, "198.51.100.7:1", http.MethodGet, "/api/v1/users").Code; got != http.StatusUnauthorized {
+		t.Errorf("another network: status %d, want 401", got)
+	}
+	if rows := w.entries("token.refuse"); rows[len(rows)-1].Actor != "address:198.51.100.7" {
+		t.Errorf("the last row is of %s", rows[len(rows)-1].Actor)
+	}
 }
 
 func TestRefusedTokensAreAudited(t *testing.T) {

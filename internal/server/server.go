@@ -169,7 +169,7 @@ func newFront(c Config) (*front, error) {
 		access: accessapi.New(c.Access),
 		// A token has 256 bits, so nobody guesses one: this bounds what bad ones
 		// cost us, above all their audit rows.
-		refused: limit.New(limit.Rate{PerSecond: 0.5, Burst: 20}, limit.Rate{PerSecond: 20, Burst: 200}, c.Now),
+		refused: limit.NewBySite(limit.Rate{PerSecond: 0.5, Burst: 20}, limit.Rate{PerSecond: 1, Burst: 40}, limit.Rate{PerSecond: 20, Burst: 200}, c.Now),
 		metrics: m,
 	}
 	f.console = f.newConsole()
