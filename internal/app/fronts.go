@@ -25,7 +25,7 @@ import (
 func (a *App) openFronts(cfg config.Config) error {
 	r := a.rooms
 	registry := prometheus.NewRegistry()
-	for _, c := range []prometheus.Collector{r.push, endings{r.watch}, decisions{r.access}} {
+	for _, c := range []prometheus.Collector{r.push, endings{r.watch}, decisions{r.access}, r.trail.leftOut} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}
@@ -62,7 +62,7 @@ func (a *App) frontConfig(cfg config.Config, registry *prometheus.Registry) serv
 		Access: accessapi.Deps{Engine: r.access, Logins: r.access, Devices: r.enroll, Verdicts: r.compliance, Explains: r.explainer, Feed: r.feed, Tokens: r.tokens, Webhooks: r.webhooks},
 		Fleet:  reporter,
 		Tokens: r.tokens,
-		Audit:  a.db.Audit(),
+		Audit:  r.trail,
 		Ping:   a.db.Ping,
 		// What passes by itself is "try again later" to every caller.
 		Unavailable: store.Temporary,

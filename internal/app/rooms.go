@@ -54,6 +54,7 @@ type rooms struct {
 	tokens     *auth.Service
 	push       *push
 	mails      *mails
+	trail      *trail
 }
 
 // build opens the authority and wires the rooms.
@@ -78,8 +79,8 @@ func (a *App) build(ctx context.Context, cfg config.Config, topic string) error 
 	if err != nil {
 		return err
 	}
-	r := &rooms{authority: authority}
-	trail := a.strangers()
+	trail := newTrail(a.db.Audit(), a.now, a.room("audit"))
+	r := &rooms{authority: authority, trail: trail}
 	r.issuer = &certs.Issuer{
 		Authority: authority, Store: a.db.Certificates(), Renewals: a.db.Certificates(), Revocations: a.db.Certificates(),
 		Window: cfg.RenewalWindow, Now: a.now,
