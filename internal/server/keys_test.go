@@ -51,7 +51,7 @@ func TestWrongKeysShutOutNobodyElse(t *testing.T) {
 	t.Parallel()
 	h, _ := keysWorld(t)
 	for i := range 600 { // more than all networks together may try codes
-		network := fmt.Sprintf("[2001:db8:0:%x::1]:1", i)
+		network := fmt.Sprintf("[2001:db8:%x::1]:1", i)
 		for _, target := range []string{"/enroll/AAAA-AAAA", "/android/agent/certificates"} {
 			from(h, network, http.MethodGet, target)
 		}
@@ -78,6 +78,29 @@ func TestWrongKeysShutOutNobodyElse(t *testing.T) {
 	}
 	if last != http.StatusTooManyRequests {
 		t.Errorf("the thirtieth wrong key: %d", last)
+	}
+}
+
+// TestOneSiteShutsOutNobodyElse: whoever has a /56 of IPv6 has 256 networks, and may
+// neither try 256 times as many codes nor close the pages to everybody.
+func TestOneSiteShutsOutNobodyElse(t *testing.T) {
+	t.Parallel()
+	const calm, neighbour = "192.0.2.2:1", "[2001:db8:1:ffff::1]:1"
+	for _, tt := range []struct{ name, tried string }{
+		{"codes that do not exist", "/enroll/AAAA-AAAA"},
+		{"reasons that do not exist", "/access/why/no-such-token"},
+		{"a code that is good", "/enroll/" + goodCode},
+	} {
+		h := public(t, newWorld(t))
+		for i := range 256 * 8 {
+			from(h, fmt.Sprintf("[2001:db8:1:%x::1]:1", i%256), http.MethodGet, tt.tried)
+		}
+		if got := from(h, calm, http.MethodGet, "/enroll/"+goodCode).Code; got != http.StatusOK {
+			t.Errorf("%s: elsewhere a good link is answered %d", tt.name, got)
+		}
+		if got := from(h, neighbour, http.MethodGet, "/enroll/"+goodCode).Code; got != http.StatusTooManyRequests {
+			t.Errorf("%s: in a new network of the same site a good link is answered %d", tt.name, got)
+		}
 	}
 }
 
