@@ -97,6 +97,9 @@ func TestRefusals(t *testing.T) {
 		{"challenge expired", func(_ *testing.T, f *fixture, _ *phone) { f.skew = 2 * time.Hour }, scep.BadRequest},
 		{"EC requester, to whom nobody can encrypt", func(_ *testing.T, _ *fixture, p *phone) { p.key, p.cert = ec, selfSigned(ec) }, scep.BadAlg},
 		{"RSA requester of 1024 bits", func(_ *testing.T, _ *fixture, p *phone) { p.key, p.cert = short, selfSigned(short) }, scep.BadAlg},
+		{"RSA requester of 1024 bits, whose signature would not hold either", func(_ *testing.T, _ *fixture, p *phone) {
+			p.key, p.cert = must(rsa.GenerateKey(rand.Reader, 1024)), selfSigned(short)
+		}, scep.BadAlg},
 		{"encrypted to the issuing CA's name", func(_ *testing.T, _ *fixture, p *phone) { p.recipient = p.cert }, scep.BadMessageCheck},
 		{"no envelope", func(_ *testing.T, _ *fixture, p *phone) { p.envelope = []byte("hello") }, scep.BadMessageCheck},
 		{"signed data for an envelope", func(t *testing.T, f *fixture, p *phone) { p.envelope = newPhone(f, "").message(t) }, scep.BadMessageCheck},

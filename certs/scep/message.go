@@ -80,7 +80,7 @@ func (s *Service) takesCipher(c cms.Cipher) bool {
 }
 
 // check decides whether to open the envelope at all: a type on the list, sound
-// algorithms, a signature that holds, and a key to which a reply can be closed.
+// algorithms, a key to which a reply can be closed, and a signature that holds.
 func (s *Service) check(m *cms.SCEPRequest) error {
 	// The list comes first: what is not on it gets no further, whatever else it
 	// says (CVE-2026-30836 was a type that skipped the challenge).
@@ -90,15 +90,16 @@ func (s *Service) check(m *cms.SCEPRequest) error {
 	if !s.takesDigest(m.Digest) {
 		return refuse(cms.BadAlg, "digest is not accepted", nil)
 	}
-	if err := m.CheckSignature(); err != nil {
-		return refuse(cms.BadMessageCheck, "signature does not hold", err)
-	}
+	// The key is of the sender's choice, and so would be what it costs to verify by it.
 	key, ok := m.Signer.PublicKey.(*rsa.PublicKey)
 	if !ok {
 		return refuse(cms.BadAlg, "requester's key is not RSA", nil)
 	}
 	if bits := key.N.BitLen(); bits < 2048 || bits > 4096 {
 		return refuse(cms.BadAlg, fmt.Sprintf("requester's RSA key has %d bits", bits), nil)
+	}
+	if err := m.CheckSignature(); err != nil {
+		return refuse(cms.BadMessageCheck, "signature does not hold", err)
 	}
 	return nil
 }
