@@ -22,7 +22,7 @@ type MailClient struct {
 	Type, Model string
 	Name        string           // that the phone has
 	LastAt      time.Time        // newest contact; zero: it never came
-	ShutOut     bool             // blocked, and never let in: the mail server has not met it
+	ShutOut     bool             // never let in, and blocked or no phone of ours for sure: it has but asked
 	Enrollment  mdm.EnrollmentID // active one of the user that it is, or may be; empty: none
 	Guessed     bool             // nothing but a guess says that it is that phone
 	Device      mdm.DeviceID     // of that phone
@@ -30,10 +30,12 @@ type MailClient struct {
 }
 
 // counts reports whether the device takes one of the mailbox's places at its
-// server: it came, or its account is set up and it will.
+// server: it was let in, or its account is set up and it will be. A gate asks before
+// anybody has checked a password: who only ever asked must keep nobody out.
 func (c MailClient) counts() bool { return c.HasMail || c.placed() }
 
-// placed reports whether the mail server may know it already.
+// placed reports whether the mail server may know it already, or will as soon as the
+// phone that it is on is in order.
 func (c MailClient) placed() bool { return !c.LastAt.IsZero() && !c.ShutOut }
 
 // enrolled reports whether it is a phone of ours for sure.

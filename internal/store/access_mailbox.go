@@ -107,7 +107,7 @@ func mailClients(devices []access.Device, phones []mailboxPhone) []enroll.MailCl
 		if len(d.Spellings) > 0 {
 			c.DeviceID = d.Spellings[0]
 		}
-		c.LastAt, c.ShutOut = d.LastAt, d.Effect == access.Block && d.SyncAt.IsZero()
+		c.LastAt, c.ShutOut = d.LastAt, d.SyncAt.IsZero() && (d.Effect == access.Block || phone == nil || guessed)
 		list = append(list, c)
 	}
 	for _, p := range phones {

@@ -23,17 +23,20 @@ func testMailbox(make Maker) func(*testing.T) {
 		}
 		w.same(sharers(alice), []enroll.MailClient{})
 
-		// A mail client alone, and one that was shut out before it was ever let in.
-		old := w.meet(alice, "OLD")
+		// One mail client that was let in once, and two that only ever asked: who does
+		// that has proved no password.
+		old := w.letIn(alice, "OLD")
 		bad := w.meet(alice, "BAD")
-		_, err := w.DB.Access().Publish(w.ctx, []access.Change{{At: w.now(), DeviceID: bad.ID, UserID: alice.ID, Key: bad.Key,
-			Decision: access.Decision{Effect: access.Block}}})
-		w.ok(err)
+		wait := w.meet(alice, "WAIT")
+		w.published(old, access.Block)
+		w.published(bad, access.Block)
+		w.published(wait, access.Quarantine)
 		w.meet(bob, "BOB")
 		client := func(d access.Device, shut bool) enroll.MailClient {
 			return enroll.MailClient{ID: string(d.ID), DeviceID: d.Spellings[0], Type: "iPhone", LastAt: d.LastAt, ShutOut: shut}
 		}
-		w.same(sharers(alice), []enroll.MailClient{client(bad, true), client(old, false)})
+		w.same(sharers(alice), []enroll.MailClient{client(bad, true), client(old, false), client(wait, true)})
+		w.ok(w.DB.Access().RemoveDevice(w.ctx, wait.ID, w.entry("access.remove_device", string(wait.ID))))
 
 		// A phone that tells another spelling of a DeviceId is that mail client.
 		e := w.enrolled(alice, "U1")
@@ -62,16 +65,21 @@ func testMailbox(make Maker) func(*testing.T) {
 		phone.HasMail = true
 		w.same(sharers(alice)[1], phone)
 
-		// Another phone without a mail client, and a guess that a client is that phone.
+		// Another phone without a mail client, and a guess that a client is that phone:
+		// whoever asks may be taken for it. Of one that is it for sure, all that counts
+		// is whether it is blocked.
 		second := w.enrolled(alice, "U2")
 		w.same(sharers(alice)[0], enroll.MailClient{Enrollment: second.ID, Device: second.DeviceID})
 		guess, err := w.DB.Access().Meet(w.ctx, sighting(alice, "GUESS", w.now()), second.ID)
 		w.ok(err)
-		maybe := client(guess, false)
+		maybe := client(guess, true)
 		maybe.Enrollment, maybe.Device, maybe.Guessed = second.ID, second.DeviceID, true
 		w.same(sharers(alice), []enroll.MailClient{client(bad, true), maybe, phone})
 		w.ok(w.DB.Access().Bind(w.ctx, guess.ID, second.ID, access.ProofConfirmed, w.entry("access.bind", string(guess.ID))))
-		maybe.Guessed = false
+		maybe.Guessed, maybe.ShutOut = false, false
+		w.same(sharers(alice)[1], maybe)
+		w.published(guess, access.Block)
+		maybe.ShutOut = true
 		w.same(sharers(alice)[1], maybe)
 
 		// A phone that is not managed any more is a mail client and no more.
@@ -79,6 +87,24 @@ func testMailbox(make Maker) func(*testing.T) {
 		w.same(sharers(alice)[2], client(old, false))
 		w.same(len(sharers(bob)), 1)
 	}
+}
+
+// letIn is a mail client that was let through to the mail server.
+func (w *world) letIn(u directory.User, spelling string) access.Device {
+	w.t.Helper()
+	d := w.meet(u, spelling)
+	seen := sighting(u, spelling, w.now())
+	seen.Effect = access.Allow
+	w.ok(w.DB.Access().Seen(w.ctx, []access.Sighting{seen}))
+	return w.client(d.ID).Device
+}
+
+// published says what becomes of a mail client whose effect nobody was told before.
+func (w *world) published(d access.Device, effect access.Effect) {
+	w.t.Helper()
+	_, err := w.DB.Access().Publish(w.ctx, []access.Change{{At: w.now(), DeviceID: d.ID, UserID: d.UserID, Key: d.Key,
+		Decision: access.Decision{Effect: effect}}})
+	w.ok(err)
 }
 
 func testCrowded(make Maker) func(*testing.T) {
