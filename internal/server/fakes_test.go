@@ -428,6 +428,8 @@ func (f engine) Named(_ context.Context, login string) ([]directory.UserID, erro
 	return []directory.UserID{"u1"}, nil
 }
 
+func (f engine) Certified(context.Context, string, string) (bool, error) { return true, f.w.did(false) }
+
 // goodReason is the token of the one reason page there is.
 const goodReason = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 

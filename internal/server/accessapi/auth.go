@@ -17,6 +17,9 @@ type Logins interface {
 	// Named returns the people whose login it is, as Decide would find them: none
 	// without error, and several where a bare user name is ambiguous.
 	Named(ctx context.Context, login string) ([]directory.UserID, error)
+	// Certified reports whether it is one person's login, and on a phone of theirs is
+	// the certificate with that lower-case hex SHA-256.
+	Certified(ctx context.Context, login, certificate string) (bool, error)
 }
 
 // What a web server in front of a mailbox says of the request that it holds.
@@ -43,6 +46,8 @@ const (
 // mail server's part, and a request that this gate lets through has proved nothing
 // yet. So a request without any proof of identity is let through as well: the mail
 // server tells it to sign in, and gives it nothing else.
+// A certificate is such a proof: some web server may take it for a sign-in, so it is
+// decided about.
 func (a *API) Auth(w http.ResponseWriter, r *http.Request) error {
 	d, query, err := a.judge(r)
 	if faults := refusal.All(err); len(faults) > 0 {
@@ -81,14 +86,11 @@ func (a *API) judge(r *http.Request) (d access.Decision, query string, err error
 	if err != nil {
 		return d, "", err
 	}
-	if o.method == http.MethodOptions || o.authorization == "" {
+	if o.method == http.MethodOptions || o.authorization == "" && o.certificate == "" {
 		return access.Decision{Effect: access.Allow}, q.String(), nil
 	}
-	user, err := signedIn(o.authorization)
+	user, err := a.who(r.Context(), &o, q.User)
 	if err != nil {
-		return d, "", err
-	}
-	if err := a.sameOwner(r.Context(), user, q.User); err != nil {
 		return d, "", err
 	}
 	d, err = a.d.Engine.Decide(r.Context(), access.Client{
@@ -96,6 +98,35 @@ func (a *API) judge(r *http.Request) (d access.Decision, query string, err error
 		UserAgent: o.agent, Address: o.address, Certificate: o.certificate,
 	})
 	return d, q.String(), err
+}
+
+// who is the user whose mailbox the request is for: by Authorization, or where there
+// is none by the certificate. asked is the user in the query; empty: none.
+func (a *API) who(ctx context.Context, o *original, asked string) (string, error) {
+	if o.authorization == "" {
+		return asked, a.certified(ctx, o.certificate, asked)
+	}
+	user, err := signedIn(o.authorization)
+	if err != nil {
+		return "", err
+	}
+	return user, a.sameOwner(ctx, user, asked)
+}
+
+// certified refuses a certificate of which we do not know that it is the user's: it
+// opens its owner's mailbox, and a client may name any user it likes.
+func (a *API) certified(ctx context.Context, certificate, user string) error {
+	if user == "" {
+		return refusal.New(eas.ErrQuery, "User", "is missing, and a certificate alone signs in", "send it in the query, or send Authorization")
+	}
+	is, err := a.d.Logins.Certified(ctx, user, certificate)
+	if err != nil {
+		return err
+	}
+	if !is {
+		return refusal.New(eas.ErrQuery, headerCertificate, "is on no phone of the user in the query", "sign in with user name and password")
+	}
+	return nil
 }
 
 // sameOwner refuses a request that names another mailbox than the one of who

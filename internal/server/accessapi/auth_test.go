@@ -45,6 +45,12 @@ func (g *gate) Named(_ context.Context, login string) ([]directory.UserID, error
 	}[strings.ToLower(login)], nil
 }
 
+// Certified: alice has one phone, with one certificate.
+func (g *gate) Certified(_ context.Context, login, certificate string) (bool, error) {
+	sum := sha256.Sum256([]byte("a certificate"))
+	return strings.ToLower(login) == "alice@example.test" && certificate == hex.EncodeToString(sum[:]), g.err
+}
+
 const (
 	syncURI  = "/Microsoft-Server-ActiveSync?Cmd=Sync&User=alice%40example.test&DeviceId=APPL1&DeviceType=iPhone"
 	itsQuery = "?Cmd=Sync&User=alice%40example.test&DeviceId=APPL1&DeviceType=iPhone"
@@ -130,6 +136,7 @@ func TestAuthAsks(t *testing.T) {
 	sum := sha256.Sum256(der)
 	escaped := url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 	encoded := "/microsoft-server-activesync?" + base64.StdEncoding.EncodeToString([]byte("\x8d\x00\x09\x04\x05APPL1\x00\x06iPhone"))
+	other := url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("another one")})))
 	full := access.Client{User: "alice@example.test", DeviceID: "APPL1", DeviceType: "iPhone", UserAgent: "Apple-iPhone", Protocol: "16.1", Address: "192.0.2.7"}
 	with := func(change func(*access.Client)) *access.Client {
 		c := full
@@ -150,6 +157,8 @@ func TestAuthAsks(t *testing.T) {
 		{"IPv6", map[string]string{headerAddress: "2001:db8::1"}, with(func(c *access.Client) { c.Address = "2001:db8::1" }), true},
 		{"no address", map[string]string{headerAddress: ""}, with(func(c *access.Client) { c.Address = "" }), true},
 		{"nobody signs in: the mail server says how", map[string]string{"Authorization": ""}, nil, true},
+		{"a certificate signs in alone", map[string]string{"Authorization": "", headerCertificate: escaped}, with(func(c *access.Client) { c.Certificate = hex.EncodeToString(sum[:]) }), true},
+		{"options with a certificate alone", map[string]string{"Authorization": "", headerCertificate: escaped, headerMethod: "OPTIONS"}, nil, true},
 		{"options", map[string]string{headerMethod: "OPTIONS", headerURI: "/Microsoft-Server-ActiveSync"}, nil, true},
 
 		{"options of something else", map[string]string{headerMethod: "OPTIONS", headerURI: "/owa"}, nil, false},
@@ -174,6 +183,9 @@ func TestAuthAsks(t *testing.T) {
 		{"address that is none", map[string]string{headerAddress: "unix:"}, nil, false},
 		{"certificate that is none", map[string]string{headerCertificate: "abc"}, nil, false},
 		{"two certificates", map[string]string{headerCertificate: escaped + escaped}, nil, false},
+		{"a certificate alone, and no user", map[string]string{"Authorization": "", headerCertificate: escaped, headerURI: encoded}, nil, false},
+		{"a certificate alone, of nobody's phone", map[string]string{"Authorization": "", headerCertificate: other}, nil, false},
+		{"a certificate alone, of another one's phone", map[string]string{"Authorization": "", headerCertificate: escaped, headerURI: strings.Replace(syncURI, "alice", "bob", 1)}, nil, false},
 		{"a long user agent", map[string]string{"User-Agent": strings.Repeat("a", 2000)}, nil, false},
 	}
 	for _, tt := range tests {
@@ -203,6 +215,22 @@ func TestAuthAsks(t *testing.T) {
 	w := httptest.NewRecorder()
 	if err := New(Deps{Engine: &gate{answer: access.Decision{Effect: access.Allow}}}).Auth(w, twice); err != nil || w.Code != http.StatusForbidden {
 		t.Errorf("two Authorization headers: %d, %v", w.Code, err)
+	}
+}
+
+// TestCertificateAloneIsDecidedAbout: where a web server takes a certificate for a
+// sign-in, nobody asks for a password behind it.
+func TestCertificateAloneIsDecidedAbout(t *testing.T) {
+	t.Parallel()
+	escaped := url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("a certificate")})))
+	r := ask(map[string]string{"Authorization": "", headerCertificate: escaped})
+	w := httptest.NewRecorder()
+	if err := New(Deps{Engine: &gate{answer: access.Decision{Effect: access.Block}}, Logins: &gate{}}).Auth(w, r); err != nil || w.Code != http.StatusForbidden || w.Header().Get(HeaderDecision) != "block" {
+		t.Errorf("a blocked phone: %d, %v, %v", w.Code, w.Header(), err)
+	}
+	w = httptest.NewRecorder()
+	if err := New(Deps{Engine: &gate{}, Logins: &gate{err: access.ErrUnavailable}}).Auth(w, r); !errors.Is(err, access.ErrUnavailable) || len(w.Header()) > 0 {
+		t.Errorf("people cannot be looked up: %v, %v", err, w.Header())
 	}
 }
 

@@ -188,6 +188,8 @@ func (d deciding) DecideMany(ctx context.Context, clients []access.Client) ([]ac
 
 func (deciding) Named(context.Context, string) ([]directory.UserID, error) { return nil, nil }
 
+func (deciding) Certified(context.Context, string, string) (bool, error) { return false, nil }
+
 func TestManyDecisionsAtOnce(t *testing.T) {
 	t.Parallel()
 	a := New(Deps{Engine: deciding{}})
