@@ -2,7 +2,6 @@ package access
 
 import (
 	"slices"
-	"strings"
 
 	"sallyport/compliance"
 	"sallyport/enroll/directory"
@@ -134,7 +133,7 @@ func (w *walk) aim(p *Policy) aim {
 }
 
 func (w *walk) breaksGlass(s *Spec) bool {
-	return slices.ContainsFunc(s.BreakGlass, func(upn string) bool { return strings.EqualFold(upn, w.person().UPN) })
+	return slices.ContainsFunc(s.BreakGlass, func(upn string) bool { return directory.Same(upn, w.person().UPN) })
 }
 
 func (w *walk) platform(s *Spec) bool {

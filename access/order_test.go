@@ -289,6 +289,7 @@ func TestDecideByPolicy(t *testing.T) {
 		{"withdrawn", spec(func(s *Spec) { s.Assign = directory.Audience{} }), Quarantine, fallback, "default", none, "", 0},
 		{"excepted", spec(func(s *Spec) { s.Except = group("staff") }), Quarantine, fallback, "default", none, "", 0},
 		{"break-glass", spec(func(s *Spec) { s.BreakGlass = []string{"ALICE@example.test"} }), Quarantine, fallback, "default", none, "", 0},
+		{"break-glass of one whose name looks so", spec(func(s *Spec) { s.BreakGlass = []string{"alice@example.te\u017ft"} }), Block, failed, "passcode", "", "", 0},
 		{"another's break-glass", spec(func(s *Spec) { s.BreakGlass = []string{"staff"} }), Block, failed, "passcode", "", "", 0},
 		{"platform", spec(func(s *Spec) { s.Platforms = []mdm.Platform{mdm.Android, mdm.Apple} }), Block, failed, "passcode", "", "", 0},
 		{"another platform", spec(func(s *Spec) { s.Platforms = []mdm.Platform{mdm.Android} }), Quarantine, fallback, "default", none, "", 0},

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -148,7 +147,7 @@ func (k SMIMEKey) usable(mail string, now time.Time) bool {
 }
 
 func holdsName(names []string, name string) bool {
-	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+	return slices.ContainsFunc(names, func(n string) bool { return directory.Same(n, name) })
 }
 
 // newer orders keys by their beginning, the latest first.

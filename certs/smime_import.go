@@ -191,7 +191,7 @@ func (s *SMIME) userByMail(ctx context.Context, mail string) (directory.User, *r
 		func(u directory.User) string { return u.UPN },
 	} {
 		for _, u := range found {
-			if strings.EqualFold(name(u), mail) {
+			if directory.Same(name(u), mail) {
 				return u, nil, nil
 			}
 		}

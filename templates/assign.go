@@ -129,7 +129,7 @@ func approximate(text string, v values) string {
 	return b.String()
 }
 
-func fold(mailbox string) string { return strings.ToLower(mailbox) }
+func fold(mailbox string) string { return directory.Fold(mailbox) }
 
 // RefuseShared refuses a shared mailbox as the target of a mail profile.
 func RefuseShared(u directory.User, sentinel error, field string) *refusal.Error {

@@ -200,7 +200,7 @@ func (s Secret) belongsTo(u directory.User, sentinel error, field string, accept
 	}
 	for _, held := range slices.Concat(s.UPNs, s.Mails) {
 		for _, name := range accepted {
-			if name != "" && strings.EqualFold(held, name) {
+			if name != "" && directory.Same(held, name) {
 				return nil
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/certs"
+	"sallyport/enroll/directory"
 	"sallyport/internal/refusal"
 	"sallyport/internal/secret"
 	"sallyport/profiles"
@@ -153,7 +154,7 @@ func (b *builder) await(c mobileconfig.Common, file string, k certs.SMIMEKey) {
 // sameAddress warns of a certificate for other addresses than the account's:
 // programs compare them with the sender of a message (RFC 8550, section 3).
 func (b *builder) sameAddress(path string, key certs.SMIMEKey, mail string) {
-	if slices.ContainsFunc(key.Mails, func(held string) bool { return strings.EqualFold(held, mail) }) {
+	if slices.ContainsFunc(key.Mails, func(held string) bool { return directory.Same(held, mail) }) {
 		return
 	}
 	held := "no mail address"

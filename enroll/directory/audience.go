@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -28,18 +27,18 @@ type audienceForm struct {
 
 const everyone = "everyone"
 
-// Includes reports whether u is meant. Groups and UPNs compare without regard to case.
+// Includes reports whether u is meant. Groups and UPNs compare as by Same.
 func (a Audience) Includes(u User) bool {
 	if a.Everyone {
 		return true
 	}
 	for _, upn := range a.Users {
-		if strings.EqualFold(upn, u.UPN) {
+		if Same(upn, u.UPN) {
 			return true
 		}
 	}
 	for _, group := range a.Groups {
-		if slices.ContainsFunc(u.Groups, func(g string) bool { return strings.EqualFold(g, group) }) {
+		if slices.ContainsFunc(u.Groups, func(g string) bool { return Same(g, group) }) {
 			return true
 		}
 	}

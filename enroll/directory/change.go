@@ -28,7 +28,7 @@ type knowns map[string]*User
 
 // known returns the user on record under that UPN, nil when there is none.
 func (s *Service) known(ctx context.Context, seen knowns, upn string) (*User, error) {
-	key := strings.ToLower(upn)
+	key := Fold(upn)
 	if u, ok := seen[key]; ok {
 		return u, nil
 	}
@@ -70,8 +70,8 @@ func (s *Service) changes(ctx context.Context, users []User, seen knowns) (chang
 func (s *Service) conflicts(ctx context.Context, rows []bounded.CSVRow, users []User) (refusal.List, error) {
 	lines, inFile := map[string]bounded.CSVRow{}, map[string]bool{}
 	for i, u := range users {
-		lines[strings.ToLower(u.Email)] = rows[i]
-		inFile[strings.ToLower(u.UPN)] = true
+		lines[Fold(u.Email)] = rows[i]
+		inFile[Fold(u.UPN)] = true
 	}
 	var found []conflict
 	for page := (Page{Limit: maxPage}); ; {
@@ -80,7 +80,7 @@ func (s *Service) conflicts(ctx context.Context, rows []bounded.CSVRow, users []
 			return nil, err
 		}
 		for _, u := range some {
-			if r, ok := lines[strings.ToLower(u.Email)]; ok && !inFile[strings.ToLower(u.UPN)] {
+			if r, ok := lines[Fold(u.Email)]; ok && !inFile[Fold(u.UPN)] {
 				found = append(found, conflict{r.Line, u})
 			}
 		}

@@ -23,6 +23,10 @@ func Fold(s string) string {
 	}, s)
 }
 
+// Same reports whether two names of users or groups are one: as Fold has it, and not
+// by Unicode's folding (strings.EqualFold), which takes the long s for an s.
+func Same(a, b string) bool { return a == b || Fold(a) == Fold(b) }
+
 // folded says quickly of most names that there is nothing to do.
 func folded(s string) bool {
 	for i := range len(s) {

@@ -41,11 +41,11 @@ func (s *Service) Save(ctx context.Context, users []User) ([]User, error) {
 	}
 	now := make(map[string]User, len(written))
 	for _, u := range written {
-		now[strings.ToLower(u.UPN)] = u
+		now[Fold(u.UPN)] = u
 	}
 	stored := make([]User, len(users))
 	for i, u := range users {
-		key := strings.ToLower(u.UPN)
+		key := Fold(u.UPN)
 		if before := seen[key]; before != nil {
 			stored[i] = *before
 		}
@@ -110,7 +110,7 @@ func (s *Service) Import(ctx context.Context, r io.Reader) (added, updated int, 
 		return 0, 0, err
 	}
 	for _, u := range written {
-		if seen[strings.ToLower(u.UPN)] == nil {
+		if seen[Fold(u.UPN)] == nil {
 			added++
 		} else {
 			updated++
@@ -173,7 +173,7 @@ func newSeen() seen { return seen{upns: map[string]bool{}, emails: map[string]bo
 
 func (s seen) doubles(u User, prefix string) refusal.List {
 	var list refusal.List
-	upn, email := strings.ToLower(u.UPN), strings.ToLower(u.Email)
+	upn, email := Fold(u.UPN), Fold(u.Email)
 	if upn != "" && s.upns[upn] {
 		list.Add(refusal.New(ErrInvalid, prefix+"upn", "is the UPN of another user in the same input", "name each user once"))
 	}

@@ -45,7 +45,7 @@ func normalGroups(groups []string) []string {
 	var kept []string
 	for _, g := range groups {
 		g = strings.Trim(g, " ")
-		if g != "" && !slices.ContainsFunc(kept, func(k string) bool { return strings.EqualFold(k, g) }) {
+		if g != "" && !slices.ContainsFunc(kept, func(k string) bool { return Same(k, g) }) {
 			kept = append(kept, g)
 		}
 	}

@@ -133,7 +133,7 @@ func (a *API) certified(ctx context.Context, certificate, user string) error {
 // signs in. People are compared, not their names: one may sign in as
 // EXAMPLE\alice and be alice@example.test in the query.
 func (a *API) sameOwner(ctx context.Context, signedIn, asked string) error {
-	if asked == "" || strings.EqualFold(asked, signedIn) {
+	if asked == "" || directory.Same(asked, signedIn) {
 		return nil
 	}
 	one, err := a.d.Logins.Named(ctx, signedIn)

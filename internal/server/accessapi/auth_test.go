@@ -166,6 +166,7 @@ func TestAuthAsks(t *testing.T) {
 		{"a stranger in the query", map[string]string{headerURI: strings.Replace(syncURI, "alice", "mallory", 1)}, nil, false},
 		{"a stranger signs in", map[string]string{"Authorization": basic("mallory@example.test:pw")}, nil, false},
 		{"two strangers", map[string]string{"Authorization": basic("mallory:pw"), headerURI: strings.Replace(syncURI, "alice", "eve", 1)}, nil, false},
+		{"a name that looks like the other", map[string]string{"Authorization": basic("alice@example.te\u017ft:pw")}, nil, false},
 		{"a name of two people", map[string]string{"Authorization": basic("alice:pw")}, nil, false},
 		{"no URI", map[string]string{headerURI: ""}, nil, false},
 		{"no method", map[string]string{headerMethod: ""}, nil, false},
