@@ -169,15 +169,20 @@ func (a *Act) ask(p *program, device accessapi.DeviceDetail, in adminapi.ActionR
 		return "", usageError{fmt.Sprintf("%s cannot be undone: repeat the phone's name with --confirm %q", actName(in.Kind), cell(plan.Device))}
 	}
 	writePlan(p.stderr, device, in, plan)
-	fmt.Fprintf(p.stderr, "Type the phone's name to go on (%s): ", cell(plan.Device))
+	return plan.Device, p.typeOut("the phone's name", plan.Device)
+}
+
+// typeOut has a name typed on the terminal by whoever goes on.
+func (p *program) typeOut(what, name string) error {
+	fmt.Fprintf(p.stderr, "Type %s to go on (%s): ", what, cell(name))
 	line, err := bufio.NewReader(p.stdin).ReadString('\n')
 	if err != nil && line == "" {
-		return "", fmt.Errorf("nothing was typed, and nothing was done: %w", err)
+		return fmt.Errorf("nothing was typed, and nothing was done: %w", err)
 	}
-	if name := strings.TrimSpace(line); name == plan.Device {
-		return name, nil
+	if strings.TrimSpace(line) != name {
+		return fmt.Errorf("that is not %s: nothing was done", what)
 	}
-	return "", fmt.Errorf("that is not its name: nothing was done")
+	return nil
 }
 
 func refusedPlan(plan adminapi.ActionPlan) error { return refusal.List(plan.Refused).OrNil() }

@@ -123,8 +123,16 @@ func (c *invitationListCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	var all []adminapi.Invitation
-	err = pages(func(cursor string) (string, error) {
+	all, err := c.find(p, api)
+	if err != nil {
+		return err
+	}
+	return listInvitations(p, c.Output, all)
+}
+
+func (c *invitationListCmd) find(p *program, api *client) ([]adminapi.Invitation, error) {
+	all := []adminapi.Invitation{}
+	err := pages(func(cursor string) (string, error) {
 		q := pageQuery(cursor)
 		if c.User != "" {
 			q.Set("user", c.User)
@@ -134,10 +142,11 @@ func (c *invitationListCmd) Run(p *program) error {
 		all = append(all, page.Invitations...)
 		return page.Next, err
 	})
-	if err != nil {
-		return err
-	}
-	return list(p, c.Output, all, "ID USER STATE OWNERSHIP PIN EXPIRES BY", func(i adminapi.Invitation) []string {
+	return all, err
+}
+
+func listInvitations(p *program, o Output, all []adminapi.Invitation) error {
+	return list(p, o, all, "ID USER STATE OWNERSHIP PIN EXPIRES BY", func(i adminapi.Invitation) []string {
 		return []string{i.ID, i.User, i.State, i.Ownership, yes(i.PINRequired), stamp(i.ExpiresAt), i.CreatedBy}
 	})
 }

@@ -99,7 +99,11 @@ func (c *secretListCmd) Run(p *program) error {
 	if err := api.get(p.ctx, "/api/v1/secrets", nil, &answer); err != nil {
 		return err
 	}
-	return list(p, c.Output, answer.Secrets, "NAME KIND FOR SUBJECT NOT-AFTER SET", func(s templates.Secret) []string {
+	return listSecrets(p, c.Output, answer.Secrets)
+}
+
+func listSecrets(p *program, o Output, all []templates.Secret) error {
+	return list(p, o, all, "NAME KIND FOR SUBJECT NOT-AFTER SET", func(s templates.Secret) []string {
 		return []string{s.Name, string(s.Kind), owner(s), s.Subject, stamp(s.NotAfter), stamp(s.CreatedAt)}
 	})
 }

@@ -27,8 +27,16 @@ func (c *smimeListCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	var keys []adminapi.SMIMEKey
-	err = pages(func(cursor string) (string, error) {
+	keys, err := c.find(p, api)
+	if err != nil {
+		return err
+	}
+	return listSMIME(p, c.Output, keys)
+}
+
+func (c *smimeListCmd) find(p *program, api *client) ([]adminapi.SMIMEKey, error) {
+	keys := []adminapi.SMIMEKey{}
+	err := pages(func(cursor string) (string, error) {
 		q := pageQuery(cursor)
 		if c.User != "" {
 			q.Set("user", c.User)
@@ -41,10 +49,7 @@ func (c *smimeListCmd) Run(p *program) error {
 		keys = append(keys, page.Keys...)
 		return page.Next, err
 	})
-	if err != nil {
-		return err
-	}
-	return listSMIME(p, c.Output, keys)
+	return keys, err
 }
 
 func listSMIME(p *program, o Output, keys []adminapi.SMIMEKey) error {
