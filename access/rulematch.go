@@ -52,6 +52,18 @@ func (r *Rule) Validate() error {
 	return faults.OrNil()
 }
 
+// Warnings say what the rule does beyond what it seems to: none keeps it from
+// being added. Family, user agent, model, OS and protocol are the mail client's own
+// words, so that a rule of nothing else lets in whatever speaks like that. A group
+// is the directory's word, ownership an enrolled phone's, an address the proxy's.
+func (r *Rule) Warnings() []*refusal.Error {
+	if r.Effect != Allow || r.Group != "" || r.Ownership != "" || r.Network != "" {
+		return nil
+	}
+	return []*refusal.Error{refusal.New(ErrInvalid, "effect", "devices without an enrolment are let in, too: a mail client says of itself that it is of this kind",
+		"add ownership, group or network, or leave it to the policies, which let in enrolled phones without any rule")}
+}
+
 func checkPattern(field, pattern string) *refusal.Error {
 	begin, open := strings.CutSuffix(pattern, "*")
 	switch {

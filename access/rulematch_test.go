@@ -156,3 +156,26 @@ func referenceRule(r Rule, in *Inputs, live []Phone) bool {
 		(fits(r.Protocol, protocol) || strings.HasPrefix(r.Protocol, "<") && protocol != "" && protocol < r.Protocol[1:]) &&
 		fits(r.Group, in.People[0].Groups...) && fits(r.Ownership, owners...) && (r.Network == "" || network.Contains(address))
 }
+
+func TestRuleWarnings(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		rule Rule
+		want int
+	}{
+		"family":               {Rule{Effect: Allow, Family: "iPhone"}, 1},
+		"all of its own words": {Rule{Effect: Allow, Family: "iPhone", Model: "iPhone15,4", OS: "iOS 26*", UserAgent: "Apple*", Protocol: "16.1"}, 1},
+		"block":                {Rule{Effect: Block, Family: "iPhone"}, 0},
+		"quarantine":           {Rule{Effect: Quarantine, Family: "iPhone"}, 0},
+		"and an enrolment":     {Rule{Effect: Allow, Family: "iPhone", Ownership: "corporate"}, 0},
+		"and a group":          {Rule{Effect: Allow, Family: "iPhone", Group: "staff"}, 0},
+		"and a network":        {Rule{Effect: Allow, Family: "iPhone", Network: "192.0.2.0/24"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := test.rule.Warnings(); len(got) != test.want {
+				t.Errorf("got warnings %v, want %d", got, test.want)
+			}
+		})
+	}
+}

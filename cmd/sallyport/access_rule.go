@@ -159,6 +159,7 @@ func (c *accessRuleAddCmd) Run(p *program) error {
 		}
 		p.nothingDone()
 	}
+	p.warn(out.Warnings)
 	if out.Offer != "" {
 		fmt.Fprintf(p.stderr, "the default allows everything, so this rule means nothing yet; whom another one shuts out: sallyport access default %s --dry-run\n", out.Offer)
 	}

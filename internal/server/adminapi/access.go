@@ -104,6 +104,8 @@ type AccessRuleAnswer struct {
 	Rule   access.Rule    `json:"rule"`
 	Offer  access.Effect  `json:"offer,omitempty"`
 	Impact *access.Impact `json:"impact,omitempty"` // of a dry run
+
+	Warnings []*refusal.Error `json:"warnings"`
 }
 
 // AccessDefaultInput sets the default, by either of its names.
@@ -153,13 +155,13 @@ func (a *API) AddAccessRule(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return wire.WriteJSON(w, http.StatusOK, AccessRuleAnswer{Rule: n.Rule, Offer: offer, Impact: &impact})
+		return wire.WriteJSON(w, http.StatusOK, AccessRuleAnswer{Rule: n.Rule, Offer: offer, Impact: &impact, Warnings: wire.List(n.Rule.Warnings())})
 	}
 	rule, offer, err := a.d.Access.AddRule(r.Context(), n)
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, AccessRuleAnswer{Rule: rule, Offer: offer})
+	return wire.WriteJSON(w, http.StatusOK, AccessRuleAnswer{Rule: rule, Offer: offer, Warnings: wire.List(rule.Warnings())})
 }
 
 func (a *API) newRule(ctx context.Context, in AccessRuleInput) (access.NewRule, error) {
