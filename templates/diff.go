@@ -35,6 +35,18 @@ func Diff(a, b Spec) []Change {
 	return d.changes
 }
 
+// DiffSecurity is Diff for security policies.
+func DiffSecurity(a, b SecuritySpec) []Change {
+	for _, s := range []*SecuritySpec{&a, &b} {
+		if s.Android.Enforcement == nil {
+			s.Android.Enforcement = &profiles.AndroidEnforcement{} // its days come and go one by one
+		}
+	}
+	var d differ
+	d.fields("", reflect.ValueOf(a), reflect.ValueOf(b))
+	return d.changes
+}
+
 // meaning writes defaults out.
 func meaning(s Spec) Spec {
 	accounts := make([]profiles.ExchangeAccount, len(s.Accounts))

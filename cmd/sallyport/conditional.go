@@ -22,20 +22,36 @@ type IfMatch struct {
 // given says whether a flag names what may be written over.
 func (f IfMatch) given() bool { return f.Force || f.IfMatch != "" }
 
-// on is a client whose writes hold only under the condition.
-func (f IfMatch) on(c *client) (*client, error) {
+// names is the revision that is written over, as the flags or else the document say: 0
+// where it is to be new, or neither says anything; templates.AnyRevision for --force.
+func (f IfMatch) names(d document) (int, error) {
 	switch n, err := strconv.Atoi(f.IfMatch); {
 	case f.Force:
-		return c.with("If-Match", "*"), nil
+		return templates.AnyRevision, nil
 	case f.IfMatch == "":
-		return c, nil
+		return d.base, nil
 	case f.IfMatch == "new":
-		return c.with("If-None-Match", "*"), nil
+		return 0, nil
 	case err != nil || n < 1:
-		return nil, usageError{"--if-match takes the number of a revision, or the word new"}
+		return 0, usageError{"--if-match takes the number of a revision, or the word new"}
 	default:
-		return c.following(n), nil
+		return n, nil
 	}
+}
+
+// on is a client whose writes hold only under the condition.
+func (f IfMatch) on(c *client) (*client, error) {
+	switch n, err := f.names(document{}); {
+	case err != nil:
+		return nil, err
+	case n == templates.AnyRevision:
+		return c.with("If-Match", "*"), nil
+	case n > 0:
+		return c.following(n), nil
+	case f.given():
+		return c.with("If-None-Match", "*"), nil
+	}
+	return c, nil
 }
 
 // onTemplate is on for what changes one part of a template and keeps the rest:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"sallyport/internal/refusal"
 	"sallyport/internal/server/accessapi"
 	"sallyport/internal/server/adminapi"
 	"sallyport/mdm"
@@ -24,28 +25,34 @@ type erased struct {
 
 // securityPlan is the answer of security-policy apply --dry-run in JSON.
 type securityPlan struct {
-	Policy   string   `json:"policy"`
-	Revision int      `json:"revision"` // the newest one now; 0: there is none
-	Block    *int     `json:"block_after_days"`
-	Wipe     *int     `json:"wipe_after_days"` // null: Android erases nothing by itself
-	Erased   []erased `json:"erased"`
+	Policy   string             `json:"policy"`
+	Revision int                `json:"revision"` // the newest one now; 0: there is none
+	Changed  bool               `json:"changed"`  // false: applying it would write nothing
+	Changes  []templates.Change `json:"changes"`
+	Block    *int               `json:"block_after_days"`
+	Wipe     *int               `json:"wipe_after_days"` // null: Android erases nothing by itself
+	Erased   []erased           `json:"erased"`
+	Warnings []*refusal.Error   `json:"warnings"`
 }
 
-// planSecurity says which phones a security policy would have Android erase.
-func (p *program) planSecurity(api *client, spec templates.SecuritySpec) (securityPlan, error) {
-	plan := securityPlan{Policy: spec.Name, Erased: []erased{}}
+// planSecurity says what a security policy would change, and which phones it would
+// have Android erase.
+func (p *program) planSecurity(api *client, spec templates.SecuritySpec, source []byte) (securityPlan, error) {
+	plan := securityPlan{Policy: spec.Name, Changed: true, Erased: []erased{}, Warnings: append([]*refusal.Error{}, spec.Warnings()...)}
 	var known adminapi.SecurityPolicies
 	if err := api.get(p.ctx, "/api/v1/security-policies", nil, &known); err != nil {
 		return plan, err
 	}
 	all := []templates.SecurityRevision{{Name: spec.Name, Spec: spec}}
+	var newest templates.SecuritySpec
 	for _, r := range known.Policies {
 		if r.Name == spec.Name {
-			plan.Revision = r.Number
+			newest, plan.Revision, plan.Changed = r.Spec, r.Number, r.Source != string(source)
 		} else {
 			all = append(all, r)
 		}
 	}
+	plan.Changes = append([]templates.Change{}, templates.DiffSecurity(newest, spec)...)
 	if e := spec.Android.Enforcement; e != nil {
 		plan.Block, plan.Wipe = e.BlockAfterDays, e.WipeAfterDays
 	}
@@ -95,7 +102,21 @@ func erasedOf(d accessapi.Device) erased {
 	return e
 }
 
-// printSecurityPlan lists them.
+// securityChanges prints what an apply would change.
+func (p *program) securityChanges(plan securityPlan) error {
+	if !plan.Changed {
+		fmt.Fprintf(p.stdout, "security policy %s revision %d says the same already\n", cell(plan.Policy), plan.Revision)
+		return nil
+	}
+	fmt.Fprintf(p.stdout, "security policy %s would become revision %d; nothing was changed\n", cell(plan.Policy), plan.Revision+1)
+	if len(plan.Changes) == 0 {
+		fmt.Fprintln(p.stdout, "no setting differs: only the wording of the file")
+		return nil
+	}
+	return printChanges(p, Output{}, plan.Changes)
+}
+
+// printSecurityPlan lists the phones that Android would erase.
 func (p *program) printSecurityPlan(plan securityPlan) {
 	if plan.Wipe == nil {
 		return

@@ -19,7 +19,7 @@ type securityPolicyCmd struct {
 
 type securityApplyCmd struct {
 	File         string `short:"f" required:"" help:"YAML file, - for standard input." placeholder:"FILE"`
-	DryRun       bool   `help:"Change nothing: say which Android phones it would have erased, and when."`
+	DryRun       bool   `help:"Change nothing: say what would change, and which Android phones it would have erased, and when."`
 	ConfirmErase int    `help:"Days after which the policy has Android erase phones that stay out of line: its wipe_after_days, by whoever has read --dry-run." placeholder:"DAYS"`
 	IfMatch
 	Output
@@ -43,7 +43,7 @@ func (c *securityApplyCmd) Run(p *program) error {
 		return err
 	}
 	if c.DryRun {
-		return c.dryRun(p, spec)
+		return c.dryRun(p, d, spec)
 	}
 	api, err := c.follow(p, d)
 	if err != nil {
@@ -70,22 +70,57 @@ func (c *securityApplyCmd) Run(p *program) error {
 	return nil
 }
 
-func (c *securityApplyCmd) dryRun(p *program, spec templates.SecuritySpec) error {
+func (c *securityApplyCmd) dryRun(p *program, d document, spec templates.SecuritySpec) error {
+	if d.refused != nil {
+		return p.faulty(c.File, d.text, d.refused)
+	}
 	api, err := p.client()
 	if err != nil {
 		return err
 	}
-	plan, err := p.planSecurity(api, spec)
+	plan, err := p.planSecurity(api, spec, d.source)
 	if err != nil {
+		return err
+	}
+	if err := c.foretold(plan, d); err != nil {
 		return err
 	}
 	if c.json() {
 		return printJSON(p.stdout, plan)
 	}
-	fmt.Fprintf(p.stdout, "security policy %s can be applied; nothing was changed\n", cell(spec.Name))
+	if err := p.securityChanges(plan); err != nil {
+		return err
+	}
 	p.printSecurityPlan(plan)
-	p.warn(spec.Warnings())
+	p.warn(plan.Warnings)
+	if needs := c.needs(plan, d); needs != "" {
+		fmt.Fprintf(p.stderr, "to apply it on what you saw here:%s\n", needs)
+	}
 	return nil
+}
+
+// foretold is the refusal that the real one would meet because of the revision that
+// the flags, or the document, name.
+func (c *securityApplyCmd) foretold(plan securityPlan, d document) error {
+	base, err := c.names(d)
+	if err != nil || !plan.Changed || base == templates.AnyRevision || base == plan.Revision || !c.given() && d.base == 0 {
+		return err
+	}
+	return templates.ConflictOf(plan.Policy, plan.Revision, base)
+}
+
+// needs are the flags without which the real one would be refused.
+func (c *securityApplyCmd) needs(plan securityPlan, d document) (flags string) {
+	if !plan.Changed {
+		return ""
+	}
+	if plan.Revision > 0 && !c.given() && d.base == 0 {
+		flags += fmt.Sprintf(" --if-match %d", plan.Revision)
+	}
+	if plan.Wipe != nil && c.ConfirmErase != *plan.Wipe {
+		flags += fmt.Sprintf(" --confirm-erase %d", *plan.Wipe)
+	}
+	return flags
 }
 
 type securityListCmd struct{ Output }
