@@ -22,6 +22,7 @@ const runPatience = 3 * time.Minute
 type demo struct {
 	t               *testing.T
 	bin, data, port string
+	served          func() // while it serves; nil: nothing
 }
 
 // TestMakeRun: both stories end in decision: allow, the second run goes on with what the
@@ -41,7 +42,9 @@ func TestMakeRun(t *testing.T) {
 		"met           identity_certificate", "not_jailbroken: Google vouches")
 	d.allowed(first, "alice@example.test", "bob@example.test")
 
-	second := d.run()
+	again := d
+	again.served = d.besides
+	second := again.run()
 	d.wants(second, "organisation: kept as it was", "phone: enrolled already")
 	d.allowed(second, "alice@example.test", "bob@example.test")
 	if strings.Contains(second, "signed up") || strings.Contains(second, "invitation:") {
@@ -59,11 +62,45 @@ func TestMakeRun(t *testing.T) {
 	}
 }
 
+func (d demo) command() *exec.Cmd {
+	cmd := exec.Command("sh", filepath.Join("..", "..", "deploy", "demo", "run.sh"))
+	cmd.Env = append(os.Environ(), "BIN="+d.bin, "DATA="+d.data, "PORT="+d.port)
+	return cmd
+}
+
+// besides: a second make run says what is in its way, and leaves alone what the first
+// one goes by.
+func (d demo) besides() {
+	d.t.Helper()
+	side := filepath.Join(d.data, "apns", "side")
+	before, err := os.ReadFile(side)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	sameData, samePort := d, d
+	sameData.port = freePort(d.t)
+	d.wants(sameData.refused(), "make run: DATA="+d.data+" is in use by the server on https://localhost:"+d.port)
+	if after, err := os.ReadFile(side); err != nil || string(after) != string(before) {
+		d.t.Errorf("where the stand-in for Apple listens: got %q, %v, want %q", after, err, before)
+	}
+	samePort.data = filepath.Join(d.t.TempDir(), "other")
+	d.wants(samePort.refused(), "make run: the server did not start: ", "localhost:"+d.port+" is in use by another program")
+}
+
+// refused is what make run says when it cannot begin.
+func (d demo) refused() string {
+	d.t.Helper()
+	out, err := d.command().CombinedOutput()
+	if err == nil {
+		d.t.Error("make run ended well, want that it is refused")
+	}
+	return string(out)
+}
+
 // run is make run up to the line that it serves, and Ctrl-C.
 func (d demo) run() string {
 	d.t.Helper()
-	cmd := exec.Command("sh", filepath.Join("..", "..", "deploy", "demo", "run.sh"))
-	cmd.Env = append(os.Environ(), "BIN="+d.bin, "DATA="+d.data, "PORT="+d.port)
+	cmd := d.command()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches all of a terminal
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -80,6 +117,9 @@ func (d demo) run() string {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		fmt.Fprintln(&said, lines.Text())
 		if strings.HasSuffix(lines.Text(), " audit list") { // the last line
+			if d.served != nil {
+				d.served()
+			}
 			_ = syscall.Kill(group, syscall.SIGINT)
 		}
 	}

@@ -44,6 +44,10 @@ trap 'exit 143' TERM
 case $PORT in
 '' | *[!0-9]*) die "PORT=$PORT is not a number" ;;
 esac
+# The stand-ins rewrite files that a running server and its phones go by.
+if running=$(sallyport doctor 2>/dev/null | sed -n 's/^[a-z]*  *server: \(.*\) runs .*/\1/p') && [ -n "$running" ]; then
+	die "DATA=$DATA is in use by the server on $running: stop that one, or take another directory: make run PORT=9443 DATA=/tmp/sallyport"
+fi
 umask 077 # the log, too, is for its owner alone
 mkdir -p "$DATA" || die "cannot make the directory DATA=$DATA"
 # serve closes an empty directory by itself; with its log in it, it is not empty.
@@ -85,8 +89,8 @@ STARTED="$SERVER $STARTED"
 tries=0
 until sallyport doctor --wait 1s --pid "$SERVER" >/dev/null 2>&1; do
 	if ! kill -0 "$SERVER" 2>/dev/null; then
-		tail -c "+$((before + 1))" "$LOG" | tail -n 5 >&2 # of this start alone
-		die "the server did not start; with another port or data directory: make run PORT=9443 DATA=/tmp/sallyport"
+		cause=$(tail -c "+$((before + 1))" "$LOG" | sed -n 's/^sallyport: //p' | tail -n 1) # of this start alone
+		die "the server did not start: ${cause:-see $LOG}; with another port or data directory: make run PORT=9443 DATA=/tmp/sallyport"
 	fi
 	tries=$((tries + 1))
 	[ "$tries" -lt 60 ] || { sallyport doctor >&2 || true; die "the server does not answer, see $LOG"; }
