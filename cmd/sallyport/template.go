@@ -128,10 +128,14 @@ type complianceCmd struct {
 
 type complianceApplyCmd struct {
 	File string `short:"f" required:"" help:"YAML file, - for standard input." placeholder:"FILE"`
+	Rehearsed
 	Output
 }
 
 func (c *complianceApplyCmd) Run(p *program) error {
+	if c.DryRun {
+		return c.plan(p)
+	}
 	var applied adminapi.PolicyApplied
 	if err := p.apply("/api/v1/compliance/policies", c.File, &applied); err != nil {
 		return err

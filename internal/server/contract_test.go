@@ -111,7 +111,7 @@ var examples = map[string]example{
 	"POST /api/v1/smime/exports/{id}/approve":            {path: "/api/v1/smime/exports/x1/approve", status: 200},
 	"POST /api/v1/smime/exports/{id}/take":               {path: "/api/v1/smime/exports/x1/take", body: `{"password":"a long password","legacy":true}`, contentType: jsonType, status: 200},
 	"GET /api/v1/compliance/policies":                    {path: "/api/v1/compliance/policies", status: 200},
-	"POST /api/v1/compliance/policies":                   {path: "/api/v1/compliance/policies", body: "name: phones\n", contentType: yamlType, status: 200},
+	"POST /api/v1/compliance/policies":                   {path: "/api/v1/compliance/policies?dry_run=false", body: "name: phones\n", contentType: yamlType, status: 200},
 	"GET /api/v1/compliance/progress":                    {path: "/api/v1/compliance/progress", status: 200},
 	"GET /api/v1/compliance/policies/{name}":             {path: "/api/v1/compliance/policies/phones", status: 200},
 	"GET /api/v1/invitations":                            {path: "/api/v1/invitations?user=alice@example.test", status: 200},

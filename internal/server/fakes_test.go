@@ -398,6 +398,10 @@ var policy = compliance.Policy{Name: "phones", Number: 2, Source: "name: phones\
 func (f complianceFake) Apply(context.Context, []byte) (compliance.Policy, bool, error) {
 	return policy, false, f.w.did(true)
 }
+func (f complianceFake) Plan(context.Context, compliance.Spec) (compliance.Impact, error) {
+	return compliance.Impact{Phones: 2, ShutOut: 1, Sample: []compliance.Shift{{EnrollmentID: "e1", User: "alice@example.test",
+		Before: compliance.Compliant, After: compliance.NotCompliant, Policy: "phones@3", Open: "passcode failed"}}}, f.w.did(false)
+}
 func (f complianceFake) Policies(context.Context) ([]compliance.Policy, error) {
 	return []compliance.Policy{policy}, f.w.did(false)
 }

@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -22,28 +23,57 @@ func (a *API) ListPolicies(w http.ResponseWriter, r *http.Request) error {
 	return wire.WriteJSON(w, http.StatusOK, Policies{Policies: wire.List(list)})
 }
 
-// ApplyPolicy answers POST /api/v1/compliance/policies.
+// ApplyPolicy answers POST /api/v1/compliance/policies: with dry_run=true it says
+// whom the policy would shut out, and applies nothing.
 func (a *API) ApplyPolicy(w http.ResponseWriter, r *http.Request) error {
+	dry, err := dryRun(r)
+	if err != nil {
+		return err
+	}
 	source, err := wire.ReadText(r, yamlTypes[:]...)
 	if err != nil {
 		return err
+	}
+	if dry {
+		return a.planPolicy(w, r, source)
 	}
 	policy, changed, err := a.d.Compliance.Apply(r.Context(), source)
 	if err != nil {
 		return err
 	}
 	extend(w) // it looks at every user
-	warnings, err := a.d.Viewer.Unreached(r.Context(), policy.Spec.Assign, directory.Audience{})
+	warnings, without, err := a.warnPolicy(r.Context(), policy.Spec)
 	if err != nil {
 		return err
 	}
-	users, total, err := a.d.Compliance.Unmailed(r.Context(), policy.Spec)
+	return wire.WriteJSON(w, http.StatusOK, PolicyApplied{Policy: policy, Changed: changed, Warnings: warnings, Unmailed: without})
+}
+
+func (a *API) planPolicy(w http.ResponseWriter, r *http.Request, source []byte) error {
+	spec, err := compliance.ParsePolicy(source)
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, PolicyApplied{
-		Policy: policy, Changed: changed, Warnings: wire.List(append(warnings, unmailed(users, total)...)), Unmailed: Unmailed{Total: total, Users: wire.List(users)},
-	})
+	extend(w) // it looks at every phone
+	impact, err := a.d.Compliance.Plan(r.Context(), spec)
+	if err != nil {
+		return err
+	}
+	warnings, without, err := a.warnPolicy(r.Context(), spec)
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, http.StatusOK, PolicyPlan{Impact: impact, Warnings: warnings, Unmailed: without})
+}
+
+// warnPolicy says whom a policy names in vain, and who cannot comply.
+func (a *API) warnPolicy(ctx context.Context, spec compliance.Spec) ([]*refusal.Error, Unmailed, error) {
+	warnings, err := a.d.Viewer.Unreached(ctx, spec.Assign, directory.Audience{})
+	if err != nil {
+		return nil, Unmailed{}, err
+	}
+	users, total, err := a.d.Compliance.Unmailed(ctx, spec)
+	return wire.List(append(warnings, unmailed(users, total)...)), Unmailed{Total: total, Users: wire.List(users)}, err
 }
 
 // unmailedShown is how many users a warning names; the answer has more.

@@ -63,6 +63,7 @@ type SecretService interface {
 // ComplianceService keeps the policies. *compliance.Service is one.
 type ComplianceService interface {
 	Apply(ctx context.Context, source []byte) (compliance.Policy, bool, error)
+	Plan(ctx context.Context, spec compliance.Spec) (compliance.Impact, error)
 	Policies(ctx context.Context) ([]compliance.Policy, error)
 	Unmailed(ctx context.Context, spec compliance.Spec) (upns []string, total int, err error)
 	Progress(ctx context.Context) (compliance.Run, error)

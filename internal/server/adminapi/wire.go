@@ -135,6 +135,13 @@ type PolicyApplied struct {
 	Unmailed Unmailed          `json:"without_template"`
 }
 
+// PolicyPlan answers the dry run of the same.
+type PolicyPlan struct {
+	Impact   compliance.Impact `json:"impact"`
+	Warnings []*refusal.Error  `json:"warnings"`
+	Unmailed Unmailed          `json:"without_template"`
+}
+
 // Unmailed are users whom a policy asks for a mail profile though no mail template
 // is assigned to them.
 type Unmailed struct {
