@@ -145,7 +145,7 @@ func (a *Act) order(p *program, in adminapi.ActionRequest) error {
 	}
 	var out adminapi.ActionOrdered
 	if err := api.post(p.ctx, path, in, &out); err != nil {
-		return err
+		return typedError(err)
 	}
 	if a.json() {
 		return printJSON(p.stdout, out)
@@ -185,7 +185,9 @@ func (p *program) typeOut(what, name string) error {
 	return nil
 }
 
-func refusedPlan(plan adminapi.ActionPlan) error { return refusal.List(plan.Refused).OrNil() }
+func refusedPlan(plan adminapi.ActionPlan) error {
+	return typedError(refusal.List(plan.Refused).OrNil())
+}
 
 func (a *Act) printPlan(p *program, device accessapi.DeviceDetail, in adminapi.ActionRequest, plan adminapi.ActionPlan) error {
 	if a.json() {
@@ -273,6 +275,20 @@ func typed(text string) string {
 		text = strings.ReplaceAll(text, string(kind), actName(string(kind)))
 	}
 	return text
+}
+
+// typedError does so in what the server refuses.
+func typedError(err error) error {
+	var list refusal.List
+	for _, r := range refusal.All(err) {
+		spelled := *r
+		spelled.Reason, spelled.Remedy = typed(r.Reason), typed(r.Remedy)
+		list = append(list, &spelled)
+	}
+	if len(list) == 0 {
+		return err
+	}
+	return list
 }
 
 func actPath(device, act string) string {
