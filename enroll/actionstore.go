@@ -144,7 +144,7 @@ type WakeResult struct {
 
 // PushState is the fleet as push sees it.
 type PushState struct {
-	Active     int       // active enrolments
+	Active     int       // active enrolments of Apple phones
 	Reachable  int       // hold that topic and a live token
 	PollOnly   int       // enrolled under a placeholder topic
 	OtherTopic int       // hold another push topic: lost to this certificate

@@ -26,7 +26,7 @@ type PushStatus struct {
 	Next        string      `json:"next,omitempty"`
 }
 
-// PushPhones counts active enrolments.
+// PushPhones counts active enrolments of Apple phones: Google wakes those with Android.
 type PushPhones struct {
 	Active     int       `json:"active"`
 	Reachable  int       `json:"reachable"`

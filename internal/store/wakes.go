@@ -177,13 +177,14 @@ func (s *Wakes) SaveWake(ctx context.Context, w enroll.Wakeup, r enroll.WakeResu
 	})
 }
 
-// PushState counts what push can do for the active enrolments of a topic.
+// PushState counts what push can do for the active enrolments of a topic. Android
+// phones are not among them: Google wakes those.
 func (s *Wakes) PushState(ctx context.Context, topic string) (enroll.PushState, error) {
 	var p enroll.PushState
 	err := s.db.read(ctx, "count push states", func(t *tx) error {
 		err := t.QueryRowContext(ctx, `SELECT
-			(SELECT COUNT(*) FROM enroll_enrollments WHERE state IN `+activeStates+`),
-			(SELECT COUNT(*) FROM enroll_enrollments WHERE state IN `+activeStates+` AND poll_only = TRUE)`).Scan(&p.Active, &p.PollOnly)
+			COUNT(*), COUNT(CASE WHEN poll_only = TRUE THEN 1 END)
+			FROM enroll_enrollments WHERE state IN `+activeStates+` AND platform = $1`, mdm.Apple).Scan(&p.Active, &p.PollOnly)
 		if err != nil {
 			return err
 		}

@@ -318,6 +318,8 @@ func testPushState(make Maker) func(*testing.T) {
 		w := newWorld(t, make)
 		w.same(w.pushState("topic"), enroll.PushState{})
 		u := w.user("alice@example.test")
+		w.androidPhone("anna@example.test") // Google wakes it
+		w.same(w.pushState("topic"), enroll.PushState{})
 		good, dead := w.reachable(u, "U1"), w.reachable(u, "U2")
 		w.enrolled(u, "U3") // poll-only
 		w.admitted(u, "U4")
