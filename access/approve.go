@@ -271,7 +271,7 @@ func unsay(list []Personal, p Personal) ([]Personal, error) {
 func (s *Service) device(ctx context.Context, id DeviceID) (DeviceRow, error) {
 	row, err := s.Devices.Device(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return DeviceRow{}, refusal.New(ErrNotFound, "id", "there is no mail client "+strconv.Quote(string(id)), "list them to see the IDs")
+		return DeviceRow{}, refusal.New(ErrNotFound, "id", "there is no mail client "+strconv.Quote(string(id)), "list them to see the IDs: sallyport access device list")
 	}
 	if err != nil {
 		return DeviceRow{}, fmt.Errorf("read device: %w", err)

@@ -153,7 +153,7 @@ func (s *Service) RemoveRule(ctx context.Context, id RuleID, reason string) erro
 	}
 	err := s.Rules.RemoveRule(ctx, id, s.entry(ctx, "access.rule_remove", string(id), "reason", reason))
 	if errors.Is(err, ErrNotFound) {
-		return refusal.New(ErrNotFound, "id", "there is no access rule "+strconv.Quote(string(id)), "list them to see the IDs")
+		return refusal.New(ErrNotFound, "id", "there is no access rule "+strconv.Quote(string(id)), "list them to see the IDs: sallyport access rule list")
 	}
 	if err != nil {
 		return fmt.Errorf("remove access rule %s: %w", id, err)
@@ -169,7 +169,7 @@ func (s *Service) PlanRemoval(ctx context.Context, id RuleID) (Impact, error) {
 	}
 	at := slices.IndexFunc(before.Rules, func(r Rule) bool { return r.ID == id })
 	if at < 0 {
-		return Impact{}, refusal.New(ErrNotFound, "id", "there is no access rule "+strconv.Quote(string(id)), "list them to see the IDs")
+		return Impact{}, refusal.New(ErrNotFound, "id", "there is no access rule "+strconv.Quote(string(id)), "list them to see the IDs: sallyport access rule list")
 	}
 	after := before
 	after.Rules = slices.Delete(slices.Clone(before.Rules), at, at+1)

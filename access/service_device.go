@@ -75,7 +75,7 @@ func (s *Service) whole(ctx context.Context, id DeviceID) (DeviceRow, *Entry, er
 		return DeviceRow{}, nil, fmt.Errorf("read people: %w", err)
 	}
 	if len(entries) == 0 { // removed between the two reads
-		return DeviceRow{}, nil, refusal.New(ErrNotFound, "id", "the user of this mail client is gone", "list them to see who is there")
+		return DeviceRow{}, nil, refusal.New(ErrNotFound, "id", "the user of this mail client is gone", "list them to see who is there: sallyport access device list")
 	}
 	return row, &entries[0], nil
 }

@@ -28,7 +28,7 @@ func (s *Service) Policy(ctx context.Context, name string) (Policy, error) {
 }
 
 func missingPolicy(name string) error {
-	return refusal.New(ErrNotFound, "name", "there is no conditional-access policy "+strconv.Quote(name)+" in force", "list them to see the names")
+	return refusal.New(ErrNotFound, "name", "there is no conditional-access policy "+strconv.Quote(name)+" in force", "list them to see the names: sallyport access policy list")
 }
 
 // ApplyPolicy accepts a policy as an admin wrote it. Applying the same text again

@@ -35,7 +35,7 @@ func androidChecks(ctx context.Context, api *client, now time.Time) []check {
 	case s.Enterprise == "":
 		return []check{{name, gap, "not signed up at Google: Android phones set up mail by hand", "sallyport android signup --service-account FILE; docs/android.md"}}
 	}
-	first := check{name, good, fmt.Sprintf("%s of project %s; %d phones", s.Enterprise, s.Project, s.Phones.Active), ""}
+	first := check{name, good, fmt.Sprintf("%s of project %s; phones: %d", s.Enterprise, s.Project, s.Phones.Active), ""}
 	if !s.SetUp {
 		first.Grade, first.Fact = warn, first.Fact+"; Google has not taken topic, sign-in page and base policy yet"
 		first.Next = "sallyport android doctor"

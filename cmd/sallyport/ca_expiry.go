@@ -45,7 +45,7 @@ func ownChecks(own []enroll.Ending) []check {
 }
 
 func phoneCheck(e enroll.IdentityEndings) check {
-	c := check{"identities of phones", good, fmt.Sprintf("%d end within 30 days, %d of them within 7; %d phones wait to renew one", e.Within30, e.Within7, e.Waiting), ""}
+	c := check{"identities of phones", good, fmt.Sprintf("%d end within 30 days, %d of them within 7; waiting to renew one: %d", e.Within30, e.Within7, e.Waiting), ""}
 	if e.Within7 > 0 {
 		c.Grade, c.Next = warn, "see them with sallyport ca list --within 7d: their phones have to come to be renewed, or enrol again"
 	}

@@ -243,7 +243,7 @@ func pushChecks(p *program, api *client) []check {
 	}
 	c := check{Name: name, Grade: good, Fact: pushCertificateFact(s), Next: s.Next}
 	if s.Stage != "" {
-		c.Fact += fmt.Sprintf("; wakes %d of %d phones", s.Phones.Reachable, s.Phones.Active)
+		c.Fact += fmt.Sprintf("; phones that it wakes: %d of %d", s.Phones.Reachable, s.Phones.Active)
 	}
 	switch s.Stage {
 	case "":

@@ -134,6 +134,10 @@ func TestNotFoundSaysWhich(t *testing.T) {
 		}
 		if p.Status != 404 || len(p.Errors) != 1 || p.Errors[0].Field != test.field || p.Errors[0].Reason != test.reason {
 			t.Errorf("%s %s: %s, want %s: %s", test.method, test.e.path, recorder.Body, test.field, test.reason)
+			continue
+		}
+		if how := p.Errors[0].Remedy; strings.HasPrefix(how, "list them") && !(strings.Contains(how, ": sallyport ") && strings.HasSuffix(how, " list")) {
+			t.Errorf("%s %s: the remedy %q names no command", test.method, test.e.path, how)
 		}
 	}
 }

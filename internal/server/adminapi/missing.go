@@ -12,9 +12,15 @@ import (
 // maxQuoted is how much of a name an answer repeats.
 const maxQuoted = 100
 
+// lists are the commands that show what is on record, by what it is called.
+var lists = map[string]string{
+	"user": "user list", "template": "template list", "secret": "secret list", "security policy": "security-policy list",
+	"compliance policy": "compliance list", "certificate": "ca list",
+}
+
 // noSuch refuses what names something that is not on record.
 func noSuch(sentinel error, field, what, value string) *refusal.Error {
-	return refusal.New(sentinel, field, "there is no "+what+" "+quoted(value), "list them to see the names")
+	return refusal.New(sentinel, field, "there is no "+what+" "+quoted(value), "list them to see the names: sallyport "+lists[what])
 }
 
 // missing says which one there is not, where a room said only that there is
@@ -48,7 +54,7 @@ func missingSecret(err error, name, upn string) error {
 	if upn != "" {
 		whose = " of " + quoted(upn)
 	}
-	return refusal.New(templates.ErrNotFound, "name", "there is no secret "+quoted(name)+whose, "list them to see the names")
+	return refusal.New(templates.ErrNotFound, "name", "there is no secret "+quoted(name)+whose, "list them to see the names: sallyport "+lists["secret"])
 }
 
 // quoted shows what a caller sent, whatever it holds.
