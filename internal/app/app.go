@@ -107,7 +107,8 @@ func New(ctx context.Context, cfg config.Config, o Options) (_ *App, err error) 
 	if err := a.secure(ctx, cfg); err != nil {
 		return nil, err
 	}
-	a.gaps = gaps(a.publicURL, a.given(cfg), publicly(nil, a.now()))
+	a.gaps = append(gaps(a.publicURL, a.given(cfg), publicly(nil, a.now())),
+		listenGap(a.publicURL, a.bound["listen"].Addr(), len(cfg.TrustedProxies))...)
 	if err := a.openFronts(cfg); err != nil {
 		return nil, err
 	}

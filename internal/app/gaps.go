@@ -14,7 +14,7 @@ import (
 // Gap is something that a real phone needs and this installation lacks. While
 // there is one, the server is for rehearsals: the enrolment page says so.
 type Gap struct {
-	Name    string `json:"name"`    // public_url, tls_certificate, signing_certificate, push_certificate
+	Name    string `json:"name"`    // public_url, listen, tls_certificate, signing_certificate, push_certificate
 	Problem string `json:"problem"` // what it means for a phone
 	Next    string `json:"next"`    // what to do about it
 }
@@ -27,10 +27,36 @@ func pushGap() Gap {
 		"sallyport push csr, then follow docs/push-certificate.md; until then enrol software phones only"}
 }
 
-// lacks says whether the gap is one for phones of that platform. An Android phone
-// installs no profile of ours, and is woken by Google.
+// lacks says whether the gap is one for phones of that platform that came here:
+// those have got through. An Android phone installs no profile of ours, and is
+// woken by Google.
 func (g Gap) lacks(p mdm.Platform) bool {
+	if g.Name == listenName {
+		return false
+	}
 	return p != mdm.Android || g.Name == "public_url" || g.Name == "tls_certificate"
+}
+
+// listenGap is there when this server alone can call itself, though its name is
+// for others: phones get "connection refused", and nothing reaches a log. A proxy
+// on this machine is no gap; that there is one, trusted_proxies says.
+func listenGap(publicURL string, bound net.Addr, proxies int) []Gap {
+	address, ok := bound.(*net.TCPAddr)
+	if !ok || !address.IP.IsLoopback() || proxies > 0 || thisMachine(hostOf(publicURL)) {
+		return nil
+	}
+	return []Gap{{listenName,
+		"nothing but this machine can connect to " + address.String() + ", and phones are told to call " + publicURL,
+		"start with --listen :443 (listen: among the settings); or, behind a proxy on this machine, name it: --trusted-proxies 127.0.0.1, docs/reverse-proxy.md"}}
+}
+
+const listenName = "listen"
+
+// thisMachine reports whether a host means the machine that asks.
+func thisMachine(host string) bool {
+	host = strings.ToLower(host)
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
 // given are the certificates that came from outside, with their chains; nil

@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/x509"
+	"net"
 	"strings"
 	"testing"
 
@@ -57,6 +58,42 @@ func TestPrivate(t *testing.T) {
 	} {
 		if got := private(u); got != want {
 			t.Errorf("private(%s): got %t", u, got)
+		}
+	}
+}
+
+// A name for phones and an address for this machine alone do not go together,
+// unless a proxy stands between them.
+func TestListenGap(t *testing.T) {
+	t.Parallel()
+	const public = "https://mdm.example.com"
+	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8443}
+	for _, test := range []struct {
+		name, url string
+		bound     *net.TCPAddr
+		proxies   int
+		want      bool
+	}{
+		{"loopback", public, loopback, 0, true},
+		{"loopback of IPv6", public, &net.TCPAddr{IP: net.IPv6loopback, Port: 8443}, 0, true},
+		{"a name of the house", "https://mdm.corp.internal", loopback, 0, true},
+		{"every address", public, &net.TCPAddr{IP: net.IPv6unspecified, Port: 443}, 0, false},
+		{"an address of its own", public, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 443}, 0, false},
+		{"a proxy", public, loopback, 1, false},
+		{"a rehearsal", "https://localhost:8443", loopback, 0, false},
+		{"a rehearsal by address", "https://[::1]:8443", loopback, 0, false},
+	} {
+		found := listenGap(test.url, test.bound, test.proxies)
+		if got := len(found) == 1; got != test.want {
+			t.Errorf("%s: got %v", test.name, found)
+		}
+		for _, g := range found {
+			if !strings.Contains(g.Problem, test.bound.String()) || !strings.Contains(g.Problem, test.url) || !strings.Contains(g.Next, "--listen") {
+				t.Errorf("%s: %+v", test.name, g)
+			}
+			if g.lacks(mdm.Apple) || g.lacks(mdm.Android) {
+				t.Errorf("%s: a phone that has come is told that none can", test.name)
+			}
 		}
 	}
 }
