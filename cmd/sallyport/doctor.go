@@ -237,6 +237,7 @@ func serverChecks(p *program) []check {
 		checks = append(checks, storageCheck(ctx, api))
 		checks = append(checks, endingChecks(p, api)...)
 		checks = append(checks, pushChecks(p, api)...)
+		checks = append(checks, assignedChecks(p, api)...)
 		checks = append(checks, mailChecks(ctx, api)...)
 		checks = append(checks, mailboxChecks(ctx, api)...)
 		checks = append(checks, webhookChecks(ctx, api, p.now())...)

@@ -47,7 +47,7 @@ func listenGap(publicURL string, bound net.Addr, proxies int) []Gap {
 	}
 	return []Gap{{listenName,
 		"nothing but this machine can connect to " + address.String() + ", and phones are told to call " + publicURL,
-		"start with --listen :443 (listen: among the settings); or, behind a proxy on this machine, name it: --trusted-proxies 127.0.0.1, docs/reverse-proxy.md"}}
+		"start with --listen :443 (listen: among the settings); or, behind a proxy on this machine that ends TLS, name it: --trusted-proxies 127.0.0.1, docs/reverse-proxy.md"}}
 }
 
 const listenName = "listen"
