@@ -73,11 +73,17 @@ func (g *Globals) client() (*client, error) {
 		return nil, fmt.Errorf("no server has been started on the data directory %s "+
 			"(start one: sallyport serve --data %s; or name another with --data DIR or --server URL)", dir, dir)
 	}
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("%w (%s)", err, asOwner)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return newClient(local.URL, local.Token.Reveal(), local.TLS(), local.Dial)
 }
+
+// asOwner is the next step where a data directory may not be looked into.
+const asOwner = "run this as the user of the server, or name the server: --server URL, with a token in SALLYPORT_TOKEN or --token-file FILE"
 
 // sound refuses flags that do not go together.
 func (g *Globals) sound() error {

@@ -113,7 +113,7 @@ func localChecks(p *program, dir string) []check {
 	case errors.Is(err, fs.ErrNotExist):
 		return []check{{"data directory", broken, dir + " does not exist", "start a server: sallyport serve --data " + dir}}
 	case err != nil:
-		return []check{{"data directory", broken, err.Error(), "run as the user of the server"}}
+		return []check{{"data directory", broken, err.Error(), asOwner}}
 	case info.Mode().Perm()&0o077 != 0:
 		return []check{{"data directory", broken, fmt.Sprintf("%s is open to others (mode %04o)", dir, info.Mode().Perm()), "chmod 700 " + dir}}
 	}
@@ -164,14 +164,14 @@ func secretFile(path, what string, fault func([]byte) string) check {
 		return check{what, broken, path + " does not exist", makesOne}
 	}
 	if err != nil {
-		return check{what, broken, err.Error(), "run as the user of the server"}
+		return check{what, broken, err.Error(), asOwner}
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return check{what, broken, fmt.Sprintf("%s can be read by others (mode %04o)", path, info.Mode().Perm()), "chmod 600 " + path}
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return check{what, broken, err.Error(), "run as the user of the server"}
+		return check{what, broken, err.Error(), asOwner}
 	}
 	if fault != nil {
 		if reason := fault(text); reason != "" {
@@ -207,7 +207,7 @@ func serverChecks(p *program) []check {
 	if tokenErr != nil {
 		var err error
 		if api, err = p.anonymous(); err != nil {
-			return []check{{"server", broken, err.Error(), startNext(p)}}
+			return []check{{"server", broken, err.Error(), localNext(err, startNext(p))}}
 		}
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, 15*time.Second)
@@ -257,6 +257,15 @@ func startNext(p *program) string {
 	return "start it: sallyport serve --data " + p.dataDir() + "; then look at its log"
 }
 
+// localNext is the next step when the data directory does not tell of a server:
+// instead, unless it may not be looked into. Whether one runs is then unknown.
+func localNext(err error, instead string) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return asOwner
+	}
+	return instead
+}
+
 // trustNext is the next step when a server answers whose certificate does not do.
 func trustNext(p *program) string {
 	if p.server() != "" {
@@ -272,7 +281,7 @@ func tokenCheck(p *program, err error) check {
 	case p.server() != "":
 		return check{"token", broken, err.Error(), "name the file of a valid token: --token-file FILE (an admin makes one: sallyport token create)"}
 	}
-	return check{"token", broken, err.Error(), newToken(p.dataDir())}
+	return check{"token", broken, err.Error(), localNext(err, newToken(p.dataDir()))}
 }
 
 func versionCheck(base string, v adminapi.Version) check {
@@ -319,7 +328,7 @@ func certificateCheck(ctx context.Context, api *client, now time.Time) check {
 func gapChecks(dir string) []check {
 	local, err := app.ReadLocal(dir)
 	if err != nil {
-		return []check{{"rehearsal gaps", broken, err.Error(), "start the server"}}
+		return []check{{"rehearsal gaps", broken, err.Error(), localNext(err, "start the server")}}
 	}
 	var checks []check
 	for _, w := range local.Warnings {

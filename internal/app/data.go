@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -20,11 +21,11 @@ var ErrForeign = errors.New("data directory is open to others")
 // leaves it. Any other is somebody's: nothing is changed in it.
 func prepareData(dir string, log *slog.Logger) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
+		return fmt.Errorf("make data directory: %w", denied(err))
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return fmt.Errorf("data directory: %w", denied(err))
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("data directory %s is not a directory", dir)
@@ -37,7 +38,7 @@ func prepareData(dir string, log *slog.Logger) error {
 	if !exists(filepath.Join(dir, DatabaseFile)) && !exists(filepath.Join(dir, KeyFile)) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return fmt.Errorf("data directory: %w", err)
+			return fmt.Errorf("data directory: %w", denied(err))
 		}
 		if len(entries) > 0 {
 			return refusal.New(ErrForeign, "data", fmt.Sprintf("%s is open to others (mode %04o) and holds what is not ours", dir, mode),
@@ -53,6 +54,15 @@ func prepareData(dir string, log *slog.Logger) error {
 	}
 	log.Warn("data directory was open to others and is closed now", slog.String("directory", dir), slog.String("mode_before", fmt.Sprintf("%04o", mode)))
 	return nil
+}
+
+// denied adds what to do where the directory is another user's. Other errors stay
+// what they are.
+func denied(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w (run as the user whose data directory it is, or name one of your own with --data DIR)", err)
 }
 
 func exists(path string) bool {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -34,6 +35,32 @@ func TestLocalSurvivesTheFile(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(dir, ServerFile))
 	if err != nil || strings.Contains(string(text), "spt_") {
 		t.Errorf("server file holds the token, or %v", err)
+	}
+}
+
+// A directory of another user is nothing to wonder about: what to do is said.
+func TestDenied(t *testing.T) {
+	t.Parallel()
+	err := denied(&fs.PathError{Op: "mkdir", Path: "/var/lib/sallyport", Err: syscall.EACCES})
+	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "/var/lib/sallyport") || !strings.Contains(err.Error(), "run as the user") {
+		t.Errorf("got %v", err)
+	}
+	full := &fs.PathError{Op: "mkdir", Path: "/var/lib/sallyport", Err: syscall.ENOSPC}
+	if got := denied(full); got != error(full) {
+		t.Errorf("a full disk: got %v", got)
+	}
+	if os.Geteuid() == 0 {
+		return // nothing is denied to root
+	}
+	dir := filepath.Join(t.TempDir(), "closed")
+	if err := os.Mkdir(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if err := prepareData(filepath.Join(dir, "d"), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "run as the user") {
+		t.Errorf("make: got %v", err)
+	}
+	if _, err := lock(dir); err == nil || !strings.Contains(err.Error(), "run as the user") {
+		t.Errorf("lock: got %v", err)
 	}
 }
 
