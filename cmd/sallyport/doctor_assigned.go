@@ -72,7 +72,7 @@ func (n need) check(users []directory.User) check {
 	}
 	switch {
 	case of == 0:
-		return check{n.name, gap, "there is no user who could have one: " + n.means, "sallyport user add, or sallyport user import; then " + n.next}
+		return check{n.name, gap, "there is no user yet, and none is assigned to everyone", "sallyport user add, or sallyport user import; then " + n.next}
 	case lacking == of:
 		return check{n.name, gap, fmt.Sprintf("none applies to any %s: %s", whom, n.means), n.next}
 	case lacking > 0:

@@ -32,7 +32,7 @@ func TestNeedCheck(t *testing.T) {
 		fact  string
 	}{
 		{"no policy", policyNeed(nil), both, gap, "none applies to any of 2 users: their phones pass nothing"},
-		{"no policy and no user", policyNeed(nil), []directory.User{info}, gap, "there is no user"},
+		{"no policy and no user", policyNeed(nil), []directory.User{info}, gap, "there is no user yet"},
 		{"a policy for nobody", policyNeed([]compliance.Policy{policy(directory.Audience{})}), both, gap, "any of 2 users"},
 		{"a policy for some", policyNeed([]compliance.Policy{policy(sales)}), both, warn, "none applies to 1 of 2 users, the first is bob@example.test: "},
 		{"policies for each", policyNeed([]compliance.Policy{policy(sales), policy(directory.Audience{Users: []string{"bob@example.test"}})}), both, good, "each of 2 users has one"},
