@@ -228,8 +228,8 @@ func (s *Users) RemoveUser(ctx context.Context, id directory.UserID, now time.Ti
 }
 
 // revokeLeaver tells whoever relies on our CRL that a user has left: our own checks
-// know by the user's row. The management identities stay good, so that phones can
-// come once more and have the mail removed.
+// know by the user's row. The management identities stay good, so that an admin can
+// have the mail removed from phones when they come once more.
 func (t *tx) revokeLeaver(ctx context.Context, id directory.UserID, now time.Time) error {
 	_, err := t.ExecContext(ctx, `UPDATE certs_certificates SET revoked_at = $2, reason = $3
 		WHERE user_id = $1 AND revoked_at = 0 AND rule <> 'mdm-identity'`, id, micros(now), certs.ReasonAffiliationChanged)
