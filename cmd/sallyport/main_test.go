@@ -20,7 +20,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: false,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"makecert": makeCert, "fill": fill, "tamper": tamper, "phone": phone, "capture": capture, "makep12": makeP12, "makezip": makeZip, "openp12": openP12, "fetch": fetch, "gate": gate,
+			"makecert": makeCert, "fill": fill, "tamper": tamper, "phone": phone, "capture": capture, "makep12": makeP12, "makezip": makeZip, "openp12": openP12, "fetch": fetch, "gate": gate, "until": until,
 		},
 		Setup: func(env *testscript.Env) error {
 			for _, name := range []string{"SALLYPORT_DATA", "SALLYPORT_SERVER", "SALLYPORT_TOKEN"} {
