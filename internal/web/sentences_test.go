@@ -85,9 +85,6 @@ func said(t *testing.T, file string) []string {
 					return false
 				}
 			}
-			if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "met" { // nothing to tell: it keeps nobody out
-				return false
-			}
 		case *ast.AssignStmt:
 			if f, ok := n.Lhs[0].(*ast.SelectorExpr); ok && f.Sel.Name == "Expected" {
 				return false
