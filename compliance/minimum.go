@@ -82,7 +82,7 @@ func (m *MinimumOS) UnmarshalYAML(node *yaml.Node) error {
 		return nil
 	}
 	if node.Kind != yaml.SequenceNode {
-		return errors.New(`is a version such as "17.0", or a list with platform, model, version and from`)
+		return errors.New(`is neither a version such as "17.0" nor a list with platform, model, version and from`)
 	}
 	*m = make(MinimumOS, len(node.Content))
 	for i, item := range node.Content {

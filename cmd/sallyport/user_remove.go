@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"sallyport/access"
 	"sallyport/certs"
@@ -60,7 +59,7 @@ func (c *userRemoveCmd) Run(p *program) error {
 // undone.
 func (c *userRemoveCmd) confirm(p *program, api *client) error {
 	if c.Confirm != "" {
-		if !strings.EqualFold(c.Confirm, c.UPN) {
+		if !directory.Same(c.Confirm, c.UPN) {
 			return usageError{fmt.Sprintf("--confirm %q is not the user who is to be removed: nothing was done", cell(c.Confirm))}
 		}
 		return nil

@@ -49,11 +49,9 @@ func TestFullDisk(t *testing.T) {
 	p.cmd.Env = append(p.cmd.Env, envSmallDisk+"=1")
 	p.cmd.Stderr = nil // a line for each refusal, and there are hundreds
 	p.cmd.SysProcAttr = ownNameSpace()
-	if err := p.start(t); noNameSpace(err) {
-		t.Skipf("SKIPPED: no name space of one's own on this machine (%v): a full disk is not tried", err)
-	} else {
-		must(t, err)
-	}
+	err := p.start(t)
+	needNameSpace(t, err, "a full disk")
+	must(t, err)
 	seen := fmt.Sprintf("/proc/%d/root%s", p.cmd.Process.Pid, data)
 	c := newClient(t, seen)
 	c.seed()
